@@ -1,0 +1,69 @@
+# Two commands on a machine with only Python >= 3.11: `make quickstart` and `make test`.
+# Each makes .venv and installs what it needs. `PYTHON=python3.13 make test` chooses
+# the interpreter; `VENV=.venv313` keeps a second environment beside the first.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN ?= runs/ml-100k/quickstart
+QUICKSTART_USER ?= 196
+
+BIN := $(VENV)/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# Pinned versions where this Python has them, else the newest that the ranges admit.
+CONSTRAINTS := $(wildcard constraints/py$(VERSION).txt)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+
+.PHONY: help setup setup-test setup-bench quickstart test test-full lint format bench clean
+
+help:
+	@echo 'make quickstart   install, train on MovieLens-100K, recommend, write a report'
+	@echo 'make test         lint, types and the fast tests (under 10 minutes on 2 cores)'
+	@echo 'make test-full    the slow tests: subprocesses, killed runs, PyTorch parity'
+	@echo 'make format       let ruff format the code'
+	@echo 'make bench        the quality table of MovieLens-100K, three seeds'
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'error: PYTHON: expected Python >= 3.11, got $(VERSION); set PYTHON=python3.11'; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+setup: $(VENV)/.installed
+
+setup-test: $(VENV)/.installed-test
+
+quickstart: setup
+	$(BIN)/llmgnn train ml-100k --out $(RUN) --overwrite
+	@echo; echo 'The ten best films for user $(QUICKSTART_USER) ($(BIN)/llmgnn recommend $(RUN) --user $(QUICKSTART_USER)):'
+	@$(BIN)/llmgnn recommend $(RUN) --user $(QUICKSTART_USER) --k 10
+	@echo; echo 'Report: $(RUN)/report.html'
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	$(BIN)/pytest -m 'not slow' -n 2
+
+test-full: setup-test
+	$(BIN)/pytest -m slow
+
+bench: setup
+	$(BIN)/python -m benchmarks.quality_ml100k --json docs/results/ml-100k.json
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

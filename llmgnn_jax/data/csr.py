@@ -1,0 +1,85 @@
+"""`Csr`: a set of (row, column) pairs, sorted by row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmgnn_jax.data.validation import read_only
+
+
+@dataclass(frozen=True, eq=False)
+class Csr:
+    """A set of (row, column) pairs by row: `indices[indptr[r]:indptr[r + 1]]`.
+
+    Attributes:
+        indptr: (R + 1,) int64.
+        indices: (nnz,) int32, ascending and distinct within a row.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def from_pairs(cls, rows: np.ndarray, cols: np.ndarray, num_rows: int) -> "Csr":
+        """Sorts (E,) pairs into a `Csr`; a pair that repeats is kept once.
+
+        Raises:
+            ValueError: If a row is outside [0, num_rows) or a column is negative.
+        """
+        rows, cols = np.asarray(rows, np.int64), np.asarray(cols, np.int64)
+        if rows.shape != cols.shape or rows.ndim != 1:
+            raise ValueError(f"rows {rows.shape} and cols {cols.shape}: not one (E,)")
+        if rows.size and (rows.min() < 0 or rows.max() >= num_rows):
+            raise ValueError(f"rows must lie in [0, {num_rows})")
+        if cols.size and cols.min() < 0:
+            raise ValueError("cols must not be negative")
+        width = int(cols.max()) + 1 if cols.size else 1
+        pairs = np.unique(rows * width + cols)
+        counts = np.bincount(pairs // width, minlength=num_rows)
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        return cls(
+            read_only(indptr.astype(np.int64)),
+            read_only((pairs % width).astype(np.int32)),
+        )
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows R."""
+        return len(self.indptr) - 1
+
+    @property
+    def nnz(self) -> int:
+        """Number of pairs."""
+        return len(self.indices)
+
+    def row(self, i: int) -> np.ndarray:
+        """(n,) int32: the columns of row i, ascending; a view."""
+        return self.indices[self.indptr[i] : self.indptr[i + 1]]
+
+    def counts(self) -> np.ndarray:
+        """(R,) int64: the number of columns of each row."""
+        return np.diff(self.indptr)
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """((nnz,) int64 rows, (nnz,) int32 columns), sorted by row, then column."""
+        return np.repeat(np.arange(self.num_rows), self.counts()), self.indices
+
+    def union(self, other: "Csr") -> "Csr":
+        """The pairs that lie in either; both must have the same number of rows."""
+        if self.num_rows != other.num_rows:
+            raise ValueError(f"union of {self.num_rows} and {other.num_rows} rows")
+        (rows, cols), (other_rows, other_cols) = self.pairs(), other.pairs()
+        return Csr.from_pairs(
+            np.concatenate([rows, other_rows]),
+            np.concatenate([cols, other_cols]),
+            self.num_rows,
+        )
+
+    def difference(self, other: "Csr") -> "Csr":
+        """The pairs of this one that do not lie in the other."""
+        if self.num_rows != other.num_rows:
+            raise ValueError(f"difference of {self.num_rows} and {other.num_rows} rows")
+        (rows, cols), (other_rows, other_cols) = self.pairs(), other.pairs()
+        width = 1 + max(cols.max(initial=0), other_cols.max(initial=0)).item()
+        keep = ~np.isin(rows * width + cols, other_rows * width + other_cols)
+        return Csr.from_pairs(rows[keep], cols[keep], self.num_rows)

@@ -1,0 +1,189 @@
+"""`Dataset`: users, items, their interactions and what is said of them, validated.
+
+Host side only: NumPy in, NumPy out, no JAX import.
+
+Two interactions of the same user with the same item are kept as two rows (a film that
+was rated twice, a song that was played twice). `Csr` holds each pair once.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from llmgnn_jax.data.csr import Csr as Csr
+from llmgnn_jax.data.hashing import ContentHasher, string_ranks
+from llmgnn_jax.data.validation import (
+    Categories,
+    checked_categories,
+    checked_floats,
+    checked_ids,
+    checked_indices,
+    checked_texts,
+    checked_timestamps,
+    read_only,
+)
+from llmgnn_jax.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Who interacted with what, and what is known of both sides.
+
+    U users, I items, E interactions. Row number is index: `user_ids[u]` is the external
+    id of user u. The arrays are copied and set read-only.
+
+    Attributes:
+        name: A label for people; no part of the content hash.
+        user_ids: U external ids, unique, not empty.
+        item_ids: I external ids, unique, not empty.
+        users: (E,) int32, the user index of each interaction.
+        items: (E,) int32, the item index of each interaction.
+        values: (E,) float32, the rating or weight; 1.0 where there is none.
+        timestamps: (E,) int64, seconds; 0 where there is none.
+        item_titles: I titles for people, "" where unknown.
+        item_texts: I catalogue texts, which are encoded, "" where there is none.
+        user_texts: U profile texts, or None.
+        interaction_texts: E texts that belong to the interaction (review, tag), or
+            None. A split takes them along with their interaction.
+        user_categorical: Field name -> for each user the tuple of its values.
+        item_categorical: Field name -> for each item the tuple of its values.
+        user_numeric: Field name -> (U,) float32, NaN where missing.
+        item_numeric: Field name -> (I,) float32, NaN where missing.
+        filters: What was filtered out before, in order; part of the fingerprint.
+
+    Raises:
+        UserError: For a wrong shape or type, an index out of range, a duplicate or
+            empty id, a value that is not finite, a negative timestamp, or when there
+            are no interactions.
+    """
+
+    name: str
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    users: np.ndarray
+    items: np.ndarray
+    values: np.ndarray
+    timestamps: np.ndarray
+    item_titles: tuple[str, ...]
+    item_texts: tuple[str, ...]
+    user_texts: tuple[str, ...] | None = None
+    interaction_texts: tuple[str, ...] | None = None
+    user_categorical: Mapping[str, Categories] = field(default_factory=dict)
+    item_categorical: Mapping[str, Categories] = field(default_factory=dict)
+    user_numeric: Mapping[str, np.ndarray] = field(default_factory=dict)
+    item_numeric: Mapping[str, np.ndarray] = field(default_factory=dict)
+    filters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        store = functools.partial(object.__setattr__, self)
+        for side in ("user", "item"):
+            store(
+                f"{side}_ids", checked_ids(f"{side}_ids", getattr(self, f"{side}_ids"))
+            )
+        num_users, num_items = len(self.user_ids), len(self.item_ids)
+        num_rows = len(self.users)
+        if num_rows == 0:
+            raise UserError.field(
+                "users", expected="at least one interaction", got="none"
+            )
+        store("users", checked_indices("users", self.users, num_rows, num_users))
+        store("items", checked_indices("items", self.items, num_rows, num_items))
+        store("values", checked_floats("values", self.values, num_rows))
+        store("timestamps", checked_timestamps(self.timestamps, num_rows))
+        for name, size in (
+            ("item_titles", num_items),
+            ("item_texts", num_items),
+            ("user_texts", num_users),
+            ("interaction_texts", num_rows),
+        ):
+            texts = getattr(self, name)
+            if texts is not None:
+                store(name, checked_texts(name, texts, size))
+        for side, size in (("user", num_users), ("item", num_items)):
+            name = f"{side}_categorical"
+            store(
+                name,
+                {
+                    key: checked_categories(f"{name}[{key!r}]", column, size)
+                    for key, column in getattr(self, name).items()
+                },
+            )
+            name = f"{side}_numeric"
+            store(
+                name,
+                {
+                    key: checked_floats(f"{name}[{key!r}]", column, size, missing=True)
+                    for key, column in getattr(self, name).items()
+                },
+            )
+        store("filters", tuple(self.filters))
+
+    @property
+    def num_users(self) -> int:
+        """Number of users U, those without interactions included."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """Number of items I, those without interactions included."""
+        return len(self.item_ids)
+
+    @property
+    def num_interactions(self) -> int:
+        """Number of interactions E, repeated pairs included."""
+        return len(self.users)
+
+    @functools.cached_property
+    def canonical_order(self) -> np.ndarray:
+        """(E,) int64: the interactions by external ids, timestamp, value and text.
+
+        The order depends on the content alone, neither on the order of the rows in a
+        file nor on the numbering of users and items, so draws keyed by it repeat.
+        """
+        keys = [
+            self.values,
+            self.timestamps,
+            string_ranks(self.item_ids)[self.items],
+            string_ranks(self.user_ids)[self.users],
+        ]
+        if self.interaction_texts is not None:
+            keys.insert(0, string_ranks(self.interaction_texts))
+        return read_only(np.lexsort(keys))
+
+    def content_hash(self) -> str:
+        """Sha256 (hex) of the content, equal however rows and ids are numbered.
+
+        Covers ids, interactions, titles, texts and features; not `name` and `filters`.
+        """
+        return self._content_hash
+
+    @functools.cached_property
+    def _content_hash(self) -> str:
+        hasher = ContentHasher("dataset-1")
+        for side, size in (("user", self.num_users), ("item", self.num_items)):
+            ids = getattr(self, f"{side}_ids")
+            order = sorted(range(size), key=ids.__getitem__)
+            hasher.strings([ids[i] for i in order])
+            for name in (f"{side}_titles", f"{side}_texts"):
+                texts = getattr(self, name, None)
+                hasher.strings(None if texts is None else [texts[i] for i in order])
+            for key, column in sorted(getattr(self, f"{side}_categorical").items()):
+                hasher.strings([key]).strings([list(column[i]) for i in order])
+            for key, column in sorted(getattr(self, f"{side}_numeric").items()):
+                hasher.strings([key]).numbers(column[np.asarray(order)])
+        self.feed_rows(hasher, self.canonical_order)
+        if self.interaction_texts is not None:
+            hasher.strings([self.interaction_texts[i] for i in self.canonical_order])
+        return hasher.hexdigest()
+
+    def feed_rows(self, hasher: ContentHasher, rows: np.ndarray) -> None:
+        """Feeds the interactions `rows`, in that order, to a hash."""
+        hasher.rows(
+            ids=(self.user_ids, self.item_ids),
+            users=self.users[rows],
+            items=self.items[rows],
+            timestamps=self.timestamps[rows],
+            values=self.values[rows],
+        )

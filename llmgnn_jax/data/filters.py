@@ -1,0 +1,99 @@
+"""Leave out interactions before the split; the dataset remembers what was left out."""
+
+import dataclasses
+
+import numpy as np
+
+from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.errors import UserError
+
+
+def filter_interactions(
+    dataset: Dataset,
+    *,
+    min_value: float | None = None,
+    min_per_user: int = 0,
+    min_per_item: int = 0,
+) -> Dataset:
+    """Keeps interactions by value, then users and items with enough of them.
+
+    Users and items are dropped in turn until both minima hold (the k-core, as RecBole's
+    `user_inter_num_interval` and `item_inter_num_interval`); a repeated pair counts as
+    often as it occurs. Where a minimum is given, users or items below it leave the
+    dataset; other rows keep their order.
+
+    Raises:
+        UserError: If nothing is left.
+    """
+    keep = np.ones(dataset.num_interactions, bool)
+    filters: list[str] = []
+    if min_value is not None:
+        filters.append(f"value >= {min_value:g}")
+        keep &= dataset.values >= np.float32(min_value)
+    if min_per_user or min_per_item:
+        filters.append(f"user >= {min_per_user}, item >= {min_per_item} interactions")
+    kept, kept_before = int(keep.sum()), -1
+    while kept != kept_before:
+        kept_before = kept
+        for indices, size, minimum in (
+            (dataset.users, dataset.num_users, min_per_user),
+            (dataset.items, dataset.num_items, min_per_item),
+        ):
+            keep &= (np.bincount(indices[keep], minlength=size) >= minimum)[indices]
+        kept = int(keep.sum())
+    if not kept:
+        raise UserError.field(
+            "filter",
+            expected="at least one interaction left",
+            got=f"none of {dataset.num_interactions} after {'; '.join(filters)}",
+            fix="lower the minimum",
+        )
+    return dataclasses.replace(
+        _restricted(
+            dataset,
+            keep,
+            users=_enough(dataset.users[keep], dataset.num_users, min_per_user),
+            items=_enough(dataset.items[keep], dataset.num_items, min_per_item),
+        ),
+        filters=(*dataset.filters, *filters),
+    )
+
+
+def _enough(indices: np.ndarray, size: int, minimum: int) -> np.ndarray:
+    """Which of `size` users or items stay: all where there is no minimum."""
+    return np.bincount(indices, minlength=size) >= minimum
+
+
+def _restricted(
+    dataset: Dataset, rows: np.ndarray, *, users: np.ndarray, items: np.ndarray
+) -> Dataset:
+    """The dataset with the marked interactions, users and items alone."""
+
+    def texts(column: tuple[str, ...] | None, mask: np.ndarray) -> tuple[str, ...]:
+        assert column is not None
+        return tuple(column[i] for i in np.flatnonzero(mask))
+
+    return dataclasses.replace(
+        dataset,
+        user_ids=texts(dataset.user_ids, users),
+        item_ids=texts(dataset.item_ids, items),
+        users=(np.cumsum(users) - 1)[dataset.users[rows]],
+        items=(np.cumsum(items) - 1)[dataset.items[rows]],
+        values=dataset.values[rows],
+        timestamps=dataset.timestamps[rows],
+        item_titles=texts(dataset.item_titles, items),
+        item_texts=texts(dataset.item_texts, items),
+        user_texts=dataset.user_texts and texts(dataset.user_texts, users),
+        interaction_texts=dataset.interaction_texts
+        and texts(dataset.interaction_texts, rows),
+        user_categorical={
+            key: tuple(column[i] for i in np.flatnonzero(users))
+            for key, column in dataset.user_categorical.items()
+        },
+        item_categorical={
+            key: tuple(column[i] for i in np.flatnonzero(items))
+            for key, column in dataset.item_categorical.items()
+        },
+        user_numeric={k: column[users] for k, column in dataset.user_numeric.items()},
+        item_numeric={k: column[items] for k, column in dataset.item_numeric.items()},
+    )

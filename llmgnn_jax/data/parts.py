@@ -1,0 +1,181 @@
+"""`Split` and `TrainSplit`: a dataset in three parts, and the one that is trained on.
+
+The text of an interaction goes where the interaction goes.
+
+Where a (user, item) pair is repeated and lies in more than one part, it counts as seen
+in the later one: it is masked there and is no positive. Nothing new is learned from
+recommending it again.
+"""
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.validation import read_only
+from llmgnn_jax.errors import UserError
+
+HeldOutPart = Literal["valid", "test"]
+Ratios = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainSplit:
+    """All that training may see; the only type from which a graph is built.
+
+    It has arrays and texts of its own and refers to no held-out interaction.
+
+    Attributes:
+        num_users: U, those without train interactions included.
+        num_items: I, those without train interactions included.
+        users: (E,) int32, train rows only.
+        items: (E,) int32.
+        values: (E,) float32.
+        timestamps: (E,) int64.
+        item_texts: I texts: the catalogue text, then the texts of the train
+            interactions with the item, oldest first.
+        user_texts: U profile texts, or None.
+    """
+
+    num_users: int
+    num_items: int
+    users: np.ndarray
+    items: np.ndarray
+    values: np.ndarray
+    timestamps: np.ndarray
+    item_texts: tuple[str, ...]
+    user_texts: tuple[str, ...] | None
+
+    def csr(self) -> Csr:
+        """Users x items of the train rows."""
+        return Csr.from_pairs(self.users, self.items, self.num_users)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A dataset in three parts.
+
+    Attributes:
+        dataset: What was split.
+        rule: "random", "leave_last_out" or "temporal".
+        seed: Of the draw ("random"), or of the order of interactions at the same second
+            ("leave_last_out").
+        train: (n,) int64 rows into the dataset's interactions, ascending.
+        valid: Likewise.
+        test: Likewise. Every row lies in exactly one part.
+        ratios: Of train, valid and test, where the rule has them.
+
+    Raises:
+        UserError: If a row lies in no part or in two, or nothing is left to train on.
+    """
+
+    dataset: Dataset
+    rule: str
+    seed: int
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    ratios: Ratios | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("train", "valid", "test"):
+            rows = np.sort(np.asarray(getattr(self, name), np.int64))
+            object.__setattr__(self, name, read_only(rows))
+        rows = np.sort(np.concatenate([self.train, self.valid, self.test]))
+        if not np.array_equal(rows, np.arange(self.dataset.num_interactions)):
+            raise UserError.field(
+                "split",
+                expected="each of the dataset's interactions in exactly one part",
+                got=f"{len(np.unique(rows))} different rows in {len(rows)} places for "
+                f"{self.dataset.num_interactions} interactions",
+            )
+        if not len(self.train):
+            raise UserError.field(
+                "split", expected="at least one train interaction", got="none"
+            )
+
+    @property
+    def name(self) -> str:
+        """For people and `results.json`, e.g. "random 0.8:0.1:0.1, seed 0"."""
+        ratios = "" if self.ratios is None else " " + ":".join(map(str, self.ratios))
+        return f"{self.rule}{ratios}, seed {self.seed}"
+
+    def training(self) -> TrainSplit:
+        """The train part with its texts, and nothing else."""
+        data, rows = self.dataset, self.train
+        item_texts = list(data.item_texts)
+        if data.interaction_texts is not None:
+            in_train = np.zeros(data.num_interactions, bool)
+            in_train[rows] = True
+            ordered = data.canonical_order[in_train[data.canonical_order]]
+            # Stable, so that texts of the same second keep the canonical order.
+            ordered = ordered[np.argsort(data.timestamps[ordered], kind="stable")]
+            written: dict[int, list[str]] = {}
+            for row in ordered.tolist():
+                if text := data.interaction_texts[row]:
+                    written.setdefault(int(data.items[row]), []).append(text)
+            for item, texts in written.items():
+                item_texts[item] = " ".join([item_texts[item], *texts]).strip()
+        # Indexing by rows copies: no view leads back to the whole arrays.
+        return TrainSplit(
+            num_users=data.num_users,
+            num_items=data.num_items,
+            users=read_only(data.users[rows]),
+            items=read_only(data.items[rows]),
+            values=read_only(data.values[rows]),
+            timestamps=read_only(data.timestamps[rows]),
+            item_texts=tuple(item_texts),
+            user_texts=data.user_texts,
+        )
+
+    def train_csr(self) -> Csr:
+        """Users x items of the train rows."""
+        return self._csr(self.train)
+
+    def seen(self, at: HeldOutPart) -> Csr:
+        """Users x items masked when `at` is ranked: train, or train and valid."""
+        if at == "valid":
+            return self._csr(self.train)
+        return self._csr(np.concatenate([self.train, self.valid]))
+
+    def held_out(self, part: HeldOutPart) -> Csr:
+        """Users x items to be found in `part`: its pairs that were not seen before."""
+        rows = self.valid if part == "valid" else self.test
+        return self._csr(rows).difference(self.seen(part))
+
+    def _csr(self, rows: np.ndarray) -> Csr:
+        data = self.dataset
+        return Csr.from_pairs(data.users[rows], data.items[rows], data.num_users)
+
+    @functools.cached_property
+    def split_hash(self) -> str:
+        """Sha256 (hex) of the rows of each part: external ids, times and values."""
+        hasher = ContentHasher("split-1")
+        position = np.empty(self.dataset.num_interactions, np.int64)
+        position[self.dataset.canonical_order] = np.arange(len(position))
+        for rows in (self.train, self.valid, self.test):
+            self.dataset.feed_rows(hasher, rows[np.argsort(position[rows])])
+        return hasher.hexdigest()
+
+    def fingerprint(self, *, masking: str, metric: str) -> str:
+        """Sha256 (hex) of the protocol: data, filters, rule, masking, metric.
+
+        Numbers may be compared only where it is equal. The seed is no part of it: draws
+        of one protocol may be averaged; `split_hash` tells them apart.
+        """
+        protocol = {
+            "content_hash": self.dataset.content_hash(),
+            "filters": self.dataset.filters,
+            "rule": self.rule,
+            "ratios": self.ratios,
+            "masking": masking,
+            "metric": metric,
+        }
+        encoded = json.dumps(protocol, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(encoded.encode("ascii")).hexdigest()

@@ -1,0 +1,231 @@
+"""Delimited text files in blocks, with errors that name file, line and column.
+
+No quoting and no escapes, as in the files this package reads: a delimiter ends a field
+wherever it stands.
+"""
+
+import codecs
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from llmgnn_jax.errors import UserError
+
+# Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
+_BLOCK_LINES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Consecutive lines of a table.
+
+    Attributes:
+        path: The file.
+        columns: Column name -> its fields, one a line.
+        lines: The line number (from 1) of each row.
+    """
+
+    path: Path
+    columns: dict[str, tuple[str, ...]]
+    lines: Sequence[int]
+
+    def error(self, row: int, column: str, *, expected: str, fix: str) -> UserError:
+        """The standard sentence for one field of this block."""
+        return UserError.field(
+            f"{self.path.name}, line {self.lines[row]}, column {column}",
+            expected=expected,
+            got=repr(self.columns[column][row]),
+            fix=fix,
+        )
+
+    def numbers(self, column: str, *, missing: bool = False) -> np.ndarray:
+        """(n,) float64: finite numbers; an empty field is NaN where `missing`.
+
+        Raises:
+            UserError: If a field is no number, NaN or infinite.
+        """
+        fields = self.columns[column]
+        if missing and "" in fields:
+            filled = tuple(value or "0" for value in fields)
+            empty = np.array([value == "" for value in fields])
+            numbers = replace(self, columns={column: filled}).numbers(column)
+            return np.where(empty, np.nan, numbers)
+        try:
+            numbers = np.array(fields, dtype=np.float64)
+        except ValueError:
+            numbers = np.array([number_or_nan(value) for value in fields])
+        wrong = ~np.isfinite(numbers)
+        if wrong.any():
+            raise self.error(
+                int(wrong.argmax()),
+                column,
+                expected="a finite number",
+                fix="fill the value in or drop the line",
+            )
+        return numbers
+
+    def seconds(self, column: str) -> np.ndarray:
+        """(n,) int64: timestamps, cut down to whole seconds.
+
+        Raises:
+            UserError: If a field is no number or negative.
+        """
+        numbers = self.numbers(column)
+        # Above 2**53 a float64 no longer counts seconds one by one.
+        wrong = (numbers < 0) | (numbers > 2.0**53)
+        if wrong.any():
+            raise self.error(
+                int(wrong.argmax()),
+                column,
+                expected="seconds since 1970, not negative",
+                fix="use 0 where there is no time",
+            )
+        return numbers.astype(np.int64)
+
+    def ids(self, column: str) -> tuple[str, ...]:
+        """The fields, none of them empty.
+
+        Raises:
+            UserError: If one is empty.
+        """
+        fields = self.columns[column]
+        if "" in fields:
+            raise self.error(
+                fields.index(""), column, expected="an id", fix="drop the line"
+            )
+        return fields
+
+
+def read_header(path: Path, *, delimiter: str) -> list[str]:
+    """The fields of the first line.
+
+    Raises:
+        UserError: If the file is missing or empty.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+    except OSError as error:
+        raise UserError.field(
+            path.name,
+            expected=f"a readable file in {path.parent}",
+            got=error.strerror,
+        ) from error
+    if not first.strip():
+        raise UserError.field(
+            path.name, expected="a header and at least one line", got="an empty file"
+        )
+    header = _decode(first, path, first_line=1, encodings=("utf-8",))
+    return header.rstrip("\r\n").split(delimiter)
+
+
+def read_blocks(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    delimiter: str,
+    skip_lines: int = 0,
+    encodings: Sequence[str] = ("utf-8",),
+) -> Iterator[Block]:
+    """Yields the rows of a file in blocks; blank lines are passed over.
+
+    Args:
+        path: The file.
+        columns: The name of each field of a line.
+        delimiter: One character.
+        skip_lines: Lines of header.
+        encodings: Tried in order on each block.
+
+    Raises:
+        UserError: If the file is missing, has no rows, a line has another number of
+            fields, or a byte is in none of the encodings.
+    """
+    empty = True
+    try:
+        with path.open("rb") as file:
+            next_line = 1
+            while raw := list(itertools.islice(file, _BLOCK_LINES)):
+                text = _decode(
+                    b"".join(raw), path, first_line=next_line, encodings=encodings
+                )
+                # Not splitlines(): a title may hold U+0085 or U+2028.
+                contents = text.replace("\r\n", "\n").split("\n")
+                skipped = max(0, skip_lines - (next_line - 1))
+                block = _split(
+                    path,
+                    columns,
+                    delimiter,
+                    contents[skipped:],
+                    range(next_line + skipped, next_line + len(contents)),
+                )
+                next_line += len(raw)
+                if block.lines:
+                    empty = False
+                    yield block
+    except OSError as error:
+        raise UserError.field(
+            path.name,
+            expected=f"a readable file in {path.parent}",
+            got=error.strerror,
+        ) from error
+    if empty:
+        raise UserError.field(path.name, expected="at least one line", got="none")
+
+
+def _split(
+    path: Path,
+    columns: Sequence[str],
+    delimiter: str,
+    contents: Sequence[str],
+    lines: Sequence[int],
+) -> Block:
+    if contents and not contents[-1]:
+        contents, lines = contents[:-1], lines[:-1]
+    rows = [content.split(delimiter) for content in contents]
+    if set(map(len, rows)) != {len(columns)}:
+        # The slow way: find the blank lines, or the line at fault.
+        kept = [i for i, content in enumerate(contents) if content.strip()]
+        rows, lines = [rows[i] for i in kept], [lines[i] for i in kept]
+        for line, row in zip(lines, rows, strict=True):
+            if len(row) != len(columns):
+                raise UserError.field(
+                    f"{path.name}, line {line}",
+                    expected=f"{len(columns)} fields ({', '.join(columns)})",
+                    got=len(row),
+                    fix=f"fields end at {delimiter!r}",
+                )
+    fields: Iterable[tuple[str, ...]] = zip(*rows, strict=True)
+    if not rows:
+        fields = ((),) * len(columns)
+    return Block(
+        path=path, columns=dict(zip(columns, fields, strict=True)), lines=lines
+    )
+
+
+def _decode(
+    raw: bytes, path: Path, *, first_line: int, encodings: Sequence[str]
+) -> str:
+    if first_line == 1:
+        raw = raw.removeprefix(codecs.BOM_UTF8)
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError as error:
+            position = error.start
+    line = first_line + raw.count(b"\n", 0, position)
+    raise UserError.field(
+        f"{path.name}, line {line}",
+        expected="UTF-8 text",
+        got=f"the byte 0x{raw[position]:02x}",
+        fix="save the file as UTF-8",
+    )
+
+
+def number_or_nan(field: str) -> float:
+    try:
+        return float(field)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,193 @@
+"""Three rules to hold out interactions; each gives a `Split`.
+
+A split depends on the content alone (external ids, times, values, texts), neither on
+the order of rows in a file nor on the numbering of users and items.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.parts import HeldOutPart, Ratios, Split, TrainSplit
+from llmgnn_jax.data.suggestions import did_you_mean
+from llmgnn_jax.errors import UserError
+
+__all__ = [
+    "HeldOutPart",
+    "Ratios",
+    "Rule",
+    "Split",
+    "TrainSplit",
+    "split_by_rule",
+    "split_leave_last_out",
+    "split_random",
+    "split_temporal",
+]
+
+Rule = Literal["random", "leave_last_out", "temporal"]
+
+
+def split_random(
+    dataset: Dataset, *, seed: int, ratios: Ratios = (0.8, 0.1, 0.1)
+) -> Split:
+    """Splits each user's interactions at random, with RecBole's rounding.
+
+    For a user with n interactions valid and test get `int(ratio * n)`; then the last
+    parts get one each where that is 0 and train can spare it (RecBole's `RS` split
+    grouped by user, `recbole.data.dataset.Dataset._calcu_split_ids`).
+
+    Raises:
+        UserError: If a ratio is negative or the train ratio is not positive.
+    """
+    ratios = _checked_ratios(ratios)
+    order = dataset.canonical_order
+    draws = np.random.default_rng(seed).random(len(order))
+    # One draw an interaction, in canonical order: shuffled within each user.
+    order = order[np.lexsort((draws, dataset.users[order]))]
+    counts = _recbole_counts(
+        np.bincount(dataset.users, minlength=dataset.num_users), ratios
+    )
+    return _cut_by_user(dataset, "random", seed, order, counts, ratios)
+
+
+def split_leave_last_out(dataset: Dataset, *, seed: int = 0) -> Split:
+    """Holds out each user's last interaction for test, the one before for valid.
+
+    Of two interactions one is tested and none validated; a single one is trained on.
+    Those of the same second are put in a seeded random order: file order and ids say
+    something about popularity.
+
+    Raises:
+        UserError: If the dataset has no timestamps.
+    """
+    _check_timestamps(dataset, "leave_last_out")
+    order = dataset.canonical_order
+    draws = np.random.default_rng(seed).random(len(order))
+    order = order[np.lexsort((draws, dataset.timestamps[order], dataset.users[order]))]
+    totals = np.bincount(dataset.users, minlength=dataset.num_users)
+    test = (totals >= 2).astype(np.int64)
+    valid = (totals >= 3).astype(np.int64)
+    counts = np.stack([totals - valid - test, valid, test])
+    return _cut_by_user(dataset, "leave_last_out", seed, order, counts, None)
+
+
+def split_temporal(
+    dataset: Dataset, *, ratios: Ratios = (0.8, 0.1, 0.1), seed: int = 0
+) -> Split:
+    """Cuts all interactions at two points in time, the same for every user.
+
+    The cuts are the times at which the first `ratios[0]` and `ratios[0] + ratios[1]` of
+    the interactions have happened; all of one second stay together in the later part,
+    so nothing in a part is as late as what comes after it. Users who come late have no
+    train interactions. Nothing is drawn: the seed is only recorded.
+
+    Raises:
+        UserError: If the dataset has no timestamps, a part would be empty, or a ratio
+            is out of range.
+    """
+    ratios = _checked_ratios(ratios)
+    _check_timestamps(dataset, "temporal")
+    times = np.sort(dataset.timestamps)
+    cuts = [
+        times[min(int(share * len(times)), len(times) - 1)]
+        for share in np.cumsum(ratios)[:2]
+    ]
+    part = np.searchsorted(cuts, dataset.timestamps, side="right")
+    train, valid, test = (np.flatnonzero(part == p) for p in range(3))
+    sizes = (len(train), len(valid), len(test))
+    if min(sizes) == 0:
+        raise UserError.field(
+            "split.rule 'temporal'",
+            expected="interactions before, between and after the cuts",
+            got=f"{sizes} in train, valid and test",
+            fix="choose other ratios or the rule 'random'",
+        )
+    return Split(dataset, "temporal", seed, train, valid, test, ratios)
+
+
+def split_by_rule(dataset: Dataset, *, rule: Rule | str, seed: int) -> Split:
+    """Splits by the named rule with its default ratios.
+
+    Raises:
+        UserError: If the rule is unknown, or does not suit the dataset.
+    """
+    rules: dict[str, Callable[..., Split]] = {
+        "random": split_random,
+        "leave_last_out": split_leave_last_out,
+        "temporal": split_temporal,
+    }
+    if rule not in rules:
+        raise UserError.field(
+            "split.rule",
+            expected="one of " + ", ".join(rules),
+            got=repr(rule),
+            fix=did_you_mean(rule, rules),
+        )
+    return rules[rule](dataset, seed=seed)
+
+
+def _recbole_counts(totals: np.ndarray, ratios: Ratios) -> np.ndarray:
+    """(3, U) int64: how many of each user's interactions go to train, valid, test."""
+    counts = np.stack([(ratio * totals).astype(np.int64) for ratio in ratios])
+    counts[0] = totals - counts[1:].sum(axis=0)
+    for i in range(1, len(ratios)):
+        share = ratios[-i] * totals
+        # Once train is down to 1 it stays there: RecBole's `break`, for all users.
+        more = (counts[0] > 1) & (share > 0) & (share < 1)
+        counts[-i] += more
+        counts[0] -= more
+    return counts
+
+
+def _cut_by_user(
+    dataset: Dataset,
+    rule: str,
+    seed: int,
+    order: np.ndarray,
+    counts: np.ndarray,
+    ratios: Ratios | None,
+) -> Split:
+    """Cuts rows ordered by user into each user's first, middle and last `counts`."""
+    users = dataset.users[order]
+    totals = counts.sum(axis=0)
+    place = np.arange(len(order)) - (np.cumsum(totals) - totals)[users]
+    ends = np.cumsum(counts, axis=0)
+    in_train = place < ends[0, users]
+    in_test = place >= ends[1, users]
+    return Split(
+        dataset,
+        rule,
+        seed,
+        order[in_train],
+        order[~in_train & ~in_test],
+        order[in_test],
+        ratios,
+    )
+
+
+def _checked_ratios(ratios: Ratios) -> Ratios:
+    """Three ratios scaled to sum to 1, as RecBole does."""
+    train, valid, test = (float(ratio) for ratio in ratios)
+    if not (
+        train > 0 and valid >= 0 and test >= 0 and np.isfinite(train + valid + test)
+    ):
+        raise UserError.field(
+            "split.ratios",
+            expected="train > 0, valid >= 0 and test >= 0",
+            got=ratios,
+            fix="write for example 0.8 0.1 0.1",
+        )
+    total = train + valid + test
+    return train / total, valid / total, test / total
+
+
+def _check_timestamps(dataset: Dataset, rule: str) -> None:
+    if not dataset.timestamps.any():
+        raise UserError.field(
+            f"split.rule {rule!r}",
+            expected="interactions with timestamps",
+            got=f"none in {dataset.name}",
+            fix="use the rule 'random'",
+        )

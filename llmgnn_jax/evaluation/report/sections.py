@@ -1,0 +1,279 @@
+"""The parts of the page that come from `results.json`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llmgnn_jax.evaluation.leaderboard import (
+    Document,
+    best_value,
+    by_quality,
+    main_metric,
+)
+from llmgnn_jax.evaluation.report import numbers
+from llmgnn_jax.evaluation.report.markup import Child, Markup, element, join
+
+
+def finding(document: Document) -> Markup:
+    """The result in a sentence: the best model, against the best of the other kind."""
+    metric = main_metric(document)
+    ranked = [
+        (name, bool(model.get("baseline")), model["test"].get(metric))
+        for name, model in by_quality(document)
+    ]
+    ranked = [row for row in ranked if row[2] is not None]
+    if not ranked:
+        return Markup()
+    name, is_baseline, value = ranked[0]
+    sentence: list[Child] = [
+        element("strong", name),
+        " ranks best on test: ",
+        f"{metric} ",
+        element("strong", numbers.metric(value)),
+    ]
+    other = next((row for row in ranked if row[1] != is_baseline), None)
+    if other is not None and other[2] > 0:
+        share = 100 * abs(value - other[2]) / other[2]
+        if is_baseline:
+            share = 100 * (value - other[2]) / value
+            sentence.append(
+                f". It is a baseline; {other[0]}, the best learned model, is "
+                f"{share:.1f} % below it"
+            )
+        else:
+            sentence.append(f", {share:.1f} % above {other[0]}, the best baseline")
+    return element("p", *sentence, ".", class_="finding")
+
+
+def models_section(document: Document, colors: Mapping[str, int]) -> Markup:
+    """Tables of models: the first cut-off, the others folded, and the budgets."""
+    names = list(
+        dict.fromkeys(
+            name for _, model in by_quality(document) for name in model["test"]
+        )
+    )
+    cutoffs = document["protocol"]["k"] or [0]
+    first = [n for n in names if "@" not in n or n.endswith(f"@{cutoffs[0]}")]
+    tables = [models_table(document, colors, first, seconds=True)]
+    for k in cutoffs[1:]:
+        others = [name for name in names if name.endswith(f"@{k}")]
+        if others:
+            table = models_table(document, colors, others, seconds=False)
+            tables.append(
+                element("details", element("summary", f"The same at {k}"), table)
+            )
+    budgets = [
+        (name, model["budget"])
+        for name, model in by_quality(document)
+        if model["budget"]
+    ]
+    if budgets:
+        rows = [
+            join(element("dt", name), element("dd", _tuning(budget)))
+            for name, budget in budgets
+        ]
+        tables.append(
+            element(
+                "details",
+                element("summary", "What was tuned, on valid only"),
+                element("dl", *rows),
+            )
+        )
+    return element(
+        "section",
+        element("h2", "Models"),
+        element(
+            "p",
+            f"Best on test first, by {main_metric(document)}; the best value of each "
+            "column is bold. Choices were made on valid; test was read once. Seconds "
+            "include tuning.",
+        ),
+        *tables,
+    )
+
+
+def models_table(
+    document: Document,
+    colors: Mapping[str, int],
+    metrics: Sequence[str],
+    *,
+    seconds: bool,
+) -> Markup:
+    """One row a model: the main metric on valid, all metrics on test, seconds."""
+    models = by_quality(document)
+    on_valid = [m for m in metrics if m.startswith("ndcg")] or list(metrics[:1])
+    on_test = sorted(metrics, key=lambda name: name not in on_valid)
+    columns = [("valid", name) for name in on_valid]
+    columns += [("test", name) for name in on_test]
+    best = {column: best_value(document, *column) for column in columns}
+    rows = []
+    for name, model in models:
+        is_baseline = bool(model.get("baseline"))
+        label = element(
+            "th",
+            element("span", name, class_=f"key s{colors[name]}")
+            if name in colors
+            else element("span", name),
+            element("span", "baseline", class_="tag") if is_baseline else None,
+            scope="row",
+        )
+        cells = [
+            element(
+                "td",
+                numbers.metric(model[part].get(metric)),
+                class_="best"
+                if _has(model, (part, metric))
+                and model[part][metric] == best[part, metric]
+                else None,
+            )
+            for part, metric in columns
+        ]
+        if seconds:
+            cells.append(element("td", numbers.seconds(model["seconds"])))
+        rows.append(element("tr", label, *cells))
+    cutoff = metrics[0].partition("@")[2]
+    at = f" @{cutoff}" if all(m.endswith(f"@{cutoff}") for m in metrics) else ""
+    group = element(
+        "tr",
+        element("th"),
+        element("th", f"Valid{at}", colspan=len(on_valid), scope="colgroup"),
+        element("th", f"Test{at}", colspan=len(on_test), scope="colgroup"),
+        element("th") if seconds else None,
+        class_="group",
+    )
+    heads = [element("th", m.removesuffix(at[1:]), scope="col") for _, m in columns]
+    head = element(
+        "tr",
+        element("th", "Model", scope="col"),
+        *heads,
+        element("th", "seconds", scope="col") if seconds else None,
+    )
+    return scrolling(
+        element("table", element("thead", group, head), element("tbody", *rows)),
+        "Table of models",
+    )
+
+
+def paths_section(document: Document) -> Markup:
+    """The quality of each way to ask, if it was measured."""
+    if not document["paths"]:
+        return Markup()
+    metrics = list(
+        dict.fromkeys(n for path in document["paths"].values() for n in path["metrics"])
+    )
+    head = element(
+        "tr",
+        *(element("th", text, scope="col") for text in ("Path", "")),
+        *(element("th", name, scope="col") for name in metrics),
+        element("th", "users", scope="col"),
+    )
+    rows = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", path["description"], class_="words"),
+            *(element("td", numbers.metric(path["metrics"].get(m))) for m in metrics),
+            element("td", numbers.count(path.get("num_users"))),
+        )
+        for name, path in document["paths"].items()
+    ]
+    table = element("table", element("thead", head), element("tbody", *rows))
+    return element(
+        "section",
+        element("h2", "Ways to ask"),
+        element("p", "What each path of recommendation is worth, on test."),
+        scrolling(table, "Quality of each path"),
+    )
+
+
+def examples_section(document: Document) -> Markup:
+    """Recommendations to look at, if there are any."""
+    if not document["examples"]:
+        return Markup()
+    return element(
+        "section",
+        element("h2", "Examples"),
+        element(
+            "p",
+            "Titles marked with a tick are in the user's test part, which no model had "
+            "seen.",
+        ),
+        *(_example(example) for example in document["examples"]),
+    )
+
+
+def _example(example: Document) -> Markup:
+    lists = [
+        element(
+            "div",
+            element("h4", name),
+            element("ol", *(_recommended(item) for item in items)),
+        )
+        for name, items in example["recommendations"].items()
+    ]
+    history = " · ".join(example["history"])
+    return element(
+        "div",
+        element("h3", example["label"]),
+        element("p", "History: ", history) if history else None,
+        element("div", *lists, class_="lists"),
+        class_="example",
+    )
+
+
+def _recommended(item: Document) -> Markup:
+    score = "" if item["score"] is None else f"{item['score']:.2f}"
+    mark = element("span", "\u00a0✓", title="in the test part") if item["hit"] else None
+    return element(
+        "li",
+        element("span", item["rank"]),
+        element("span", item["title"], mark, class_="title"),
+        element("span", score, class_="score"),
+        class_="hit" if item["hit"] else None,
+    )
+
+
+def definitions(title: str, entries: Mapping[str, object]) -> Markup:
+    """A section of names and values."""
+    rows = [
+        join(element("dt", name.replace("_", " ")), element("dd", flat(value)))
+        for name, value in entries.items()
+    ]
+    return element("section", element("h2", title), element("dl", *rows))
+
+
+def scrolling(table: Markup, label: str) -> Markup:
+    """A box in which a wide table scrolls, by keyboard too."""
+    return element(
+        "div", table, class_="scroll", tabindex=0, role="region", aria_label=label
+    )
+
+
+def flat(value: object) -> str:
+    """A JSON value in words."""
+    if isinstance(value, Mapping):
+        words = (f"{key.replace('_', ' ')} {flat(item)}" for key, item in value.items())
+        return "; ".join(words) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(flat(item) for item in value) or "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None:
+        return "–"
+    return str(value)
+
+
+def _tuning(budget: Mapping[str, Any]) -> str:
+    """A search in a sentence; other budgets as names and values."""
+    if not budget.keys() >= {"trials", "grid", "chosen", "chosen_by"}:
+        return flat(budget)
+    sentence = (
+        f"{flat(budget['chosen'])}, chosen by {budget['chosen_by']} among "
+        f"{budget['trials']} trials ({flat(budget['grid'])})"
+    )
+    if budget.get("at_edge"):
+        sentence += f"; at the edge of the grid: {flat(budget['at_edge'])}"
+    return sentence
+
+
+def _has(model: Document, column: tuple[str, str]) -> bool:
+    return model[column[0]].get(column[1]) is not None

@@ -1,0 +1,318 @@
+"""`InteractionGraph`: a `jraph.GraphsTuple` with its sorted/CSR plan and spare room.
+
+Shapes: N node slots = user_capacity + item_capacity + 1; E directed edge slots. User u
+is node u, item i is node user_capacity + i. The last node is jraph's padding node: all
+spare edges go from it to itself with weight 0, so `jraph.get_edge_padding_mask` and
+`jraph.get_node_padding_mask` hold, and edges stay sorted by receiver.
+
+The shapes do not change when users, items and edges are added within capacity, so
+compiled programs are used again.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+
+from llmgnn_jax.data.splits import TrainSplit
+from llmgnn_jax.errors import UserError
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["indptr", "by_sender", "receivers_by_sender", "sender_indptr"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class EdgePlan:
+    """Where each node's edges lie, seen from the receivers and from the senders.
+
+    Attributes:
+        indptr: (N + 1,) int32; the edges into node v are indptr[v]:indptr[v + 1].
+        by_sender: (E,) int32; edge positions in order of (sender, receiver): the
+            transposed CSR, through which gradients flow without a scatter.
+        receivers_by_sender: (E,) int32; the receivers in that order.
+        sender_indptr: (N + 1,) int32; as `indptr`, for that order.
+    """
+
+    indptr: jax.Array
+    by_sender: jax.Array
+    receivers_by_sender: jax.Array
+    sender_indptr: jax.Array
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["graph", "plan", "degrees", "connected", "num_users", "num_items"],
+    meta_fields=["user_capacity", "item_capacity"],
+)
+@dataclass(frozen=True, kw_only=True)
+class InteractionGraph:
+    """Users and items as nodes, interactions as edges in both directions.
+
+    Attributes:
+        graph: `nodes` is None until a model fills in features (N, D); `edges` is
+            {"weight": (E,) float32}, normalised, 0 on spare edges; `senders` and
+            `receivers` (E,) int32, sorted by (receiver, sender).
+        plan: The CSR plan of its edges.
+        degrees: (N,) float32, sum of the raw weights of edges into a node, self-loops
+            included; 0 for a node without edges.
+        connected: (N,) bool, whether an edge from another node leads into it.
+        num_users: () int32, user slots in use.
+        num_items: () int32, item slots in use.
+        user_capacity: User slots.
+        item_capacity: Item slots.
+    """
+
+    graph: jraph.GraphsTuple
+    plan: EdgePlan
+    degrees: jax.Array
+    connected: jax.Array
+    num_users: jax.Array
+    num_items: jax.Array
+    user_capacity: int
+    item_capacity: int
+
+    @property
+    def num_nodes(self) -> int:
+        """N, the spare slots and the padding node included."""
+        return self.user_capacity + self.item_capacity + 1
+
+    @property
+    def edge_capacity(self) -> int:
+        """E, the spare edges included."""
+        return self.graph.senders.shape[0]
+
+    def split_nodes(self, nodes_ND: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Node vectors as (user_capacity, D) and (item_capacity, D)."""
+        return (
+            nodes_ND[: self.user_capacity],
+            nodes_ND[self.user_capacity : self.user_capacity + self.item_capacity],
+        )
+
+    def join_nodes(self, users_UD: jax.Array, items_ID: jax.Array) -> jax.Array:
+        """(N, D) node vectors from both sides; the padding node is 0."""
+        padding = jnp.zeros((1, users_UD.shape[1]), users_UD.dtype)
+        return jnp.concatenate([users_UD, items_ID, padding])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SupportEdges:
+    """What a new user or item is known by when it comes after training.
+
+    A type of its own: held-out positives (`Csr`) and splits are not accepted where it
+    is asked for.
+
+    Attributes:
+        users: (S,) int, user slots; those from `num_users` on are new.
+        items: (S,) int, item slots likewise. Each pair has a new side.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+
+
+def build(
+    train: TrainSplit,
+    *,
+    self_loops: bool = False,
+    spare_users: int = 0,
+    spare_items: int = 0,
+    spare_edges: int = 0,
+) -> InteractionGraph:
+    """Builds the graph of a train split, symmetrically normalised.
+
+    The weight of an edge from u to v is 1 / sqrt(d_u d_v), with d the number of
+    different neighbours, plus 1 with self-loops (Kipf and Welling 2017, eq. 2; He et
+    al. 2020, eq. 3). A repeated interaction counts once.
+
+    Args:
+        train: The train part of a split; nothing else is accepted.
+        self_loops: Whether each node in use has an edge to itself (GCN).
+        spare_users: User slots to keep free.
+        spare_items: Item slots to keep free.
+        spare_edges: Directed edge slots to keep free.
+
+    Raises:
+        TypeError: If `train` is not a `TrainSplit`.
+    """
+    if not isinstance(train, TrainSplit):
+        raise TypeError(
+            "build takes Split.training(), so that no held-out interaction can reach "
+            f"the graph; got {type(train).__name__}"
+        )
+    user_capacity = train.num_users + spare_users
+    item_capacity = train.num_items + spare_items
+    pairs = train.csr()
+    users = np.repeat(np.arange(train.num_users), pairs.counts())
+    items = user_capacity + pairs.indices.astype(np.int64)
+    senders, receivers = [users, items], [items, users]
+    if self_loops:
+        nodes = np.concatenate(
+            [
+                np.arange(train.num_users),
+                user_capacity + np.arange(train.num_items),
+            ]
+        )
+        senders.append(nodes)
+        receivers.append(nodes)
+    sender, receiver = np.concatenate(senders), np.concatenate(receivers)
+    num_nodes = user_capacity + item_capacity + 1
+    degrees = np.bincount(receiver, minlength=num_nodes).astype(np.float64)
+    weights = 1.0 / np.sqrt(degrees[sender] * degrees[receiver])
+    return _assemble(
+        sender,
+        receiver,
+        weights,
+        degrees=degrees,
+        # One at least: an empty CSR has no kernel on some backends.
+        edge_capacity=len(sender) + max(spare_edges, 1),
+        num_users=train.num_users,
+        num_items=train.num_items,
+        user_capacity=user_capacity,
+        item_capacity=item_capacity,
+    )
+
+
+def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
+    """Folds new users and items in by their edges, without a change of any shape.
+
+    Edges lead into the new nodes only: a new user hears of its items, what was trained
+    stays as it was. An edge from u to v has the weight 1 / sqrt(d_u d_v), d_u of a
+    trained node as it was in training.
+
+    Args:
+        graph: As built; may have been extended before.
+        support: What the new ones are known by.
+
+    Returns:
+        A graph of the same shapes with the slots up to the highest new one in use.
+
+    Raises:
+        TypeError: If `support` is not a `SupportEdges`.
+        UserError: If a slot or an edge is beyond capacity (the fix names the field to
+            raise), or both sides of a pair were trained.
+    """
+    if not isinstance(support, SupportEdges):
+        raise TypeError(
+            "extend takes SupportEdges: what a newcomer is known by, never held-out "
+            f"targets; got {type(support).__name__}"
+        )
+    num_users, num_items = int(graph.num_users), int(graph.num_items)
+    pairs = np.unique(
+        np.stack([np.asarray(support.users), np.asarray(support.items)], 1).reshape(
+            -1, 2
+        ),
+        axis=0,
+    ).astype(np.int64)
+    users, items = pairs[:, 0], pairs[:, 1]
+    for name, slots, capacity in (
+        ("users", users, graph.user_capacity),
+        ("items", items, graph.item_capacity),
+    ):
+        if len(slots) and not (slots.min() >= 0 and slots.max() < capacity):
+            raise UserError.field(
+                f"support.{name}",
+                expected=f"slots in [0, {capacity})",
+                got=f"{slots.min()} to {slots.max()}",
+                fix=f"train with more room, --graph.spare-{name}",
+            )
+    new_user, new_item = users >= num_users, items >= num_items
+    if not (new_user | new_item).all():
+        row = int(np.flatnonzero(~(new_user | new_item))[0])
+        raise UserError.field(
+            "support",
+            expected="a new user or a new item in each pair",
+            got=f"user slot {users[row]} with item slot {items[row]}, both trained",
+            fix="train again to learn new interactions between known ones",
+        )
+    item_nodes = graph.user_capacity + items
+    sender = np.concatenate([item_nodes[new_user], users[new_item]])
+    receiver = np.concatenate([users[new_user], item_nodes[new_item]])
+    used = int(graph.plan.indptr[-2])
+    old_sender = np.asarray(graph.graph.senders)[:used].astype(np.int64)
+    old_receiver = np.asarray(graph.graph.receivers)[:used].astype(np.int64)
+    old_weights = np.asarray(graph.graph.edges["weight"])[:used].astype(np.float64)
+    if used + len(sender) >= graph.edge_capacity:
+        raise UserError.field(
+            "support",
+            expected=f"at most {graph.edge_capacity - used - 1} more edges",
+            got=len(sender),
+            fix="train with more room, --graph.spare-edges",
+        )
+    degrees = np.asarray(graph.degrees, np.float64) + np.bincount(
+        receiver, minlength=graph.num_nodes
+    )
+    weights = 1.0 / np.sqrt(np.maximum(degrees[sender], 1.0) * degrees[receiver])
+    return _assemble(
+        np.concatenate([old_sender, sender]),
+        np.concatenate([old_receiver, receiver]),
+        np.concatenate([old_weights, weights]),
+        degrees=degrees,
+        edge_capacity=graph.edge_capacity,
+        num_users=max(num_users, int(users.max(initial=-1)) + 1),
+        num_items=max(num_items, int(items.max(initial=-1)) + 1),
+        user_capacity=graph.user_capacity,
+        item_capacity=graph.item_capacity,
+    )
+
+
+def _assemble(
+    senders: np.ndarray,
+    receivers: np.ndarray,
+    weights: np.ndarray,
+    *,
+    degrees: np.ndarray,
+    edge_capacity: int,
+    num_users: int,
+    num_items: int,
+    user_capacity: int,
+    item_capacity: int,
+) -> InteractionGraph:
+    """Sorts, pads to capacity and plans."""
+    num_nodes = user_capacity + item_capacity + 1
+    if max(num_nodes, edge_capacity) >= 2**31:
+        raise UserError.field(
+            "graph", expected="fewer than 2**31 nodes and edges", got=edge_capacity
+        )
+    used, spare = len(senders), edge_capacity - len(senders)
+    connected = np.bincount(receivers[senders != receivers], minlength=num_nodes) > 0
+    order = np.lexsort((senders, receivers))
+    padding = np.full(spare, num_nodes - 1)
+    senders = np.concatenate([senders[order], padding]).astype(np.int32)
+    receivers = np.concatenate([receivers[order], padding]).astype(np.int32)
+    weights = np.concatenate([weights[order], np.zeros(spare)]).astype(np.float32)
+    by_sender = np.lexsort((receivers, senders)).astype(np.int32)
+    plan = EdgePlan(
+        indptr=jnp.asarray(_indptr(receivers, num_nodes)),
+        by_sender=jnp.asarray(by_sender),
+        receivers_by_sender=jnp.asarray(receivers[by_sender]),
+        sender_indptr=jnp.asarray(_indptr(senders, num_nodes)),
+    )
+    graph = jraph.GraphsTuple(
+        nodes=None,
+        edges={"weight": jnp.asarray(weights)},
+        senders=jnp.asarray(senders),
+        receivers=jnp.asarray(receivers),
+        globals=None,
+        n_node=jnp.asarray([num_nodes - 1, 1], jnp.int32),
+        n_edge=jnp.asarray([used, spare], jnp.int32),
+    )
+    return InteractionGraph(
+        graph=graph,
+        plan=plan,
+        degrees=jnp.asarray(degrees.astype(np.float32)),
+        connected=jnp.asarray(connected),
+        num_users=jnp.asarray(num_users, jnp.int32),
+        num_items=jnp.asarray(num_items, jnp.int32),
+        user_capacity=user_capacity,
+        item_capacity=item_capacity,
+    )
+
+
+def _indptr(nodes: np.ndarray, num_nodes: int) -> np.ndarray:
+    counts = np.bincount(nodes, minlength=num_nodes)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)

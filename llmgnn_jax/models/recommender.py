@@ -1,0 +1,236 @@
+"""The model: graph side, text side, fusion, and the dot product that ranks.
+
+Shapes: B rows, U user slots, I item slots, N nodes, T stored text width, D width.
+
+Declared with Flax NNX and run as plain JAX: `nnx.split` once, then `nnx.merge` inside
+`jax.jit` on a pure dict of parameters. It holds no random state: what is dropped in
+training comes in as masks.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from llmgnn_jax.config import Config, ModelName
+from llmgnn_jax.graph.aggregate import Backend
+from llmgnn_jax.graph.layers import GCNLayer, lightgcn, local_aggregate
+from llmgnn_jax.graph.structure import InteractionGraph
+from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.fusion import ConcatFusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Which model: hashable, fixed for a run.
+
+    Attributes:
+        sides: "graph", "text", or "fused" for both.
+        user_capacity: U.
+        item_capacity: I.
+        num_users: User slots in use in training; the spare ones start at 0.
+        num_items: Likewise.
+        text_dim: T; 0 for a model of the graph alone.
+        layer: "lightgcn" or "gcn".
+        num_layers: Rounds of message passing.
+        embedding_dim: D.
+        init_scale: Standard deviation of the initial node vectors.
+        backend: Kernel of the aggregation.
+        activation: sigma of the fusion.
+    """
+
+    sides: ModelName
+    user_capacity: int
+    item_capacity: int
+    num_users: int
+    num_items: int
+    text_dim: int
+    layer: str
+    num_layers: int
+    embedding_dim: int
+    init_scale: float
+    backend: Backend
+    activation: str
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        sides: ModelName,
+        *,
+        graph: InteractionGraph,
+        text_dim: int,
+        backend: Backend,
+    ) -> "ModelSpec":
+        """The model of a configuration, for a graph and text vectors of width T."""
+        return cls(
+            sides=sides,
+            user_capacity=graph.user_capacity,
+            item_capacity=graph.item_capacity,
+            num_users=int(graph.num_users),
+            num_items=int(graph.num_items),
+            text_dim=text_dim,
+            layer=config.graph.layer,
+            num_layers=config.graph.num_layers,
+            embedding_dim=config.graph.embedding_dim,
+            init_scale=config.graph.init_scale,
+            backend=backend,
+            activation=config.fusion.activation,
+        )
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether there is a graph side."""
+        return self.sides != "text"
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether there is a text side."""
+        return self.sides != "graph"
+
+
+class RecommenderModel(nnx.Module):
+    """Gives each user and item a vector; the score of a pair is their dot product.
+
+    Args:
+        spec: Which model.
+        rngs: For the initial parameters.
+    """
+
+    def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs) -> None:
+        self.spec = spec
+        dim = spec.embedding_dim
+        if spec.uses_graph:
+            self.user_embedding = nnx.Param(
+                _embedding(rngs, spec.num_users, spec.user_capacity, spec)
+            )
+            self.item_embedding = nnx.Param(
+                _embedding(rngs, spec.num_items, spec.item_capacity, spec)
+            )
+            if spec.layer == "gcn":
+                for number in range(spec.num_layers):
+                    setattr(self, f"gcn_{number}", GCNLayer(dim, dim, rngs=rngs))
+        if spec.uses_text:
+            scale = spec.text_dim**-0.5
+            shape = (spec.text_dim, dim)
+            self.text_projection = nnx.Param(
+                scale * jax.random.normal(rngs.params(), shape)
+            )
+            self.null_text = nnx.Param(jnp.zeros(dim))
+        if spec.sides == "fused":
+            self.null_graph = nnx.Param(jnp.zeros(dim))
+            self.fusion = ConcatFusion(dim, activation=spec.activation)
+
+    def propagate(self, graph: InteractionGraph) -> tuple[jax.Array, jax.Array]:
+        """Message passing over the whole graph.
+
+        Returns:
+            (U, D) and (I, D), h^GNN of every user and item slot.
+        """
+        spec = self.spec
+        aggregate = local_aggregate(graph.plan, backend=spec.backend)
+        layer = graph.graph._replace(
+            nodes=graph.join_nodes(self.user_embedding[...], self.item_embedding[...])
+        )
+        if spec.layer == "lightgcn":
+            layer = lightgcn(layer, num_layers=spec.num_layers, aggregate=aggregate)
+        else:
+            for number in range(spec.num_layers):
+                layer = getattr(self, f"gcn_{number}")(layer, aggregate=aggregate)
+                if number + 1 < spec.num_layers:
+                    layer = layer._replace(nodes=jax.nn.relu(layer.nodes))
+        return graph.split_nodes(layer.nodes)
+
+    def merge(
+        self,
+        *,
+        graph_BD: jax.Array | None,
+        graph_known_B: jax.Array | None,
+        text_BT: jax.Array | None,
+        text_known_B: jax.Array | None,
+    ) -> jax.Array:
+        """The vectors that are ranked by, from both sides.
+
+        Args:
+            graph_BD: (B, D) from `propagate`; None without a graph side.
+            graph_known_B: (B,) bool; where False the learned null vector stands in.
+            text_BT: (B, T) stored text vectors; None without a text side.
+            text_known_B: (B,) bool, likewise.
+
+        Returns:
+            (B, D) for one side, (B, 2 D) fused.
+        """
+        if self.spec.sides == "graph":
+            assert graph_BD is not None
+            return graph_BD
+        assert text_BT is not None
+        assert text_known_B is not None
+        text_BD = jnp.where(
+            text_known_B[:, None],
+            text_BT @ self.text_projection[...],
+            self.null_text[...][None, :],
+        )
+        if self.spec.sides == "text":
+            return text_BD
+        assert graph_BD is not None
+        assert graph_known_B is not None
+        graph_BD = jnp.where(
+            graph_known_B[:, None], graph_BD, self.null_graph[...][None, :]
+        )
+        return self.fusion(graph_BD, text_BD)
+
+    def all_vectors(self, features: Features) -> tuple[jax.Array, jax.Array]:
+        """Every slot's vector, as ranked at evaluation: nothing left out or dropped.
+
+        Returns:
+            (U, D') and (I, D') with D' as `merge` gives it.
+        """
+        users, items = _all_slots(self.spec)
+        user_graph, item_graph = None, None
+        user_connected, item_connected = None, None
+        if self.spec.uses_graph:
+            user_graph, item_graph = self.propagate(features.graph)
+            user_connected, item_connected = features.graph.split_nodes(
+                features.graph.connected
+            )
+        user_text, item_text, user_known, item_known = None, None, None, None
+        if self.spec.uses_text:
+            assert features.text is not None
+            user_text, user_known = features.text.of_users(users)
+            item_text = features.text.item_IT[items]
+            item_known = features.text.item_known_I[items]
+        return (
+            self.merge(
+                graph_BD=user_graph,
+                graph_known_B=user_connected,
+                text_BT=user_text,
+                text_known_B=user_known,
+            ),
+            self.merge(
+                graph_BD=item_graph,
+                graph_known_B=item_connected,
+                text_BT=item_text,
+                text_known_B=item_known,
+            ),
+        )
+
+
+def _embedding(rngs: nnx.Rngs, used: int, capacity: int, spec: ModelSpec) -> jax.Array:
+    """(capacity, D) normal vectors; spare slots are 0, so newcomers start from 0."""
+    drawn = jax.random.normal(rngs.params(), (used, spec.embedding_dim))
+    return jnp.pad(spec.init_scale * drawn, ((0, capacity - used), (0, 0)))
+
+
+def _all_slots(spec: ModelSpec) -> tuple[jax.Array, jax.Array]:
+    return jnp.arange(spec.user_capacity), jnp.arange(spec.item_capacity)
+
+
+def create(
+    spec: ModelSpec, *, seed: int
+) -> tuple[nnx.GraphDef[RecommenderModel], dict]:
+    """A model's definition and its initial parameters, a pure dict of arrays."""
+    model = RecommenderModel(spec, rngs=nnx.Rngs(seed))
+    definition, params, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
+    assert not jax.tree.leaves(rest), "modules hold parameters alone"
+    return definition, nnx.to_pure_dict(params)

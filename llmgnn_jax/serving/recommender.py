@@ -1,0 +1,204 @@
+"""`Recommender`: a finished run answers for users, items and texts.
+
+recommender = Recommender.load("runs/ml-100k/20260101-120000")
+recommender.recommend(user="196")
+recommender.recommend(items=["Toy Story", "50"])
+recommender.recommend(text="a heist film with robots")
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from llmgnn_jax.config import ModelName
+from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.data.suggestions import did_you_mean
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.evaluation.results import FILE_NAME, read_results
+from llmgnn_jax.models.newcomers import fold_in_users
+from llmgnn_jax.serving.titles import TitleIndex
+from llmgnn_jax.training.prepare import Prepared, prepare
+from llmgnn_jax.training.run_folder import read_config
+from llmgnn_jax.training.trained import TrainedModel, load_trained
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendedItem:
+    """One item of a list.
+
+    Attributes:
+        id: The item's external id.
+        title: For people, "" where unknown.
+        score: The dot product that it was ranked by; comparable within a list only.
+        rank: From 1.
+    """
+
+    id: str
+    title: str
+    score: float
+    rank: int
+
+
+class Recommender:
+    """A run, loaded. Use `load`.
+
+    Args:
+        prepared: The run's data.
+        model: One of its models.
+    """
+
+    def __init__(self, prepared: Prepared, model: TrainedModel) -> None:
+        self._prepared, self._model = prepared, model
+        dataset = prepared.dataset
+        users, items = model.scorer.vectors(model.params, prepared.features)
+        self._users = np.asarray(users[: dataset.num_users])
+        self._items = np.asarray(items[: dataset.num_items])
+        self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
+        self._titles = TitleIndex(dataset.item_ids, dataset.item_titles)
+        # All that a user is known to have met, held-out parts included.
+        self._met = Csr.from_pairs(dataset.users, dataset.items, dataset.num_users)
+
+    @classmethod
+    def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":
+        """Loads a run folder.
+
+        Args:
+            run: The folder.
+            model: Which of its models; by default the last one, which the run's paths
+                were measured for.
+
+        Raises:
+            UserError: If the folder is no run, its checkpoint cannot be read, or the
+                data are no longer those that it was trained on.
+        """
+        folder = Path(run).expanduser()
+        config = read_config(folder)
+        name = model or config.models[-1]
+        if name not in config.models:
+            raise UserError.field(
+                "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
+            )
+        prepared = prepare(config)
+        if (folder / FILE_NAME).is_file():
+            protocol = read_results(folder)["protocol"]
+            if protocol["split_hash"] != prepared.split.split_hash:
+                raise UserError.field(
+                    f"data.source {config.data.source!r}",
+                    expected=f"the data that {folder} was trained on",
+                    got="other interactions",
+                    fix="train again",
+                )
+        return cls(prepared, load_trained(name, prepared, folder=folder))
+
+    @property
+    def model_name(self) -> ModelName:
+        """Which of the run's models answers."""
+        return self._model.name
+
+    def recommend(
+        self,
+        *,
+        user: str | None = None,
+        items: Sequence[str] | None = None,
+        text: str | None = None,
+        k: int = 10,
+    ) -> list[RecommendedItem]:
+        """The k best items that were not met yet; fewer where the catalogue ends.
+
+        Exactly one of `user`, `items` and `text` is given.
+
+        Args:
+            user: External id of a trained user.
+            items: Ids or titles that a newcomer likes: its edges are folded in by one
+                propagation, and its text is theirs.
+            text: What is looked for, in words: a newcomer without edges.
+            k: Length of the list, from 1.
+
+        Raises:
+            UserError: For an unknown user, an unknown or ambiguous item, an empty text,
+                or a model that lacks the side that is asked for.
+        """
+        given = [one for one in (user, items or None, text) if one is not None]
+        if len(given) != 1:
+            raise UserError.field(
+                "recommend",
+                expected="one of user, item and text",
+                got=f"{len(given)} of them",
+                fix="for example --user 196",
+            )
+        if k < 1:
+            raise UserError.field("k", expected="a number from 1 on", got=k)
+        if user is not None:
+            slot = self._user_slot(user)
+            return self._rank(self._users[slot], self._met.row(slot), k)
+        if items:
+            liked = np.array([self._titles.find(item) for item in items])
+            for item in liked:
+                logger.info("liked: %s", self._title(int(item)))
+            return self._rank(self._newcomer(liked), liked, k)
+        assert text is not None
+        return self._rank(self._reader(text), np.zeros(0, np.int64), k)
+
+    def _user_slot(self, user: str) -> int:
+        if user not in self._slots:
+            near = did_you_mean(user, self._slots)
+            raise UserError.field(
+                f"user {user!r}",
+                expected="a user of the training data",
+                got="one that is not there",
+                fix=f"{near + ' ' if near else ''}for someone new, name what they like "
+                "with --item",
+            )
+        return self._slots[user]
+
+    def _newcomer(self, liked: np.ndarray) -> np.ndarray:
+        model = self._model
+        return fold_in_users(
+            model.scorer, model.params, self._prepared.features, histories=[liked]
+        )[0]
+
+    def _reader(self, text: str) -> np.ndarray:
+        encoder, model = self._prepared.encoder, self._model
+        if encoder is None or not model.scorer.spec.uses_text:
+            raise UserError.field(
+                "text",
+                expected="a model with a text side",
+                got=f"the model {model.name!r}",
+                fix="choose --model fused or text",
+            )
+        if not text.strip():
+            raise UserError.field("text", expected="some words", got="none")
+        vector = encoder.encode([text])
+        return np.asarray(model.scorer.text_vectors(model.params, vector))[0]
+
+    def _rank(
+        self, vector: np.ndarray, met: np.ndarray, k: int
+    ) -> list[RecommendedItem]:
+        rankings = rank_factors(
+            vector[None, :],
+            self._items,
+            seen=Csr.from_pairs(np.zeros(len(met), np.int64), met, 1),
+            k=k,
+        )
+        ids = self._prepared.dataset.item_ids
+        return [
+            RecommendedItem(
+                id=ids[item], title=self._title(item), score=score, rank=rank
+            )
+            for rank, (item, score) in enumerate(
+                zip(
+                    rankings.items[0].tolist(), rankings.scores[0].tolist(), strict=True
+                ),
+                start=1,
+            )
+            if item >= 0
+        ]
+
+    def _title(self, item: int) -> str:
+        return self._prepared.dataset.item_titles[item]

@@ -1,0 +1,335 @@
+"""`TextEncoder`: texts to vectors of unit length.
+
+    encoder = TextEncoder.load("minilm-l6")
+    vectors = encoder.encode(["a heist film with robots"])   # (1, 384) float32
+
+Shapes: B rows, L tokens, D width, N texts.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+import jax
+import numpy as np
+
+from llmgnn_jax import assets
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.encoders import bert
+from llmgnn_jax.text.encoders.bert import BertConfig, BertModel, ComputeDtype, Params
+from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
+from llmgnn_jax.text.pretrained import load_bert, weights_hash
+from llmgnn_jax.text.tokens import (
+    TokenBatch,
+    Tokenizer,
+    length_buckets,
+    load_tokenizer,
+    tiny_tokenizer,
+)
+
+logger = logging.getLogger(__name__)
+
+# Raised when the same inputs give other vectors: stored ones are then encoded again.
+_FORMAT = 1
+
+# Places of a batch. On a CPU more gains nothing (the products are at full speed and the
+# intermediate results in cache) and costs padding; an accelerator wants far more.
+_BATCH_TOKENS = {"cpu": 512}
+_BATCH_TOKENS_ELSEWHERE = 16_384
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedBatch:
+    """Some of the texts, finished.
+
+    Attributes:
+        rows: (n,) int64 positions of the texts in the input.
+        vectors: (n, D) float32 of unit length.
+        tokens: How many tokens were encoded, without padding.
+    """
+
+    rows: np.ndarray
+    vectors: np.ndarray
+    tokens: int
+
+
+class TextEncoder:
+    """A frozen BERT with its tokenizer, compiled once for each shape of batch.
+
+    A text's vector depends on the text and on `identity` alone, to the last bit, on the
+    same device and versions: not on what is encoded with it.
+
+    Args:
+        model: The encoder.
+        tokenizer: Its tokenizer.
+        weights: Hex hash of the parameters' values.
+        pooling: How token vectors become one.
+        max_length: Longest text in tokens; what is longer is cut.
+        dtype: Operands of the matrix products, as `model` was declared.
+        batch_tokens: Places of a batch, padding included; by the device if None.
+
+    Raises:
+        UserError: If pooling, max_length or batch_tokens are out of range, or the
+            tokenizer has ids that the encoder lacks.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: BertModel,
+        tokenizer: Tokenizer,
+        weights: str,
+        pooling: Pooling = "mean",
+        max_length: int = 256,
+        dtype: ComputeDtype = "float32",
+        batch_tokens: int | None = None,
+    ) -> None:
+        config = model.config
+        _check_choice("pooling", pooling, get_args(Pooling))
+        if not 3 <= max_length <= config.max_position_embeddings:
+            raise UserError.field(
+                "max_length",
+                expected=f"3 to {config.max_position_embeddings}, the encoder's "
+                "positions",
+                got=max_length,
+            )
+        if batch_tokens is None:
+            batch_tokens = _BATCH_TOKENS.get(
+                jax.default_backend(), _BATCH_TOKENS_ELSEWHERE
+            )
+        if batch_tokens < 1:
+            raise UserError.field(
+                "batch_tokens", expected="1 or more", got=batch_tokens
+            )
+        if tokenizer.vocab_size > config.vocab_size:
+            raise UserError.field(
+                "tokenizer",
+                expected=f"ids below the encoder's vocab_size {config.vocab_size}",
+                got=f"ids up to {tokenizer.vocab_size - 1}",
+                fix="take the tokenizer that the encoder was trained with",
+            )
+        self.config = config
+        self.pooling = pooling
+        self.max_length = max_length
+        self.dtype = dtype
+        self.batch_tokens = batch_tokens
+        self._params = model.params
+        self._tokenizer = tokenizer
+        self._identity = _identity(
+            weights, config, tokenizer, pooling, max_length, dtype
+        )
+        self._compiled: dict[tuple[int, int], Callable[..., jax.Array]] = {}
+
+        def vectors_BD(
+            params: Params, ids_BL: jax.Array, mask_BL: jax.Array
+        ) -> jax.Array:
+            hidden_BLD = bert.apply(model.graphdef, params, ids_BL, mask_BL)
+            return l2_normalise(pool(hidden_BLD, mask_BL, pooling=pooling))
+
+        self._run = jax.jit(vectors_BD)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        pooling: Pooling = "mean",
+        max_length: int = 256,
+        dtype: ComputeDtype = "float32",
+        batch_tokens: int | None = None,
+    ) -> "TextEncoder":
+        """Loads a pretrained encoder.
+
+        Args:
+            source: The name of an asset ("minilm-l6", fetched if it is not cached), or
+                a folder in Hugging Face's layout.
+            pooling: "mean", "cls" or "last".
+            max_length: Longest text in tokens; what is longer is cut.
+            dtype: Operands of the matrix products: "float32" or "bfloat16".
+            batch_tokens: Places of a batch, padding included; by the device if None.
+
+        Raises:
+            UserError: If it is unknown, cannot be fetched or read, is no BERT, or an
+                option is out of range.
+        """
+        _check_choice("dtype", dtype, bert.COMPUTE_DTYPES)
+        _check_choice("pooling", pooling, get_args(Pooling))
+        is_folder = str(source) not in assets.ASSETS and (
+            isinstance(source, Path) or "/" in source or Path(source).is_dir()
+        )
+        folder = Path(source) if is_folder else assets.fetch(str(source))
+        started = time.perf_counter()
+        encoder = cls(
+            model=load_bert(folder, dtype=dtype),
+            tokenizer=load_tokenizer(folder),
+            weights=weights_hash(folder),
+            pooling=pooling,
+            max_length=max_length,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+        )
+        seconds = time.perf_counter() - started
+        logger.info("loaded the text encoder %s in %.1f s", source, seconds)
+        return encoder
+
+    @classmethod
+    def tiny(
+        cls,
+        words: Iterable[str],
+        *,
+        seed: int = 0,
+        dim: int = 32,
+        pooling: Pooling = "mean",
+        max_length: int = 64,
+        batch_tokens: int | None = None,
+    ) -> "TextEncoder":
+        """A BERT of 2 layers with random weights in memory, for tests.
+
+        Args:
+            words: What its tokenizer knows, in lower case.
+            seed: Of the weights.
+            dim: D, a multiple of 4.
+            pooling: As in `load`.
+            max_length: As in `load`.
+            batch_tokens: As in `load`.
+        """
+        tokenizer = tiny_tokenizer(words)
+        config = BertConfig(
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=dim,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=2 * dim,
+            max_position_embeddings=max_length,
+        )
+        model = bert.initialise(config, seed=seed)
+        digest = hashlib.sha256()
+        for leaf in jax.tree.leaves(model.params):
+            digest.update(np.asarray(leaf).tobytes())
+        return cls(
+            model=model,
+            tokenizer=tokenizer,
+            weights=digest.hexdigest(),
+            pooling=pooling,
+            max_length=max_length,
+            batch_tokens=batch_tokens,
+        )
+
+    @property
+    def dim(self) -> int:
+        """D, the width of the vectors."""
+        return self.config.hidden_size
+
+    @property
+    def identity(self) -> str:
+        """Hex hash of all that decides a text's vector: equal ones, equal vectors.
+
+        Covers weights, shape of the encoder, tokenizer, pooling, max_length and dtype.
+        """
+        return self._identity
+
+    @property
+    def num_compilations(self) -> int:
+        """Shapes of batch that were compiled so far."""
+        return len(self._compiled)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        """Encodes texts.
+
+        Args:
+            texts: Any strings: "" too; what is above `max_length` tokens is cut.
+            progress: Called with the number of texts done after each batch.
+
+        Returns:
+            (N, D) float32 of unit length, in the order of the texts.
+
+        Raises:
+            UserError: If one of them is no str.
+            FloatingPointError: If the weights give vectors that are not finite.
+        """
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        done = 0
+        for batch in self.encode_batches(texts):
+            vectors[batch.rows] = batch.vectors
+            done += len(batch.rows)
+            if progress is not None:
+                progress(done)
+        return vectors
+
+    def encode_batches(self, texts: Sequence[str]) -> Iterator[EncodedBatch]:
+        """Encodes texts, giving each batch as it is finished (`encode`, in parts)."""
+        if isinstance(texts, str):
+            raise UserError.field("texts", expected="a list of texts", got="one str")
+        batches = length_buckets(
+            self._tokenizer.encode(texts, max_length=self.max_length),
+            batch_tokens=self.batch_tokens,
+            max_length=self.max_length,
+            pad_id=self._tokenizer.pad_id,
+        )
+        # One batch ahead: the device computes while the host does what it does with
+        # the last one.
+        ahead: tuple[TokenBatch, jax.Array] | None = None
+        for batch in batches:
+            started = batch, self._dispatch(batch)
+            if ahead is not None:
+                yield _finished(*ahead)
+            ahead = started
+        if ahead is not None:
+            yield _finished(*ahead)
+
+    def _dispatch(self, batch: TokenBatch) -> jax.Array:
+        shape = cast(tuple[int, int], batch.ids.shape)
+        if shape not in self._compiled:
+            started = time.perf_counter()
+            lowered = self._run.lower(self._params, batch.ids, batch.mask)
+            self._compiled[shape] = lowered.compile()
+            seconds = time.perf_counter() - started
+            logger.debug("compiled the encoder for %d x %d in %.2f s", *shape, seconds)
+        return self._compiled[shape](self._params, batch.ids, batch.mask)
+
+
+def _finished(batch: TokenBatch, vectors: jax.Array) -> EncodedBatch:
+    filled = batch.rows >= 0
+    values = np.asarray(vectors)[filled]
+    if not np.isfinite(values).all():
+        raise FloatingPointError("the text encoder gave vectors that are not finite")
+    return EncodedBatch(
+        rows=batch.rows[filled], vectors=values, tokens=int(batch.mask.sum())
+    )
+
+
+def _identity(
+    weights: str,
+    config: BertConfig,
+    tokenizer: Tokenizer,
+    pooling: Pooling,
+    max_length: int,
+    dtype: ComputeDtype,
+) -> str:
+    parts = {
+        "format": _FORMAT,
+        "weights": weights,
+        "config": asdict(config),
+        "tokenizer": tokenizer.fingerprint,
+        "pooling": pooling,
+        "max_length": max_length,
+        "dtype": dtype,
+    }
+    canonical = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError.field(
+            name, expected=f"one of {', '.join(choices)}", got=repr(value)
+        )

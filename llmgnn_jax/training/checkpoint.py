@@ -1,0 +1,190 @@
+"""Checkpoints: the only file that knows orbax's v1 API.
+
+A model's checkpoints lie in `checkpoints/<model>/<step>`. Each is whole in itself:
+state, the best parameters so far and the progress of early stopping. Orbax writes to a
+temporary folder and renames it, so a killed run leaves no half-written step behind.
+"""
+
+import functools
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.training.state import TrainState
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["best_value", "best_step", "worse", "seconds"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Early stopping and the clock, as they stand at a step.
+
+    Attributes:
+        best_value: Best validation metric so far; -inf before the first.
+        best_step: The step that it was measured at.
+        worse: Validations since then.
+        seconds: Of training, over all the times the run was resumed.
+    """
+
+    best_value: float = -np.inf
+    best_step: int = 0
+    worse: int = 0
+    seconds: float = 0.0
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["state", "best_params", "progress"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All that a checkpoint holds."""
+
+    state: TrainState
+    best_params: Any
+    progress: Progress
+
+
+class CheckpointFolder:
+    """The checkpoints of one model, newest last.
+
+    Args:
+        folder: `checkpoints/<model>`; made at the first save.
+        keep: How many of the newest are kept.
+    """
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self._folder = folder.absolute()
+        with _quiet():
+            self._checkpointer = ocp.training.Checkpointer(
+                self._folder,
+                preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            )
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Writes a snapshot under its step; does nothing if that step is there."""
+        step = int(snapshot.state.step)
+        if step in self.steps():
+            return
+        with _quiet():
+            self._checkpointer.save(step, _to_tree(snapshot))
+
+    def steps(self) -> list[int]:
+        """Steps with a complete checkpoint, ascending."""
+        return sorted(int(one.step) for one in self._checkpointer.checkpoints)
+
+    def restore(self, template: Snapshot) -> Snapshot | None:
+        """The newest snapshot, or None where there is none yet.
+
+        Args:
+            template: A snapshot of the same shapes, types and placement.
+
+        Raises:
+            UserError: If it cannot be read, or is of another model.
+        """
+        steps = self.steps()
+        return self._load(steps[-1], template) if steps else None
+
+    def _load(self, step: int, template: Snapshot) -> Snapshot:
+        target = jax.tree.map(_abstract, _to_tree(template))
+        try:
+            with _quiet():
+                tree = self._checkpointer.load(step, target)
+        except Exception as error:
+            # Orbax, tensorstore and the file system each raise their own.
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError.field(
+                str(self._folder / str(step)),
+                expected="a readable checkpoint of this model",
+                got=f"{type(error).__name__} ({reason[:160]})",
+                fix=f"remove that folder to go on from the step before ({self.steps()})"
+                " or train again with --overwrite",
+            ) from error
+        return _from_tree(tree, template)
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        with _quiet():
+            self._checkpointer.close()
+
+    def __enter__(self) -> "CheckpointFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _to_tree(snapshot: Snapshot) -> dict[str, Any]:
+    """Plain dicts of arrays, so that the files do not depend on our classes.
+
+    The optimizer's state is a list of leaves: its classes are optax's, and a dict with
+    integer keys would come back in lexical order.
+    """
+    state, progress = snapshot.state, snapshot.progress
+    leaves = jax.tree.leaves(state.opt_state)
+    return {
+        "params": state.params,
+        "opt_state": {f"{i:04d}": leaf for i, leaf in enumerate(leaves)},
+        "step": state.step,
+        "key_data": state.key_data,
+        "best_params": snapshot.best_params,
+        "progress": {
+            "best_value": jnp.float32(progress.best_value),
+            "best_step": jnp.int32(progress.best_step),
+            "worse": jnp.int32(progress.worse),
+            "seconds": jnp.float32(progress.seconds),
+        },
+    }
+
+
+def _from_tree(tree: dict[str, Any], template: Snapshot) -> Snapshot:
+    structure = jax.tree.structure(template.state.opt_state)
+    leaves = [leaf for _, leaf in sorted(tree["opt_state"].items())]
+    progress = tree["progress"]
+    return Snapshot(
+        state=TrainState(
+            params=tree["params"],
+            opt_state=jax.tree.unflatten(structure, leaves),
+            step=tree["step"],
+            key_data=tree["key_data"],
+        ),
+        best_params=tree["best_params"],
+        progress=Progress(
+            best_value=float(progress["best_value"]),
+            best_step=int(progress["best_step"]),
+            worse=int(progress["worse"]),
+            seconds=float(progress["seconds"]),
+        ),
+    )
+
+
+def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs each save at INFO and warns of its own internals."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,98 @@
+"""Random draws keyed by (seed, step, global row).
+
+Shapes: B rows of a batch, E train interactions, K negatives.
+
+No draw depends on how rows are laid over devices or on how many steps one call runs,
+so a resumed run repeats an uninterrupted one. Nothing here keeps state.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+_ROUNDS = 4
+
+
+def row_keys(key: jax.Array, rows_B: jax.Array) -> jax.Array:
+    """(B,) keys, one for each global row (or item) number."""
+    return jax.vmap(lambda row: jax.random.fold_in(key, row))(rows_B)
+
+
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """Steps in which each example is drawn at least once; the last batch wraps."""
+    return -(-num_examples // batch_size)
+
+
+def draw_examples(
+    key: jax.Array, step: jax.Array, rows_B: jax.Array, *, num_examples: int, batch: int
+) -> jax.Array:
+    """The interactions of a step: epochs without replacement, each newly shuffled.
+
+    Args:
+        key: The root key.
+        step: () int32, from 0.
+        rows_B: (B,) int32 global rows of the batch in [0, batch).
+        num_examples: E.
+        batch: Rows of the whole batch, over all devices.
+
+    Returns:
+        (B,) int32 in [0, E).
+    """
+    per_epoch = steps_per_epoch(num_examples, batch)
+    epoch_key = jax.random.fold_in(key, step // per_epoch)
+    places_B = ((step % per_epoch) * batch + rows_B) % num_examples
+    return permute(epoch_key, places_B, size=num_examples)
+
+
+def permute(key: jax.Array, places: jax.Array, *, size: int) -> jax.Array:
+    """A keyed pseudo-random permutation of [0, size), evaluated at any places.
+
+    A Feistel network over the next even number of bits, walked along its cycles until
+    it is back in range (Black and Rogaway 2002, "Ciphers with arbitrary finite
+    domains"): a shuffle that needs no array of the size of the data and no state.
+
+    Args:
+        key: Which permutation.
+        places: (B,) int32 in [0, size).
+        size: Size of the domain, below 2**31.
+
+    Returns:
+        (B,) int32, different for different places.
+    """
+    half = max(1, math.ceil(math.log2(max(size, 2)) / 2))
+    mask = jnp.uint32(2**half - 1)
+    round_keys = jax.random.bits(key, (_ROUNDS,), jnp.uint32)
+
+    def encrypt(values: jax.Array) -> jax.Array:
+        left, right = values >> half, values & mask
+        for number in range(_ROUNDS):
+            left, right = right, left ^ (_mix(right ^ round_keys[number]) & mask)
+        return (left << half) | right
+
+    def walk(values: jax.Array) -> jax.Array:
+        return jnp.where(values < size, values, encrypt(values))
+
+    values = encrypt(places.astype(jnp.uint32))
+    values = jax.lax.while_loop(lambda v: jnp.any(v >= size), walk, values)
+    return values.astype(jnp.int32)
+
+
+def _mix(values: jax.Array) -> jax.Array:
+    """MurmurHash3's 32-bit finaliser."""
+    values = (values ^ (values >> 16)) * jnp.uint32(0x85EBCA6B)
+    values = (values ^ (values >> 13)) * jnp.uint32(0xC2B2AE35)
+    return values ^ (values >> 16)
+
+
+def draw_items(key: jax.Array, rows: jax.Array, *, num_items: int) -> jax.Array:
+    """Items drawn uniformly with replacement, one for each row number; same shape."""
+    keys = row_keys(key, rows.reshape(-1))
+    drawn = jax.vmap(lambda k: jax.random.randint(k, (), 0, num_items))(keys)
+    return drawn.reshape(rows.shape)
+
+
+def keep_mask(key: jax.Array, rows_B: jax.Array, *, dropout: float) -> jax.Array:
+    """(B,) bool, False with probability `dropout`, one draw for each row number."""
+    keys = row_keys(key, rows_B)
+    return jax.vmap(lambda k: jax.random.bernoulli(k, 1.0 - dropout))(keys)

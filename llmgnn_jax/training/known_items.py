@@ -1,0 +1,86 @@
+"""Which items a user is known to like: looked up on the device, never as negatives.
+
+Shapes: B rows, I item slots, K candidates.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.data.dataset import Csr
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["indptr", "indices", "bits"],
+    meta_fields=["longest", "num_items"],
+)
+@dataclass(frozen=True, kw_only=True)
+class KnownItems:
+    """The train part as a set of (user, item) pairs.
+
+    Attributes:
+        indptr: (U + 1,) int32.
+        indices: (E,) int32, sorted within a user.
+        bits: (U, ceil(I / 32)) uint32 with one bit a pair, or None: only rows of all
+            items at once need it, and those are B x I of memory anyway.
+        longest: Most items of one user.
+        num_items: I.
+    """
+
+    indptr: jax.Array
+    indices: jax.Array
+    bits: jax.Array | None
+    longest: int
+    num_items: int
+
+    @classmethod
+    def build(cls, pairs: Csr, *, num_items: int, dense: bool) -> "KnownItems":
+        """From users x items; `dense` makes `rows` available."""
+        counts = pairs.counts()
+        bits = None
+        if dense:
+            words = -(-num_items // 32)
+            table = np.zeros((pairs.num_rows, words), np.uint32)
+            users = np.repeat(np.arange(pairs.num_rows), counts)
+            bit = np.uint32(1) << (pairs.indices % 32).astype(np.uint32)
+            np.bitwise_or.at(table, (users, pairs.indices // 32), bit)
+            bits = jnp.asarray(table)
+        return cls(
+            indptr=jnp.asarray(pairs.indptr.astype(np.int32)),
+            indices=jnp.asarray(pairs.indices.astype(np.int32)),
+            bits=bits,
+            longest=int(counts.max(initial=0)),
+            num_items=num_items,
+        )
+
+    def contain(self, users_B: jax.Array, items_BK: jax.Array) -> jax.Array:
+        """(B, K) bool, whether each pair is known; a binary search of log2 steps."""
+        low_BK = jnp.broadcast_to(self.indptr[users_B][:, None], items_BK.shape)
+        end_BK = jnp.broadcast_to(self.indptr[users_B + 1][:, None], items_BK.shape)
+        high_BK = end_BK
+        for _ in range(math.ceil(math.log2(self.longest + 1))):
+            middle_BK = (low_BK + high_BK) // 2
+            searching = low_BK < high_BK
+            right = searching & (self.indices[middle_BK] < items_BK)
+            low_BK = jnp.where(right, middle_BK + 1, low_BK)
+            high_BK = jnp.where(searching & ~right, middle_BK, high_BK)
+        found_BK = self.indices[jnp.minimum(low_BK, len(self.indices) - 1)]
+        return (low_BK < end_BK) & (found_BK == items_BK)
+
+    def rows(self, users_B: jax.Array) -> jax.Array:
+        """(B, I) bool, every item of each user.
+
+        Raises:
+            ValueError: If it was not built `dense`.
+        """
+        if self.bits is None:
+            raise ValueError("KnownItems.rows: build(dense=True) makes them available")
+        words_BW = self.bits[users_B]
+        shifts = jnp.arange(32, dtype=jnp.uint32)
+        bits_BW32 = (words_BW[:, :, None] >> shifts[None, None, :]) & jnp.uint32(1)
+        return bits_BW32.reshape(len(users_B), -1)[:, : self.num_items] == 1

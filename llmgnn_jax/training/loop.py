@@ -1,0 +1,235 @@
+"""The training loop of one model, readable from top to bottom."""
+
+import dataclasses
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.config import Config, ModelName
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
+from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.models.scoring import Scorer
+from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
+from llmgnn_jax.training.prepare import Prepared, train_data
+from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
+from llmgnn_jax.training.step import build_program
+from llmgnn_jax.training.trained import TrainedModel, copy_params, set_up, trained
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingDiverged(UserError):
+    """The loss is no longer a number; the last good checkpoint is kept."""
+
+
+def fit_model(
+    name: ModelName,
+    prepared: Prepared,
+    *,
+    folder: Path,
+    resume: bool = False,
+    profile_steps: int = 0,
+) -> TrainedModel:
+    """Trains one model until `train.steps` or early stopping.
+
+    Args:
+        name: Which one.
+        prepared: Data on the device.
+        folder: The run folder: `metrics.jsonl`, `checkpoints/<name>`, `profile/`.
+        resume: Whether to go on from the newest checkpoint, where there is one.
+        profile_steps: Steps to trace with `jax.profiler`, after the first.
+
+    Raises:
+        TrainingDiverged: If a step's loss is not finite.
+        UserError: If the checkpoint cannot be read.
+    """
+    config, train = prepared.config, prepared.config.train
+    setup = set_up(name, prepared)
+    program = build_program(setup.definition, setup.optimizer, config)
+    scorer = Scorer(setup.definition, setup.spec)
+    data = train_data(prepared, text=setup.spec.uses_text)
+    log = MetricsLog(folder / "metrics.jsonl")
+    snapshot = setup.snapshot
+
+    with CheckpointFolder(
+        folder / "checkpoints" / name, keep=train.keep_checkpoints
+    ) as checkpoints:
+        if resume and (found := checkpoints.restore(snapshot)):
+            snapshot = found
+            logger.info("%s: resumed at step %d", name, int(snapshot.state.step))
+        state, best, stopping = (
+            snapshot.state,
+            snapshot.best_params,
+            snapshot.progress,
+        )
+        step = int(state.step)
+        log.cut_back(model=name, step=step)
+        start = time.perf_counter() - stopping.seconds
+        trace = _Trace(folder / "profile", steps=profile_steps)
+
+        with progress(name, total=train.steps) as update, trace:
+            while step < train.steps and not _stops_early(stopping, config):
+                count = trace.limit(_next_stop(step, config) - step)
+                began = time.perf_counter()
+                state, metrics = program(state, data, jnp.int32(count))
+                losses = np.asarray(metrics.loss)[:count]
+                seconds = time.perf_counter() - began
+                _check_finite(losses, step, name, config, checkpoints)
+                step += count
+                trace.ran(count)
+                log.write(
+                    model=name,
+                    step=step,
+                    loss=float(losses.mean()),
+                    gradient_norm=float(metrics.gradient_norm[count - 1]),
+                    examples_per_s=round(count * train.batch_size / seconds, 1),
+                    # Text vectors are stored: no step runs a token through an encoder.
+                    tokens_per_s=0.0,
+                    memory_mb=round(peak_memory_mb(), 1),
+                )
+                if step % train.validate_every == 0:
+                    stopping, best = _validated(
+                        stopping, best, state.params, scorer, prepared, step, name, log
+                    )
+                update(step, f"loss {losses.mean():.4f}, {_best(stopping, config)}")
+                stopping = dataclasses.replace(
+                    stopping, seconds=time.perf_counter() - start
+                )
+                if (
+                    step % train.checkpoint_every == 0
+                    or step >= train.steps
+                    or _stops_early(stopping, config)
+                ):
+                    checkpoints.save(_snapshot(state, best, stopping))
+            if step % train.validate_every:
+                # After the snapshot: a longer run would not have validated here.
+                stopping, best = _validated(
+                    stopping, best, state.params, scorer, prepared, step, name, log
+                )
+            update(train.steps, f"{_best(stopping, config)}, stopped at {step}")
+    return trained(name, setup, _snapshot(state, best, stopping))
+
+
+def validate(scorer: Scorer, params: Any, prepared: Prepared) -> Metrics:
+    """Ranks the validation part, train items masked."""
+    evaluation, dataset = prepared.config.evaluation, prepared.dataset
+    users, items = scorer.vectors(params, prepared.features)
+    rankings = rank_factors(
+        users[: dataset.num_users],
+        items[: dataset.num_items],
+        seen=prepared.history,
+        k=max(evaluation.ks),
+        memory_limit_mb=evaluation.memory_limit_mb,
+    )
+    return evaluate_rankings(
+        rankings.items,
+        rankings.users,
+        prepared.valid,
+        ks=evaluation.ks,
+        num_items=dataset.num_items,
+    )
+
+
+def _validated(
+    stopping: Progress,
+    best: Any,
+    params: Any,
+    scorer: Scorer,
+    prepared: Prepared,
+    step: int,
+    name: str,
+    log: MetricsLog,
+) -> tuple[Progress, Any]:
+    """Early stopping and the best parameters after a validation, which is logged."""
+    valid = validate(scorer, params, prepared)
+    log.write(model=name, step=step, valid=valid.mean)
+    value = valid.mean[prepared.config.evaluation.metric]
+    if value <= stopping.best_value:
+        return dataclasses.replace(stopping, worse=stopping.worse + 1), best
+    stopping = dataclasses.replace(stopping, best_value=value, best_step=step, worse=0)
+    return stopping, copy_params(params)
+
+
+def _snapshot(state: Any, best: Any, stopping: Progress) -> Snapshot:
+    return Snapshot(state=state, best_params=best, progress=stopping)
+
+
+def _next_stop(step: int, config: Config) -> int:
+    """Where the next call ends: never across a validation or a checkpoint."""
+    train = config.train
+    return min(
+        train.steps,
+        step + train.steps_per_call,
+        (step // train.validate_every + 1) * train.validate_every,
+        (step // train.checkpoint_every + 1) * train.checkpoint_every,
+    )
+
+
+def _best(stopping: Progress, config: Config) -> str:
+    if not stopping.best_step:
+        return "not yet validated"
+    metric = config.evaluation.metric
+    return f"best valid {metric} {stopping.best_value:.4f} at {stopping.best_step}"
+
+
+def _stops_early(stopping: Progress, config: Config) -> bool:
+    return 0 < config.train.patience <= stopping.worse
+
+
+def _check_finite(
+    losses: np.ndarray,
+    step: int,
+    name: str,
+    config: Config,
+    checkpoints: CheckpointFolder,
+) -> None:
+    wrong = np.flatnonzero(~np.isfinite(losses))
+    if not len(wrong):
+        return
+    steps = checkpoints.steps()
+    kept = f"the checkpoint of step {steps[-1]} is good" if steps else "no checkpoint"
+    raise TrainingDiverged.field(
+        f"{name}: loss at step {step + int(wrong[0]) + 1}",
+        expected="a finite number",
+        got=f"{losses[wrong[0]]} ({kept})",
+        fix=f"lower --train.learning-rate, now {config.train.learning_rate}",
+    )
+
+
+class _Trace:
+    """A profile of `steps` steps, after a first one that compiles."""
+
+    def __init__(self, folder: Path, *, steps: int) -> None:
+        self._folder, self._left = folder, steps
+        self._compiled, self._running = False, False
+
+    def limit(self, count: int) -> int:
+        """How many steps the next call may run."""
+        if not self._left:
+            return count
+        return min(count, self._left) if self._compiled else 1
+
+    def ran(self, count: int) -> None:
+        """Starts after the first call, stops after the last traced step."""
+        if self._running:
+            self._left -= count
+            if self._left <= 0:
+                self.__exit__()
+        elif self._left and not self._compiled:
+            jax.profiler.start_trace(str(self._folder))
+            self._running = True
+        self._compiled = True
+
+    def __enter__(self) -> "_Trace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running:
+            jax.profiler.stop_trace()
+        self._running, self._left = False, 0

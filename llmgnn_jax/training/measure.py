@@ -1,0 +1,275 @@
+"""What a run is judged by: models, baselines, paths and examples, on the test part."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.evaluation.baselines import Baseline, tuned_baselines
+from llmgnn_jax.evaluation.environment import device, environment
+from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
+from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
+from llmgnn_jax.evaluation.results import (
+    Example,
+    ModelResult,
+    PathResult,
+    Protocol,
+    Recommendation,
+    Results,
+)
+from llmgnn_jax.models.newcomers import fold_in_users
+from llmgnn_jax.training.prepare import Prepared, encode_texts
+from llmgnn_jax.training.trained import TrainedModel
+
+MASKING = "train+valid"
+
+_EXAMPLES = 3
+_EXAMPLE_HISTORY = 6
+_EXAMPLE_ITEMS = 10
+_QUERY_TITLES = 8
+
+
+def measure(
+    prepared: Prepared, models: Sequence[TrainedModel], *, command: str
+) -> Results:
+    """Ranks the whole catalogue for every user and reads the test part, once.
+
+    Train items are masked at validation, train and validation items at test. The last
+    model is the one that recommends: its three paths are measured too.
+    """
+    config, dataset, split = prepared.config, prepared.dataset, prepared.split
+    test, seen = split.held_out("test"), split.seen("test")
+    rows: dict[str, ModelResult] = {}
+    lists: dict[str, Rankings] = {}
+    if config.evaluation.baselines:
+        baselines = tuned_baselines(
+            prepared.history,
+            prepared.valid,
+            num_items=dataset.num_items,
+            metric=config.evaluation.metric,
+            memory_limit_mb=config.evaluation.memory_limit_mb,
+        )
+        for name, baseline in baselines.items():
+            lists[name] = _rank_baseline(baseline, prepared, seen)
+            rows[name] = ModelResult(
+                valid=_judge(
+                    _rank_baseline(baseline, prepared, prepared.history),
+                    prepared.valid,
+                    prepared,
+                ).mean,
+                test=_judge(lists[name], test, prepared).mean,
+                seconds=baseline.seconds,
+                baseline=True,
+                budget=baseline.budget,
+            )
+    for model in models:
+        users, items = _vectors(model, prepared)
+        lists[model.name] = _rank(users, items, prepared, seen)
+        rows[model.name] = ModelResult(
+            valid=_judge(
+                _rank(users, items, prepared, prepared.history),
+                prepared.valid,
+                prepared,
+            ).mean,
+            test=_judge(lists[model.name], test, prepared).mean,
+            seconds=model.seconds,
+            budget={
+                "steps": model.step,
+                "best_step": model.best_step,
+                "batch_size": config.train.batch_size,
+            },
+        )
+    metric = config.evaluation.metric
+    return Results(
+        protocol=Protocol(
+            task="ranking",
+            dataset=dataset.name,
+            split_name=split.name,
+            filters=list(dataset.filters),
+            k=list(config.evaluation.ks),
+            masking=MASKING,
+            fingerprint=split.fingerprint(masking=MASKING, metric=metric),
+            split_hash=split.split_hash,
+        ),
+        models=rows,
+        environment=environment(),
+        command=command,
+        device=device(),
+        paths=_measure_paths(models[-1], lists[models[-1].name], prepared, seen, test),
+        examples=_examples([model.name for model in models], lists, prepared, test),
+    )
+
+
+def _vectors(model: TrainedModel, prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
+    """(num_users, D') and (num_items, D') without the spare slots."""
+    users, items = model.scorer.vectors(model.params, prepared.features)
+    dataset = prepared.dataset
+    return np.asarray(users[: dataset.num_users]), np.asarray(
+        items[: dataset.num_items]
+    )
+
+
+def _rank(
+    users: np.ndarray, items: np.ndarray, prepared: Prepared, seen: Csr
+) -> Rankings:
+    evaluation = prepared.config.evaluation
+    return rank_factors(
+        users,
+        items,
+        seen=seen,
+        k=max(*evaluation.ks, _EXAMPLE_ITEMS),
+        memory_limit_mb=evaluation.memory_limit_mb,
+    )
+
+
+def _rank_baseline(baseline: Baseline, prepared: Prepared, seen: Csr) -> Rankings:
+    evaluation, dataset = prepared.config.evaluation, prepared.dataset
+    return rank(
+        baseline.score_chunk,
+        baseline.data,
+        num_users=dataset.num_users,
+        num_items=dataset.num_items,
+        seen=seen,
+        k=max(*evaluation.ks, _EXAMPLE_ITEMS),
+        memory_limit_mb=evaluation.memory_limit_mb,
+    )
+
+
+def _judge(rankings: Rankings, positives: Csr, prepared: Prepared) -> Metrics:
+    return evaluate_rankings(
+        rankings.items,
+        rankings.users,
+        positives,
+        ks=prepared.config.evaluation.ks,
+        num_items=prepared.dataset.num_items,
+    )
+
+
+def _measure_paths(
+    model: TrainedModel, known: Rankings, prepared: Prepared, seen: Csr, test: Csr
+) -> dict[str, PathResult]:
+    """The three ways to ask, each on the same users and targets.
+
+    A known user is asked for by id; then as if it were new, by its train items; then by
+    the titles of some of them, as a sentence, without any edge.
+    """
+    metrics = _judge(known, test, prepared)
+    count = len(metrics.users)
+    paths = {
+        "user": PathResult(
+            description="a user of the train part, by id: trained id vector, "
+            "propagated, and the text of the history",
+            metrics=metrics.mean,
+            num_users=count,
+        )
+    }
+    asked = np.flatnonzero(prepared.history.counts() > 0)
+    items = _vectors(model, prepared)[1]
+    if model.scorer.spec.uses_graph:
+        histories = [prepared.history.row(user) for user in asked.tolist()]
+        vectors = fold_in_users(
+            model.scorer, model.params, prepared.features, histories=histories
+        )
+        paths["items"] = _path(
+            vectors,
+            items,
+            asked,
+            prepared,
+            seen,
+            test,
+            description="the same users as newcomers, by their train items alone: no "
+            "id vector, edges folded in by one propagation",
+        )
+    if model.scorer.spec.uses_text:
+        assert prepared.encoder is not None
+        sentences = [_sentence(user, prepared) for user in asked.tolist()]
+        stored = encode_texts(sentences, prepared.encoder, label="queries")
+        vectors = np.asarray(model.scorer.text_vectors(model.params, stored.vectors))
+        paths["text"] = _path(
+            vectors,
+            items,
+            asked,
+            prepared,
+            seen,
+            test,
+            description=f"the same users by one sentence, the titles of their last "
+            f"{_QUERY_TITLES} train items: no id vector and no edge",
+        )
+    return paths
+
+
+def _path(
+    vectors: np.ndarray,
+    items: np.ndarray,
+    asked: np.ndarray,
+    prepared: Prepared,
+    seen: Csr,
+    test: Csr,
+    *,
+    description: str,
+) -> PathResult:
+    users = np.zeros((prepared.dataset.num_users, vectors.shape[1]), np.float32)
+    users[asked] = vectors
+    rankings = _rank(users, items, prepared, seen)
+    rankings = dataclasses.replace(
+        rankings, items=rankings.items[asked], users=rankings.users[asked]
+    )
+    metrics = _judge(rankings, test, prepared)
+    return PathResult(
+        description=description, metrics=metrics.mean, num_users=len(metrics.users)
+    )
+
+
+def _sentence(user: int, prepared: Prepared) -> str:
+    """What someone with this history might type: its latest titles."""
+    train, titles = prepared.train, prepared.dataset.item_titles
+    rows = np.flatnonzero(train.users == user)
+    latest = rows[np.argsort(train.timestamps[rows], kind="stable")][-_QUERY_TITLES:]
+    return ", ".join(titles[item] for item in train.items[latest][::-1])
+
+
+def _examples(
+    names: Sequence[str],
+    lists: dict[str, Rankings],
+    prepared: Prepared,
+    test: Csr,
+) -> list[Example]:
+    """A few users with their latest train items; told by a letter, not by their id."""
+    titles = prepared.dataset.item_titles
+    train = prepared.train
+    with_targets = np.flatnonzero(test.counts() >= 5)
+    chosen = np.random.default_rng(0).permutation(with_targets)[:_EXAMPLES]
+    examples = []
+    for number, user in enumerate(chosen.tolist()):
+        rows = np.flatnonzero(train.users == user)
+        latest = rows[np.argsort(train.timestamps[rows], kind="stable")][::-1]
+        targets = set(test.row(user).tolist())
+        examples.append(
+            Example(
+                label=f"User {chr(ord('A') + number)}",
+                history=[
+                    titles[item] for item in train.items[latest[:_EXAMPLE_HISTORY]]
+                ],
+                recommendations={
+                    name: [
+                        Recommendation(
+                            rank=rank_ + 1,
+                            title=titles[item],
+                            score=float(score),
+                            hit=item in targets,
+                        )
+                        for rank_, (item, score) in enumerate(
+                            zip(
+                                lists[name].items[user, :_EXAMPLE_ITEMS].tolist(),
+                                lists[name].scores[user, :_EXAMPLE_ITEMS].tolist(),
+                                strict=True,
+                            )
+                        )
+                        if item >= 0
+                    ]
+                    for name in names
+                },
+            )
+        )
+    return examples

@@ -1,0 +1,184 @@
+"""From a configuration to what lies on the device: data, split, graph, text vectors."""
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.config import Config, replace
+from llmgnn_jax.data import catalog
+from llmgnn_jax.data.dataset import Csr, Dataset
+from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
+from llmgnn_jax.graph import structure
+from llmgnn_jax.graph.aggregate import Backend, resolve_backend
+from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
+from llmgnn_jax.text.encode import TextEncoder
+from llmgnn_jax.text.store import (
+    EncodeReport,
+    StoredVectors,
+    VectorStore,
+    default_folder,
+)
+from llmgnn_jax.training.known_items import KnownItems
+from llmgnn_jax.training.reporting import progress
+from llmgnn_jax.training.state import TrainData
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A run's data, ready to train on or to serve from.
+
+    Attributes:
+        config: With `auto` replaced by what it chose.
+        dataset: What the split was made from.
+        split: Its parts.
+        train: The train part, all that `features` is made from.
+        history: Users x items of the train part.
+        valid: Users x items to be found in the validation part.
+        graph: Of the train part.
+        features: The graph and text vectors, on the device.
+        encoder: Reads texts; None where no model has a text side.
+        encoded: What encoding took; None likewise.
+    """
+
+    config: Config
+    dataset: Dataset
+    split: Split
+    train: TrainSplit
+    history: Csr
+    valid: Csr
+    graph: structure.InteractionGraph
+    features: Features
+    encoder: TextEncoder | None
+    encoded: EncodeReport | None
+
+    @property
+    def backend(self) -> Backend:
+        """The aggregation kernel that the run uses."""
+        return resolve_backend(self.config.graph.backend)
+
+    @property
+    def text_dim(self) -> int:
+        """Width of the text vectors; 0 where no model reads text."""
+        return self.encoder.dim if self.encoder else 0
+
+
+def prepare(config: Config) -> Prepared:
+    """Reads, splits, encodes and builds; writes only to the cache of text vectors.
+
+    Raises:
+        UserError: For an unknown source, data that do not hold together, or an encoder
+            that cannot be read.
+    """
+    config = replace(config, **{"graph.backend": resolve_backend(config.graph.backend)})
+    dataset = catalog.load(config.data.source)
+    split = split_by_rule(dataset, rule=config.data.split, seed=config.seed)
+    train = split.training()
+    history = train.csr()
+    logger.info(
+        "%s: %d users, %d items, %d interactions (%d to train on)",
+        dataset.name,
+        dataset.num_users,
+        dataset.num_items,
+        dataset.num_interactions,
+        len(split.train),
+    )
+    graph = structure.build(
+        train,
+        self_loops=config.graph.layer == "gcn",
+        spare_users=config.graph.spare_users,
+        spare_items=config.graph.spare_items,
+        spare_edges=config.graph.spare_edges,
+    )
+    text, encoder, encoded = None, None, None
+    if any(model != "graph" for model in config.models):
+        encoder = TextEncoder.load(
+            config.text.encoder,
+            pooling=config.text.pooling,
+            max_length=config.text.max_length,
+        )
+        text, encoded = _text_features(train, history, encoder, graph)
+    return Prepared(
+        config=config,
+        dataset=dataset,
+        split=split,
+        train=train,
+        history=history,
+        valid=split.held_out("valid"),
+        graph=graph,
+        features=Features(graph=graph, text=text),
+        encoder=encoder,
+        encoded=encoded,
+    )
+
+
+def encode_texts(
+    texts: list[str], encoder: TextEncoder, *, label: str
+) -> StoredVectors:
+    """Vectors of texts, from the store where they were encoded before.
+
+    Returns:
+        (len(texts), T) float32 of unit length, and what it took.
+    """
+    store = VectorStore.open(
+        default_folder(), identity=encoder.identity, dim=encoder.dim
+    )
+    with progress(label, total=len(texts)) as update:
+        return store.encode(
+            texts,
+            encoder,
+            progress=lambda done, total: update(
+                len(texts) - total + done, f"{done} of {total} new texts encoded"
+            ),
+        )
+
+
+def _text_features(
+    train: TrainSplit,
+    history: Csr,
+    encoder: TextEncoder,
+    graph: structure.InteractionGraph,
+) -> tuple[TextFeatures, EncodeReport]:
+    profiles = list(train.user_texts or ())
+    vectors, encoded = encode_texts(
+        [*train.item_texts, *profiles], encoder, label="texts"
+    )
+    logger.info("texts: %d encoded, %d from the store", encoded.encoded, encoded.reused)
+    num_items = train.num_items
+    features = build_text_features(
+        item_vectors=vectors[:num_items],
+        item_texts=train.item_texts,
+        history=history,
+        user_vectors=vectors[num_items:] if profiles else None,
+        user_texts=train.user_texts,
+        user_capacity=graph.user_capacity,
+        item_capacity=graph.item_capacity,
+    )
+    return features, encoded
+
+
+def train_data(prepared: Prepared, *, text: bool) -> TrainData:
+    """What the steps of a model read; text features only for one that has that side."""
+    history, config = prepared.history, prepared.config
+    users = np.repeat(np.arange(history.num_rows), history.counts())
+    graph = prepared.graph
+    counts = np.bincount(history.indices, minlength=graph.item_capacity)
+    features = prepared.features
+    if not text:
+        features = dataclasses.replace(features, text=None)
+    return TrainData(
+        features=features,
+        users_E=jnp.asarray(users.astype(np.int32)),
+        items_E=jnp.asarray(history.indices.astype(np.int32)),
+        known=KnownItems.build(
+            history,
+            num_items=graph.item_capacity,
+            dense=config.train.negatives == "all",
+        ),
+        item_counts_I=jnp.asarray(counts.astype(np.float32)),
+        num_items=prepared.dataset.num_items,
+    )

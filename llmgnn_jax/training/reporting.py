@@ -1,0 +1,111 @@
+"""What a run tells: `metrics.jsonl` for programs, progress for people."""
+
+import json
+import logging
+import math
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+logger = logging.getLogger(__name__)
+
+_PLAIN_SECONDS = 10.0
+
+
+class MetricsLog:
+    """Appends one JSON object a line; each line is whole or absent.
+
+    Args:
+        path: `metrics.jsonl` of the run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, **record: Any) -> None:
+        """Appends a line; numbers that are not finite become null."""
+        line = json.dumps(_finite(record), ensure_ascii=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def cut_back(self, *, model: str, step: int) -> None:
+        """Drops the model's lines after `step`, which a resumed run writes anew.
+
+        Other models' lines stay. A torn last line, which a killed process may leave,
+        goes as well. The file is replaced at once.
+        """
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record.get("model") != model or record.get("step", 0) <= step:
+                kept.append(line)
+        temporary = self._path.with_suffix(".jsonl.tmp")
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, self._path)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process, in 2**20 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@contextmanager
+def progress(
+    label: str, *, total: int, stream: TextIO | None = None
+) -> Iterator[Callable[[int, str], None]]:
+    """Shows how far something is: a bar on a terminal, plain lines elsewhere.
+
+    Yields:
+        `update(done, note)`: how many of `total` are done, and what to say of it.
+    """
+    console = Console(file=stream or sys.stderr)
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(label, total=total, note="")
+            yield lambda done, note: bar.update(task, completed=done, note=note)
+        return
+    last = time.monotonic()
+
+    def plain(done: int, note: str) -> None:
+        nonlocal last
+        if done >= total or time.monotonic() - last >= _PLAIN_SECONDS:
+            last = time.monotonic()
+            console.print(f"{label}: {done}/{total} {note}", highlight=False)
+
+    yield plain

@@ -1,0 +1,159 @@
+"""Run folders: chosen, claimed, resumed; nothing is overwritten unasked."""
+
+import datetime
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmgnn_jax.config import Config, flatten, from_json, replace, to_json
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.results import write_atomically
+
+CONFIG = "config.json"
+
+# A resumed run may be made longer, and judged and shown otherwise; all else would make
+# it another run.
+_MAY_CHANGE = ("train.steps", "train.patience", "train.keep_checkpoints")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """Where a run is written, and how it begins.
+
+    Attributes:
+        path: The folder.
+        resume: Whether it holds a run that goes on.
+        overwrite: Whether what it holds is removed when training begins.
+    """
+
+    path: Path
+    resume: bool
+    overwrite: bool
+
+    @classmethod
+    def choose(
+        cls,
+        config: Config,
+        *,
+        out: str | Path | None,
+        resume: bool,
+        overwrite: bool,
+        root: Path = Path("runs"),
+    ) -> "RunFolder":
+        """Decides on the folder; writes nothing yet.
+
+        Without `out` it is `<root>/<recipe>/<time>`, and with `resume` the newest one
+        of that recipe.
+
+        Raises:
+            UserError: If the folder exists and neither option is given, if both are, or
+                if there is no run to resume.
+        """
+        if resume and overwrite:
+            raise UserError.field(
+                "--resume", expected="it or --overwrite alone", got="both"
+            )
+        if out is not None:
+            path = Path(out).expanduser()
+        elif resume:
+            path = _newest(root / config.recipe)
+        else:
+            path = root / config.recipe / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+        if path.exists() and not path.is_dir():
+            raise UserError.field(str(path), expected="a folder", got="a file")
+        occupied = path.is_dir() and any(path.iterdir())
+        if occupied and not (resume or overwrite):
+            raise UserError.field(
+                str(path),
+                expected="a new or empty folder",
+                got="one with files in it",
+                fix="name another --out, go on with --resume, or remove what is there "
+                "with --overwrite",
+            )
+        is_run = (path / CONFIG).is_file()
+        if resume and not is_run:
+            raise UserError.field(
+                str(path),
+                expected=f"a run to resume ({CONFIG})",
+                got="none",
+                fix="start it without --resume",
+            )
+        if overwrite and occupied and not is_run:
+            raise UserError.field(
+                str(path),
+                expected=f"a run folder to overwrite ({CONFIG})",
+                got="other files",
+                fix="name another --out",
+            )
+        return cls(path=path, resume=resume, overwrite=overwrite and occupied)
+
+    def agreed(self, config: Config) -> Config:
+        """The configuration to run with: what `auto` chose stays as it was chosen.
+
+        Raises:
+            UserError: If a resumed run was made with another configuration.
+        """
+        if not self.resume:
+            return config
+        before = read_config(self.path)
+        was, now = flatten(before), flatten(config)
+        for name, value in was.items():
+            if name == "graph.backend" and now[name] == "auto":
+                config = replace(config, **{"graph.backend": value})
+            elif now[name] != value and name not in _MAY_CHANGE:
+                raise UserError.field(
+                    f"--{name.replace('_', '-')}",
+                    expected=f"{value}, as the run in {self.path} was made with",
+                    got=now[name],
+                    fix="leave it, or train in another folder",
+                )
+        return config
+
+    def claim(self, config: Config) -> Path:
+        """Makes the folder, removes what is to be overwritten, writes `config.json`."""
+        if self.overwrite:
+            shutil.rmtree(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / CONFIG, to_json(config))
+        except OSError as error:
+            raise UserError.field(
+                str(self.path),
+                expected="a folder that can be written",
+                got=error.strerror or error,
+                fix="name another --out",
+            ) from error
+        return self.path
+
+
+def read_config(path: Path) -> Config:
+    """The configuration of a run.
+
+    Raises:
+        UserError: If the folder is no run, or its `config.json` is broken.
+    """
+    file = path / CONFIG
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError:
+        raise UserError.field(
+            str(path),
+            expected=f"a run folder with {CONFIG}",
+            got="none in it" if path.is_dir() else "no such folder",
+            fix="name one that `llmgnn train` has written",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError.field(str(file), expected="UTF-8 JSON", got=error) from None
+    return from_json(text, origin=str(file))
+
+
+def _newest(folder: Path) -> Path:
+    runs = [one.parent for one in folder.glob(f"*/{CONFIG}")] if folder.is_dir() else []
+    if not runs:
+        raise UserError.field(
+            "--resume",
+            expected=f"a run in {folder}",
+            got="none",
+            fix="start one without --resume, or name its folder with --out",
+        )
+    return max(runs, key=lambda run: run.stat().st_mtime)

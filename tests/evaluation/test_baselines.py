@@ -1,0 +1,164 @@
+"""Popularity, ItemKNN and EASE, against their definitions and on real data."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from llmgnn_jax import assets
+from llmgnn_jax.data import catalog
+from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.data.splits import split_random
+from llmgnn_jax.data.synthetic import synthetic
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation import baselines
+from llmgnn_jax.evaluation.baselines import (
+    Baseline,
+    ease,
+    item_knn,
+    popularity,
+    tuned_baselines,
+)
+from llmgnn_jax.evaluation.metrics import evaluate_rankings
+from llmgnn_jax.evaluation.ranking import rank
+
+
+@pytest.fixture
+def matrix() -> np.ndarray:
+    """(9, 6) 0/1; the last user and the last item have nothing."""
+    matrix = (np.random.default_rng(3).random((9, 6)) < 0.4).astype(np.float64)
+    matrix[-1], matrix[:, -1] = 0, 0
+    return matrix
+
+
+def to_csr(matrix: np.ndarray) -> Csr:
+    return Csr.from_pairs(*np.nonzero(matrix), len(matrix))
+
+
+def scores_of(baseline: Baseline, num_users: int) -> np.ndarray:
+    users = jnp.arange(num_users, dtype=jnp.int32)
+    return np.asarray(baseline.score_chunk(baseline.data, users))
+
+
+def test_popularity_counts_users(matrix: np.ndarray) -> None:
+    scores = scores_of(popularity(to_csr(matrix), 6), 9)
+    np.testing.assert_array_equal(scores, np.tile(matrix.sum(axis=0), (9, 1)))
+
+
+@pytest.mark.parametrize("shrink", [0.0, 2.5])
+@pytest.mark.parametrize("neighbours", [1, 3, 6])
+def test_item_knn_sums_the_largest_similarities(
+    matrix: np.ndarray, neighbours: int, shrink: float
+) -> None:
+    similarity = np.zeros((6, 6))
+    for i in range(6):
+        for j in range(6):
+            norm = np.sqrt(matrix[:, i].sum() * matrix[:, j].sum()) + shrink
+            if i != j and norm > 0:
+                similarity[i, j] = (matrix[:, i] @ matrix[:, j]) / norm
+    for j in range(6):
+        least = np.sort(similarity[:, j])[-neighbours]
+        similarity[similarity[:, j] < least, j] = 0
+    fitted = item_knn(to_csr(matrix), 6, neighbours=neighbours, shrink=shrink)
+    np.testing.assert_allclose(scores_of(fitted, 9), matrix @ similarity, atol=1e-6)
+    assert fitted.budget["chosen"] == {"neighbours": neighbours, "shrink": shrink}
+
+
+@pytest.mark.parametrize("l2", [0.5, 20.0])
+def test_ease_is_ridge_regression_on_the_other_items(
+    matrix: np.ndarray, l2: float
+) -> None:
+    weights = np.zeros((6, 6))
+    for j in range(6):
+        others = np.arange(6) != j
+        x = matrix[:, others]
+        weights[others, j] = np.linalg.solve(
+            x.T @ x + l2 * np.eye(5), x.T @ matrix[:, j]
+        )
+    fitted = ease(to_csr(matrix), 6, l2=l2)
+    np.testing.assert_allclose(scores_of(fitted, 9), matrix @ weights, atol=1e-6)
+
+
+def test_hyper_parameters_are_chosen_on_valid_alone() -> None:
+    split = split_random(synthetic(num_interactions=700), seed=0)
+    train, valid = split.train_csr(), split.held_out("valid")
+    grid = {"l2": (1.0, 30.0, 1_000.0)}
+    fitted = tuned_baselines(
+        train,
+        valid,
+        num_items=40,
+        metric="recall@5",
+        item_knn_grid={"neighbours": (5,), "shrink": (0.0, 10.0)},
+        ease_grid=grid,
+    )
+    assert list(fitted) == ["popularity", "item_knn", "ease"]
+
+    def recall(baseline: Baseline) -> float:
+        got = rank(
+            baseline.score_chunk,
+            baseline.data,
+            num_users=60,
+            num_items=40,
+            seen=train,
+            k=5,
+        )
+        return evaluate_rankings(
+            got.items, got.users, valid, ks=(5,), num_items=40
+        ).mean["recall@5"]
+
+    values = {l2: recall(ease(train, 40, l2=l2)) for l2 in grid["l2"]}
+    budget = fitted["ease"].budget
+    assert budget["value"] == max(values.values()) == recall(fitted["ease"])
+    assert values[budget["chosen"]["l2"]] == budget["value"]
+    assert budget["trials"] == 3
+    assert budget["chosen_by"] == "valid recall@5"
+    assert budget["at_edge"] == (["l2"] if budget["chosen"]["l2"] != 30.0 else [])
+    assert fitted["item_knn"].budget["trials"] == 2
+    assert fitted["ease"].seconds > 0
+    # The planted clusters can be learned from who took what.
+    assert recall(fitted["ease"]) > 1.3 * recall(fitted["popularity"])
+
+
+def test_both_grids_have_the_same_number_of_trials() -> None:
+    sizes = {
+        np.prod([len(values) for values in grid.values()])
+        for grid in (baselines.ITEM_KNN_GRID, baselines.EASE_GRID)
+    }
+    assert len(sizes) == 1
+
+
+def test_a_catalogue_that_is_too_large(
+    monkeypatch: pytest.MonkeyPatch, matrix: np.ndarray
+) -> None:
+    monkeypatch.setattr(baselines, "MAX_DENSE_ITEMS", 5)
+    train = to_csr(matrix)
+    with pytest.raises(UserError, match="num_items: expected at most 5"):
+        ease(train, 6)
+    assert list(tuned_baselines(train, train, num_items=6)) == ["popularity"]
+
+
+def test_ease_needs_a_penalty(matrix: np.ndarray) -> None:
+    with pytest.raises(UserError, match="l2: expected a positive number"):
+        ease(to_csr(matrix), 6, l2=0.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_known_quality_on_movielens(seed: int) -> None:
+    if assets.where("ml-100k") is None:
+        pytest.skip("ml-100k is not in the cache")
+    split = split_random(catalog.load("ml-100k"), seed=seed)
+    train, seen, test = split.train_csr(), split.seen("test"), split.held_out("test")
+    ndcg = {}
+    for fitted in (popularity(train, 1_682), ease(train, 1_682, l2=300.0)):
+        got = rank(
+            fitted.score_chunk,
+            fitted.data,
+            num_users=943,
+            num_items=1_682,
+            seen=seen,
+            k=10,
+        )
+        ndcg[fitted.name] = evaluate_rankings(
+            got.items, got.users, test, ks=(10,), num_items=1_682
+        ).mean["ndcg@10"]
+    assert 0.12 < ndcg["popularity"] < 0.16
+    assert 0.31 < ndcg["ease"] < 0.35

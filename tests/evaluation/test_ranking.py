@@ -1,0 +1,194 @@
+"""Full ranking on device, against a loop on the host."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation import ranking
+from llmgnn_jax.evaluation.metrics import evaluate_rankings
+from llmgnn_jax.evaluation.ranking import inner_products, rank, rank_factors
+
+
+def look_up(data: jax.Array, users: jax.Array) -> jax.Array:
+    return data[users]
+
+
+def random_csr(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Csr:
+    rows, cols = np.nonzero(rng.random(shape) < share)
+    return Csr.from_pairs(rows, cols, shape[0])
+
+
+def by_loop(
+    scores: np.ndarray, seen: Csr | None, users: np.ndarray, k: int
+) -> np.ndarray:
+    """(U, k): best first, lower item first among equals, -1 where none is left."""
+    lists = []
+    for user in users:
+        hidden = set() if seen is None else set(seen.row(user).tolist())
+        left = [
+            i
+            for i in range(scores.shape[1])
+            if i not in hidden and scores[user, i] != -np.inf
+        ]
+        best = sorted(left, key=lambda i: (-scores[user, i], i))[:k]
+        lists.append(best + [-1] * (k - len(best)))
+    return np.array(lists, np.int32).reshape(len(users), k)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equals_a_loop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    num_users, num_items = int(rng.integers(1, 40)), int(rng.integers(1, 60))
+    # Few levels: many ties. Some users have seen all, some items are never shown.
+    scores = rng.integers(-3, 4, (num_users, num_items)).astype(np.float32)
+    scores[rng.random(scores.shape) < 0.05] = -np.inf
+    seen = random_csr(rng, scores.shape, rng.choice([0.0, 0.3, 0.97, 1.0]))
+    users = rng.integers(0, num_users, 25)
+    for k in (1, 7, num_items, num_items + 5):
+        got = rank(
+            look_up,
+            jnp.asarray(scores),
+            num_users=num_users,
+            num_items=num_items,
+            seen=seen,
+            k=k,
+            users=users,
+        )
+        np.testing.assert_array_equal(got.items, by_loop(scores, seen, users, k))
+        np.testing.assert_array_equal(got.users, users)
+        shown = got.items >= 0
+        rows = np.broadcast_to(users[:, None], shown.shape)[shown]
+        np.testing.assert_array_equal(got.scores[shown], scores[rows, got.items[shown]])
+        assert (got.scores[~shown] == -np.inf).all()
+        assert (got.items.dtype, got.scores.dtype) == (np.int32, np.float32)
+
+
+def test_ranks_all_users_without_a_mask() -> None:
+    scores = np.array([[1, 3, 2], [5, 5, 5]], np.float32)
+    got = rank(look_up, jnp.asarray(scores), num_users=2, num_items=3, seen=None, k=2)
+    np.testing.assert_array_equal(got.items, [[1, 2], [0, 1]])
+    np.testing.assert_array_equal(got.users, [0, 1])
+
+
+def test_no_users() -> None:
+    got = rank(
+        look_up,
+        jnp.ones((2, 3)),
+        num_users=2,
+        num_items=3,
+        seen=None,
+        k=2,
+        users=np.array([], np.int64),
+    )
+    assert got.items.shape == (0, 2)
+
+
+def test_padded_columns_are_never_ranked() -> None:
+    scores = np.array([[1, 2, 3, 9, 9], [3, 2, 1, 9, 9]], np.float32)
+    got = rank(look_up, jnp.asarray(scores), num_users=2, num_items=3, seen=None, k=5)
+    np.testing.assert_array_equal(got.items, [[2, 1, 0, -1, -1], [0, 1, 2, -1, -1]])
+
+
+@pytest.mark.parametrize("num_items", [1_682, 9_000])
+def test_the_chunk_size_changes_no_bit(num_items: int) -> None:
+    rng = np.random.default_rng(0)
+    users = rng.standard_normal((150, 64), dtype=np.float32)
+    items = rng.standard_normal((num_items, 64), dtype=np.float32)
+    seen = random_csr(rng, (150, num_items), 0.02)
+    positives = random_csr(rng, (150, num_items), 0.01)
+    one, *others = (
+        rank_factors(users, items, seen=seen, k=20, chunk_size=size)
+        for size in (1, 37, 64, 150, None)
+    )
+    np.testing.assert_array_equal(
+        one.items[:5], by_loop(users @ items.T, seen, np.arange(5), 20)
+    )
+    metrics = evaluate_rankings(one.items, one.users, positives, num_items=num_items)
+    for other in others:
+        np.testing.assert_array_equal(other.items, one.items)
+        np.testing.assert_array_equal(other.scores, one.scores)
+        again = evaluate_rankings(
+            other.items, other.users, positives, num_items=num_items
+        )
+        assert again.mean == metrics.mean
+
+
+def test_one_compilation_serves_all_chunks_and_all_later_calls() -> None:
+    traces = []
+
+    def counted(data: Any, users: jax.Array) -> jax.Array:
+        traces.append(users.shape)
+        return inner_products(data, users)
+
+    rng = np.random.default_rng(1)
+    seen = random_csr(rng, (100, 50), 0.1)
+    for _ in range(3):
+        data = {
+            "users": jnp.asarray(rng.standard_normal((100, 8)), jnp.float32),
+            "items": jnp.asarray(rng.standard_normal((50, 8)), jnp.float32),
+        }
+        # 100 users in chunks of 16: seven chunks, the last one not full.
+        rank(counted, data, num_users=100, num_items=50, seen=seen, k=5, chunk_size=16)
+    assert traces == [(16,)]
+
+
+def test_the_scores_are_held_once() -> None:
+    """The stated memory is what the compiler allots, for each way of ranking."""
+    num_users, k = 32, 20
+    for width, num_items in ((2_000, 1_990), (40_960, 40_950), (40_981, 40_981)):
+        data = {
+            "users": jax.ShapeDtypeStruct((100, 16), jnp.float32),
+            "items": jax.ShapeDtypeStruct((width, 16), jnp.float32),
+        }
+        integers = jax.ShapeDtypeStruct((num_users,), jnp.int32)
+        pairs = jax.ShapeDtypeStruct((1_024,), jnp.int32)
+        compiled = ranking._rank_chunk.lower(
+            data, integers, pairs, pairs, inner_products, num_items, k
+        ).compile()
+        allotted = compiled.memory_analysis().temp_size_in_bytes
+        assert ranking._chunk_size(width, k, allotted / 2**20) <= num_users
+        assert allotted >= 4 * num_users * width
+
+
+def test_chunks_follow_the_memory_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    small, large = (ranking._chunk_size(64_000, 20, cap) for cap in (64, 256))
+    assert 64 * 2**20 / 64_000 / 4 * 0.8 < small < 64 * 2**20 / 64_000 / 4
+    assert large == pytest.approx(4 * small, abs=16)
+    with pytest.raises(UserError, match="memory_limit_mb: expected at least 3 for"):
+        ranking._chunk_size(64_000, 20, 2)
+    assert ranking._chunk_size(64_000, 20, 3) == 8
+
+
+def test_nan_scores_are_refused() -> None:
+    scores = np.zeros((30, 40), np.float32)
+    scores[17, 3] = np.nan
+    seen = Csr.from_pairs(np.array([17]), np.array([3]), 30)
+    sizes = {"num_users": 30, "num_items": 40, "k": 2}
+    rank(look_up, jnp.asarray(scores), seen=seen, **sizes)
+    with pytest.raises(UserError, match="NaN for user 17"):
+        rank(look_up, jnp.asarray(scores), seen=None, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "k and num_items"),
+        ({"chunk_size": 0}, "chunk_size"),
+        ({"users": np.array([5])}, r"users must lie in \[0, 5\)"),
+        ({"users": np.array([0.5])}, "integers"),
+        ({"num_users": 4}, "seen has 5 rows for 4 users"),
+        ({"seen": Csr.from_pairs(np.array([0]), np.array([7]), 5)}, "seen has item 7"),
+        ({"num_items": 8}, r"gave \(8, 7\) for 8 items"),
+    ],
+)
+def test_sizes_must_fit(change: dict[str, Any], message: str) -> None:
+    seen = Csr.from_pairs(np.array([0]), np.array([6]), 5)
+    arguments = {"num_users": 5, "num_items": 7, "seen": seen, "k": 2} | change
+    with pytest.raises(ValueError, match=message):
+        rank(look_up, jnp.ones((8, 7)), **arguments)

@@ -1,0 +1,298 @@
+"""The store: nothing is encoded twice, nothing wrong is returned, nothing is lost."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.encode import TextEncoder
+from llmgnn_jax.text.store import VectorStore, default_folder
+
+DIM = 6
+RECORD = 32 + 4 * DIM + 8
+
+
+@dataclass
+class CountingEncoder:
+    """Vectors from a hash of the text, without JAX; keeps what it was asked for."""
+
+    identity: str = "a" * 64
+    dim: int = DIM
+
+    def __post_init__(self):
+        self.asked: list[str] = []
+
+    def encode_batches(self, texts) -> Iterator[SimpleNamespace]:
+        self.asked += texts
+        for start in range(0, len(texts), 3):
+            rows = np.arange(start, min(start + 3, len(texts)))[::-1]
+            vectors = np.stack([vector_of(texts[row]) for row in rows])
+            yield SimpleNamespace(rows=rows, vectors=vectors, tokens=10)
+
+
+def vector_of(text):
+    digest = hashlib.sha512(text.encode("utf-8", "surrogatepass")).digest()
+    return np.frombuffer(digest, np.uint8)[:DIM].astype(np.float32)
+
+
+def expected_of(texts):
+    return np.stack([vector_of(text) for text in texts])
+
+
+def open_store(folder, identity="a" * 64):
+    return VectorStore.open(folder, identity=identity, dim=DIM)
+
+
+def texts_of(number, start=0):
+    return [f"text {n}" for n in range(start, start + number)]
+
+
+def test_each_distinct_text_is_encoded_once(tmp_path):
+    encoder, texts = CountingEncoder(), ["b", "a", "b", "", "\ud800", "a", "我"]
+    vectors, report = open_store(tmp_path).encode(texts, encoder)
+    np.testing.assert_array_equal(vectors, expected_of(texts))
+    assert vectors.dtype == np.float32
+    assert sorted(encoder.asked) == sorted(set(texts))
+    assert (report.encoded, report.reused, report.tokens) == (5, 0, 20)
+
+    store = open_store(tmp_path)
+    assert len(store) == 5
+    vectors, report = store.encode([*texts, "new"], encoder)
+    assert encoder.asked[5:] == ["new"]
+    assert (report.encoded, report.reused, report.tokens) == (1, 5, 10)
+    np.testing.assert_array_equal(vectors, expected_of([*texts, "new"]))
+
+
+def test_a_second_run_encodes_nothing(tmp_path):
+    """With a real encoder, loaded anew: its identity leads to the same file."""
+    words, texts = ["heist", "robots"], ["heist", "robots heist", ""]
+    first = TextEncoder.tiny(words)
+    store = VectorStore.open(tmp_path, identity=first.identity, dim=first.dim)
+    expected, report = store.encode(texts, first)
+    assert (report.encoded, report.tokens) == (3, 3 + 4 + 2)
+
+    second = TextEncoder.tiny(words)
+    store = VectorStore.open(tmp_path, identity=second.identity, dim=second.dim)
+    got, report = store.encode(texts, second)
+    assert (report.encoded, report.reused, report.tokens) == (0, 3, 0)
+    assert second.num_compilations == 0
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(got, first.encode(texts))
+
+
+def test_one_percent_changed_is_one_percent_encoded(tmp_path):
+    encoder, texts = CountingEncoder(), texts_of(300)
+    open_store(tmp_path).encode(texts, encoder)
+    texts[100:103] = ["changed 0", "changed 1", "changed 2"]
+    vectors, report = open_store(tmp_path).encode(texts, encoder)
+    assert (report.encoded, report.reused) == (3, 297)
+    np.testing.assert_array_equal(vectors, expected_of(texts))
+
+
+def test_encoders_do_not_share_vectors(tmp_path):
+    open_store(tmp_path).encode(["a"], CountingEncoder())
+    other = CountingEncoder(identity="b" * 64)
+    assert open_store(tmp_path, "b" * 64).encode(["a"], other).report.encoded == 1
+    with pytest.raises(ValueError, match="encoder: expected identity aaa"):
+        open_store(tmp_path).encode(["a"], other)
+    # Nor under a file name that is not theirs: the checksum knows the identity.
+    (tmp_path / f"{'b' * 64}.vectors").rename(tmp_path / f"{'c' * 64}.vectors")
+    moved = CountingEncoder(identity="c" * 64)
+    assert open_store(tmp_path, "c" * 64).encode(["a"], moved).report.encoded == 1
+
+
+@pytest.mark.parametrize("part", ["key", "vector", "check"])
+def test_a_flipped_bit_costs_its_own_record_alone(tmp_path, part, caplog):
+    encoder, texts = CountingEncoder(), texts_of(20)
+    store = open_store(tmp_path)
+    store.encode(texts, encoder)
+    offset = {"key": 0, "vector": 32 + 5, "check": RECORD - 1}[part]
+    data = bytearray(store.path.read_bytes())
+    data[7 * RECORD + offset] ^= 0x10
+    store.path.write_bytes(data)
+
+    encoder.asked.clear()
+    vectors, report = open_store(tmp_path).encode(texts, encoder)
+    assert (report.encoded, report.reused) == (1, 19)
+    np.testing.assert_array_equal(vectors, expected_of(texts))
+    if part != "key":
+        assert "record 7 is damaged" in caplog.text
+    assert store.path.stat().st_size == 21 * RECORD
+    assert open_store(tmp_path).encode(texts, encoder).report.encoded == 0
+
+
+@pytest.mark.parametrize("cut", [1, RECORD - 1, RECORD, 2 * RECORD + 20])
+def test_a_torn_tail_is_not_read_and_cut_off(tmp_path, cut):
+    encoder, texts = CountingEncoder(), texts_of(10)
+    store = open_store(tmp_path)
+    store.encode(texts, encoder)
+    data = store.path.read_bytes()
+    store.path.write_bytes(data[:-cut])
+    lost = -(-cut // RECORD)
+    assert len(open_store(tmp_path)) == 10 - lost
+    vectors, report = open_store(tmp_path).encode(texts, encoder)
+    assert report.encoded == lost
+    np.testing.assert_array_equal(vectors, expected_of(texts))
+    assert store.path.stat().st_size == len(data)
+    assert open_store(tmp_path).encode(texts, encoder).report.encoded == 0
+
+
+def test_an_open_store_sees_what_another_one_writes(tmp_path):
+    one, other = open_store(tmp_path), open_store(tmp_path)
+    one.encode(texts_of(5), CountingEncoder())
+    assert other.encode(texts_of(6), CountingEncoder()).report.encoded == 1
+    assert one.encode(texts_of(6), CountingEncoder()).report.encoded == 0
+    one.path.unlink()
+    assert other.encode(texts_of(6), CountingEncoder()).report.encoded == 6
+
+
+def test_a_text_that_another_process_finishes_meanwhile_is_written_once(tmp_path):
+    store, other = open_store(tmp_path), open_store(tmp_path)
+
+    class Overtaken(CountingEncoder):
+        def encode_batches(self, texts):
+            other.encode(texts_of(4), CountingEncoder())
+            yield from super().encode_batches(texts)
+
+    vectors, report = store.encode(texts_of(8), Overtaken())
+    assert report.encoded == 8
+    np.testing.assert_array_equal(vectors, expected_of(texts_of(8)))
+    assert store.path.stat().st_size == 8 * RECORD
+
+
+def run_writer(folder, start, number, *, seconds=0.0, finish=True):
+    """Starts a process that stores texts, a batch every so many seconds."""
+    program = textwrap.dedent(f"""
+        import importlib.util, sys, time
+        spec = importlib.util.spec_from_file_location("peer", {__file__!r})
+        peer = importlib.util.module_from_spec(spec)
+        sys.modules["peer"] = peer
+        spec.loader.exec_module(peer)
+
+        class Slow(peer.CountingEncoder):
+            def encode_batches(self, texts):
+                for batch in super().encode_batches(texts):
+                    time.sleep({seconds})
+                    yield batch
+
+        import pathlib
+        store = peer.open_store(pathlib.Path({str(folder)!r}))
+        print("ready", flush=True)
+        sys.stdin.readline()
+        store.encode(peer.texts_of({number}, {start}), Slow(),
+                     lambda done, total: print(done, flush=True))
+    """)
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def start_together(writers):
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+
+
+def test_several_writers_at_once_lose_and_tear_nothing(tmp_path):
+    writers = [run_writer(tmp_path, start, 600) for start in (0, 300, 600)]
+    start_together(writers)
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    store = open_store(tmp_path)
+    assert len(store) == 1200
+    assert store.path.stat().st_size == 1200 * RECORD, "no text is written twice"
+    vectors, report = store.encode(texts_of(1200), CountingEncoder())
+    assert report.encoded == 0
+    np.testing.assert_array_equal(vectors, expected_of(texts_of(1200)))
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    writer = run_writer(tmp_path, 0, 300, seconds=0.02)
+    start_together([writer])
+    for line in writer.stdout:
+        if int(line) >= 30:
+            break
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate(timeout=60)
+    done = len(open_store(tmp_path))
+    assert 30 <= done < 300
+    vectors, report = open_store(tmp_path).encode(texts_of(300), CountingEncoder())
+    assert (report.encoded, report.reused) == (300 - done, done)
+    np.testing.assert_array_equal(vectors, expected_of(texts_of(300)))
+
+
+def test_a_failing_encoder_loses_no_finished_batch(tmp_path):
+    class Failing(CountingEncoder):
+        def encode_batches(self, texts):
+            for number, batch in enumerate(super().encode_batches(texts)):
+                if number == 2:
+                    raise FloatingPointError("not finite")
+                yield batch
+
+    with pytest.raises(FloatingPointError):
+        open_store(tmp_path).encode(texts_of(30), Failing())
+    assert len(open_store(tmp_path)) == 6
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_no_part(tmp_path, monkeypatch):
+    store = open_store(tmp_path)
+    store.encode(texts_of(3), CountingEncoder())
+    import llmgnn_jax.text.store as module
+
+    original = module._write
+
+    class Full:
+        def __init__(self, file):
+            self.file, self.writes = file, 0
+
+        def write(self, view):
+            self.writes += 1
+            if self.writes > 1:
+                raise OSError(28, "No space left on device")
+            return self.file.write(view[:50])
+
+        def truncate(self, end):
+            self.file.truncate(end)
+
+    monkeypatch.setattr(
+        module, "_write", lambda file, data, end: original(Full(file), data, end)
+    )
+    with pytest.raises(UserError, match="No space left on device; free space"):
+        store.encode(texts_of(6), CountingEncoder())
+    assert store.path.stat().st_size == 3 * RECORD
+
+
+def test_what_cannot_be_used_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="text 1: expected a str, got int"):
+        open_store(tmp_path).encode(["a", 3], CountingEncoder())
+    with pytest.raises(UserError, match="texts: expected a list of texts"):
+        open_store(tmp_path).encode("abc", CountingEncoder())
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="expected a file that can be read and written"):
+        open_store(tmp_path / "file").encode(["a"], CountingEncoder())
+    assert open_store(tmp_path / "none").encode(
+        [], CountingEncoder()
+    ).vectors.shape == (
+        0,
+        DIM,
+    )
+    assert not (tmp_path / "none").exists()
+
+
+def test_default_folder_is_in_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("LLMGNN_CACHE", str(tmp_path))
+    assert default_folder() == tmp_path / "text_vectors"

@@ -1,0 +1,12 @@
+"""Trains a recipe.
+
+python train.py ml-100k
+python train.py ml-100k --seed 1 --train.learning-rate 0.01 --out runs/mine
+"""
+
+import sys
+
+from llmgnn_jax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
