@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -46,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run([one for one in arguments if one != "--debug"])
     except UserError as error:
         if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; --resume goes on from a checkpoint", file=sys.stderr)
@@ -114,6 +116,9 @@ def _parser() -> _Parser:
         help="trace that many steps with jax.profiler",
     )
     train.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard events too"
+    )
+    train.add_argument(
         "--options", action="store_true", help="list the recipe's options and exit"
     )
     _add_json(train)
@@ -178,18 +183,22 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace, overrides: list[str]) -> int:
     from llmgnn_jax import recipes
 
-    if options.recipe is None or options.recipe.startswith("-"):
+    recipe = options.recipe
+    if recipe is None and overrides and not overrides[0].startswith("-"):
+        # Before Python 3.12 argparse overlooks it behind an option without a value.
+        recipe, *overrides = overrides
+    if recipe is None:
         raise UserError.field(
             "recipe", expected="one of " + ", ".join(recipes.RECIPES), got="none"
         )
-    program = f"llmgnn train {options.recipe}"
+    program = f"llmgnn train {recipe}"
     if options.options:
         overrides = ["--help"]
-    config = recipes.with_overrides(
-        recipes.recipe(options.recipe), overrides, program=program
-    )
+    config = recipes.with_overrides(recipes.recipe(recipe), overrides, program=program)
     if options.profile < 0:
-        raise UserError.field("--profile", expected="a number of steps", got=-1)
+        raise UserError.field(
+            "--profile", expected="a number of steps", got=options.profile
+        )
     from llmgnn_jax.training.run import fit
 
     command = shlex.join([*program.split(), *overrides])
@@ -199,6 +208,7 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> int:
         resume=options.resume,
         overwrite=options.overwrite,
         profile_steps=options.profile,
+        tensorboard=options.tensorboard,
         command=command,
     )
     _show_results(run.results, options.json, run.folder)
@@ -224,8 +234,10 @@ def _show_results(results: Any, as_json: bool, folder: Any) -> None:
 
 
 def _recommend(options: argparse.Namespace) -> int:
-    if options.json:
-        logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
+    # How a run is loaded is of no interest here; which items were understood is.
+    logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
+    if not options.json:
+        logging.getLogger("llmgnn_jax.serving").setLevel(logging.INFO)
     from llmgnn_jax.serving.recommender import Recommender
 
     recommender = Recommender.load(options.run, model=options.model)

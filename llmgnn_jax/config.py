@@ -5,6 +5,7 @@ Every field is an option of the command line: `--train.learning-rate 0.01`.
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -65,11 +66,11 @@ class FusionConfig:
 
     kind: Literal["concat"] = "concat"
     """`concat` is the formula above."""
-    activation: Literal["leaky_relu", "relu", "tanh", "gelu", "sigmoid", "identity"] = (
-        "leaky_relu"
+    activation: Literal["relu", "leaky_relu", "tanh", "gelu", "sigmoid", "identity"] = (
+        "relu"
     )
     """sigma."""
-    anchor: float = 0.3
+    anchor: float = 1.0
     """L2 pull of W, W_y and their biases to where they start, the sum of both sides."""
     modality_dropout: float = 0.1
     """How often a side is replaced by its learned null vector in training."""
@@ -85,21 +86,21 @@ class TrainConfig:
     """Drawn uniformly, the other rows' positives, or every item that is not known."""
     num_negatives: int = 256
     """K, for `uniform`; shared by a batch under `sampled_softmax`, per row in `bpr`."""
-    batch_size: int = 2048
+    batch_size: int = 1024
     """B interactions a step, over all devices."""
     learning_rate: float = 5e-3
     """Adam's step size."""
-    l2: float = 1e-4
+    l2: float = 3e-3
     """L2 on the id vectors of the batch, as LightGCN counts it."""
     weight_decay: float = 0.0
     """Decoupled weight decay of the text projection."""
-    steps: int = 1000
+    steps: int = 1200
     """Most steps a model is trained for."""
     steps_per_call: int = 40
     """Steps that one call of the compiled program runs."""
     validate_every: int = 40
     """Steps between two rankings of the validation part."""
-    patience: int = 4
+    patience: int = 6
     """Validations without a better result after which training stops; 0 is never."""
     checkpoint_every: int = 200
     """Steps between two checkpoints."""
@@ -154,7 +155,7 @@ class Config:
             "evaluation.memory_limit_mb": self.evaluation.memory_limit_mb,
         }
         for name, value in positive.items():
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise UserError.field(name, expected="a number above 0", got=value)
         not_negative = {
             "seed": self.seed,
@@ -168,7 +169,7 @@ class Config:
             "train.patience": self.train.patience,
         }
         for name, value in not_negative.items():
-            if not value >= 0:
+            if not 0 <= value < math.inf:
                 raise UserError.field(name, expected="0 or a number above", got=value)
         if not 0 <= self.fusion.modality_dropout < 1:
             raise UserError.field(
@@ -209,21 +210,21 @@ def replace(config: Config, **changes: Any) -> Config:
     Raises:
         UserError: For an unknown field.
     """
-    result: Any = config
+    changed: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
-        *sections, leaf = name.split(".")
-        owners = [result]
-        for section in sections:
-            owners.append(getattr(owners[-1], section, None))
-        if owners[-1] is None or not hasattr(owners[-1], leaf):
-            raise UserError.field(name, expected="a field of the configuration", got="")
-        changed = value
-        for owner, attribute in zip(
-            reversed(owners), [leaf, *reversed(sections)], strict=True
-        ):
-            changed = dataclasses.replace(owner, **{attribute: changed})
-        result = changed
-    return result
+        section, dot, leaf = name.rpartition(".")
+        owner = getattr(config, section, None) if dot else config
+        known = dataclasses.is_dataclass(owner) and dataclasses.fields(owner)
+        if leaf not in {item.name for item in known or ()}:
+            raise UserError.field(
+                name, expected="a field of the configuration", got="an unknown one"
+            )
+        (sections.setdefault(section, {}) if dot else changed)[leaf] = value
+    for section, values in sections.items():
+        changed[section] = dataclasses.replace(getattr(config, section), **values)
+    # At once: two changes may be valid together alone.
+    return dataclasses.replace(config, **changed)
 
 
 def flatten(config: Config) -> dict[str, Any]:

@@ -1,9 +1,192 @@
-"""Strict numerics for every test: rank promotion raises, warnings are errors."""
+"""Strict numerics for every test, and a tiny run that several rooms look at.
+
+Rank promotion raises; warnings are errors (pyproject.toml).
+"""
 
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import re
+from pathlib import Path
+
 import jax
+import pytest
+
+from llmgnn_jax.config import (
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    FusionConfig,
+    GraphConfig,
+    TextConfig,
+    TrainConfig,
+)
+from llmgnn_jax.data.synthetic import synthetic
+from llmgnn_jax.text.encoders import bert
+from llmgnn_jax.text.encoders.bert import BertConfig
+from llmgnn_jax.text.pretrained import save_bert
+from llmgnn_jax.training.run import fit
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Title and year of the first films of `films`; what follows is called by its theme.
+FILMS = (
+    ("Misérables, Les", "1995"),
+    ("Two Friends", "1986"),
+    ("Two Friends", "1999"),
+    ("Heist, The", "1990"),
+    ("Heist, The", "1990"),
+    ("Unforgettable Journey to the Moon", "1969"),
+)
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the tests' own: nothing is read from or left in the user's."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs compiled by one test serve the next: most of a tiny run is compiling."""
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture
+def workplace(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cache_folder: Path,
+    compiled_once: None,
+) -> Path:
+    """An empty current folder, the tests' own cache, no network."""
+    _leave_alone(monkeypatch, cache_folder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _leave_alone(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("LLMGNN_CACHE", str(cache))
+    monkeypatch.setenv("LLMGNN_OFFLINE", "1")
+    monkeypatch.delenv("LLMGNN_MIRROR", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of random weights that knows the synthetic words, as Hugging Face has it.
+
+    Random weights still tell texts of different words apart.
+    """
+    folder = tmp_path_factory.mktemp("encoder")
+    planted = synthetic(num_clusters=8, reviews=True)
+    texts = [*planted.item_texts, *(planted.interaction_texts or ())]
+    found = re.findall(r"[a-z]+|[0-9]|[\u4e00-\u9fff]|[^\w\s]", " ".join(texts).lower())
+    titles = " ".join(title for title, _ in FILMS).lower().replace(",", "").split()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted({*found, *titles})]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=256,
+    )
+    save_bert(folder, params=bert.initialise(config, seed=0).params, config=config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic data set as RecBole atomic files, with titles that are hard."""
+    folder = tmp_path_factory.mktemp("films")
+    _write_films(folder)
+    return folder
+
+
+def _write_films(folder: Path) -> None:
+    planted = synthetic()
+    items = []
+    for number, id_ in enumerate(planted.item_ids):
+        theme = planted.item_categorical["genre"][number][0]
+        if number < len(FILMS):
+            title, year = FILMS[number]
+        else:
+            title, year = f"{theme.title()} {number}", str(1980 + number)
+        items.append((id_, title, year, theme.replace(" ", "-")))
+    rows = [
+        (planted.user_ids[user], planted.item_ids[item], f"{value:g}", str(time))
+        for user, item, value, time in zip(
+            planted.users,
+            planted.items,
+            planted.values,
+            planted.timestamps,
+            strict=True,
+        )
+    ]
+    for suffix, header, lines in (
+        (
+            "item",
+            "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq",
+            items,
+        ),
+        (
+            "inter",
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float",
+            rows,
+        ),
+    ):
+        text = "\n".join([header, *("\t".join(line) for line in lines)]) + "\n"
+        (folder / f"films.{suffix}").write_text(text, "utf-8")
+
+
+@pytest.fixture(scope="session")
+def tiny_config(films: Path, tiny_encoder: Path) -> Config:
+    """All three models in seconds; every value that matters is written out."""
+    return Config(
+        recipe="tiny",
+        models=("graph", "text", "fused"),
+        data=DataConfig(source=str(films)),
+        graph=GraphConfig(
+            num_layers=2,
+            embedding_dim=16,
+            backend="csr",
+            spare_users=8,
+            spare_items=4,
+            spare_edges=256,
+        ),
+        text=TextConfig(encoder=str(tiny_encoder)),
+        fusion=FusionConfig(activation="leaky_relu", anchor=0.3, modality_dropout=0.2),
+        train=TrainConfig(
+            batch_size=64,
+            learning_rate=0.02,
+            l2=1e-4,
+            # The last stretch ends between two validations.
+            steps=130,
+            steps_per_call=30,
+            validate_every=40,
+            patience=0,
+            checkpoint_every=65,
+            keep_checkpoints=5,
+        ),
+        evaluation=EvaluationConfig(ks=(5, 10), metric="ndcg@10"),
+    )
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    cache_folder: Path,
+    compiled_once: None,
+    tiny_config: Config,
+) -> Path:
+    """A run of `tiny_config` on `films`. Not to be written to: copy it."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _leave_alone(monkeypatch, cache_folder)
+        fit(tiny_config, out=folder, command="llmgnn train tiny")
+    return folder

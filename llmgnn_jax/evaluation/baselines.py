@@ -223,7 +223,7 @@ def _item_knn_weights(
 
 
 def _ease_weights(common: np.ndarray, *, l2: float) -> np.ndarray:
-    # In float64: float32 moves weights by 1e-6 here, more where l2 is small.
+    # In float64: where l2 is small, float32 loses digits to the condition number.
     gram = common.astype(np.float64)
     gram[np.diag_indices_from(gram)] += l2
     inverse = np.linalg.inv(gram)

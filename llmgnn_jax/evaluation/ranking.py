@@ -32,7 +32,7 @@ _CPU_CHUNK = 32
 """Users of a chunk below which reading the item vectors costs more than the product."""
 
 _CPU_CHUNK_BYTES = 24 * 2**20
-"""Temporaries above 32 MiB are mapped anew at each step on CPU: 3 times slower."""
+"""Temporaries above 32 MiB are mapped anew at each step on CPU, page by page."""
 
 _IN_FLIGHT = 2
 """Chunks that may be enqueued: the host prepares one while the device ranks one."""
@@ -74,9 +74,9 @@ def rank(
     the chunk size changes no bit of the result.
 
     Memory: the added device memory is at most `memory_limit_mb`, `data` and the
-    temporaries of `score_chunk` itself not counted. A chunk of B users needs
-    B * (4 W c + 1.5 kB k) bytes, where c = 1 if W is a multiple of 64 or below 8,192,
-    else 2. On CPU it is kept below 24 MiB where that leaves 32 users, which is faster.
+    temporaries of `score_chunk` itself not counted. A chunk of B users needs 8 B W
+    bytes; from W = 8,192 on a little above 4 B W where W is a multiple of 64, else
+    12 B W. On CPU it is kept below 24 MiB where that leaves 32 users, which is faster.
     The host holds the result, 8 U k bytes, and no (U, I) array.
 
     Args:
@@ -96,7 +96,7 @@ def rank(
         The rankings, on the host.
 
     Raises:
-        UserError: If a score is NaN, or the cap is too small for 8 users.
+        UserError: If a score is NaN or +inf, or the cap is too small for 8 users.
         ValueError: If sizes do not fit together.
     """
     users = _checked_users(users, num_users)
@@ -139,13 +139,13 @@ def rank(
             receive()
     while pending:
         receive()
-    # NaN ranks first, so that one column tells of any.
-    if np.isnan(scores[:, 0]).any():
-        user = int(users[np.flatnonzero(np.isnan(scores[:, 0]))[0]])
+    # Both rank first, so that one column tells of any.
+    wrong = np.flatnonzero(np.isnan(scores[:, 0]) | np.isposinf(scores[:, 0]))
+    if wrong.size:
         raise UserError.field(
             "scores",
-            expected="numbers",
-            got=f"NaN for user {user}",
+            expected="finite numbers",
+            got=f"NaN or infinity for user {users[wrong[0]]}",
             fix="the model diverged: lower the learning rate or use an earlier "
             "checkpoint",
         )
@@ -213,7 +213,8 @@ def _rank_chunk(
         raise ValueError(f"score_chunk gave {scores_BW.shape} for {num_items} items")
     scores_BW = scores_BW.astype(jnp.float32)
     # Both masks write into the scores in place: no second (B, W) array.
-    scores_BW = scores_BW.at[:, num_items:].set(-jnp.inf)
+    padding_BP = jnp.full((num_rows, scores_BW.shape[1] - num_items), -jnp.inf)
+    scores_BW = jax.lax.dynamic_update_slice(scores_BW, padding_BP, (0, num_items))
     scores_BW = scores_BW.at[rows_S, items_S].set(
         -jnp.inf, mode="drop", unique_indices=True, indices_are_sorted=True
     )
@@ -223,8 +224,7 @@ def _rank_chunk(
 
 def _chunk_size(width: int, k: int, memory_limit_mb: float) -> int:
     """Users a chunk under the cap, see `rank`."""
-    copies = 2 if uses_blocks(width, k) and width % BLOCK else 1
-    bytes_a_user = 4 * width * copies + 1_536 * k
+    bytes_a_user = _bytes_a_user(width, k)
     limit = int(memory_limit_mb * 2**20) // bytes_a_user
     if limit < _MIN_CHUNK:
         raise UserError.field(
@@ -237,6 +237,16 @@ def _chunk_size(width: int, k: int, memory_limit_mb: float) -> int:
     if jax.default_backend() == "cpu":
         limit = min(limit, max(_CPU_CHUNK, _CPU_CHUNK_BYTES // bytes_a_user))
     return limit // _MIN_CHUNK * _MIN_CHUNK
+
+
+def _bytes_a_user(width: int, k: int) -> int:
+    """What `_rank_chunk` allots for one user: copies of the scores, and more."""
+    if not uses_blocks(width, k):
+        return 8 * width
+    # Padding is done once for each of its two readers.
+    copies = 1 if width % BLOCK == 0 else 3
+    maxima, candidates = 8 * (width // BLOCK + 1), 4 * (BLOCK + 2) * k
+    return 4 * width * copies + maxima + candidates
 
 
 def _checked_users(users: np.ndarray | None, num_users: int) -> np.ndarray:

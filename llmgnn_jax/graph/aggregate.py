@@ -9,7 +9,7 @@ Two backends, equal to float rounding:
   and a TPU, where CSR products are lowered to gather and scatter anyway.
 
 Both accumulate in float32 and take their gradient through the transposed CSR, so that
-no scatter-add is left in a training step.
+no gradient is scattered in the order of the senders; with `csr` nothing is scattered.
 """
 
 import functools

@@ -47,7 +47,7 @@ class EdgePlan:
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["graph", "plan", "degrees", "connected", "num_users", "num_items"],
-    meta_fields=["user_capacity", "item_capacity"],
+    meta_fields=["user_capacity", "item_capacity", "self_loops"],
 )
 @dataclass(frozen=True, kw_only=True)
 class InteractionGraph:
@@ -65,6 +65,7 @@ class InteractionGraph:
         num_items: () int32, item slots in use.
         user_capacity: User slots.
         item_capacity: Item slots.
+        self_loops: Whether each node in use has an edge to itself.
     """
 
     graph: jraph.GraphsTuple
@@ -75,6 +76,7 @@ class InteractionGraph:
     num_items: jax.Array
     user_capacity: int
     item_capacity: int
+    self_loops: bool
 
     @property
     def num_nodes(self) -> int:
@@ -174,6 +176,7 @@ def build(
         num_items=train.num_items,
         user_capacity=user_capacity,
         item_capacity=item_capacity,
+        self_loops=self_loops,
     )
 
 
@@ -182,7 +185,7 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
 
     Edges lead into the new nodes only: a new user hears of its items, what was trained
     stays as it was. An edge from u to v has the weight 1 / sqrt(d_u d_v), d_u of a
-    trained node as it was in training.
+    trained node as it was in training. Built with self-loops, each new node gets one.
 
     Args:
         graph: As built; may have been extended before.
@@ -229,9 +232,21 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
             got=f"user slot {users[row]} with item slot {items[row]}, both trained",
             fix="train again to learn new interactions between known ones",
         )
+    new_num_users = max(num_users, int(users.max(initial=-1)) + 1)
+    new_num_items = max(num_items, int(items.max(initial=-1)) + 1)
     item_nodes = graph.user_capacity + items
-    sender = np.concatenate([item_nodes[new_user], users[new_item]])
-    receiver = np.concatenate([users[new_user], item_nodes[new_item]])
+    senders = [item_nodes[new_user], users[new_item]]
+    receivers = [users[new_user], item_nodes[new_item]]
+    if graph.self_loops:
+        nodes = np.concatenate(
+            [
+                np.arange(num_users, new_num_users),
+                graph.user_capacity + np.arange(num_items, new_num_items),
+            ]
+        )
+        senders.append(nodes)
+        receivers.append(nodes)
+    sender, receiver = np.concatenate(senders), np.concatenate(receivers)
     used = int(graph.plan.indptr[-2])
     old_sender = np.asarray(graph.graph.senders)[:used].astype(np.int64)
     old_receiver = np.asarray(graph.graph.receivers)[:used].astype(np.int64)
@@ -253,10 +268,11 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
         np.concatenate([old_weights, weights]),
         degrees=degrees,
         edge_capacity=graph.edge_capacity,
-        num_users=max(num_users, int(users.max(initial=-1)) + 1),
-        num_items=max(num_items, int(items.max(initial=-1)) + 1),
+        num_users=new_num_users,
+        num_items=new_num_items,
         user_capacity=graph.user_capacity,
         item_capacity=graph.item_capacity,
+        self_loops=graph.self_loops,
     )
 
 
@@ -271,6 +287,7 @@ def _assemble(
     num_items: int,
     user_capacity: int,
     item_capacity: int,
+    self_loops: bool,
 ) -> InteractionGraph:
     """Sorts, pads to capacity and plans."""
     num_nodes = user_capacity + item_capacity + 1
@@ -310,6 +327,7 @@ def _assemble(
         num_items=jnp.asarray(num_items, jnp.int32),
         user_capacity=user_capacity,
         item_capacity=item_capacity,
+        self_loops=self_loops,
     )
 
 

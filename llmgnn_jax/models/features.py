@@ -87,7 +87,9 @@ class Features:
 def unit_length(vectors_BT: jax.Array) -> jax.Array:
     """(B, T) rows of L2 norm 1; rows of 0 stay 0, with a gradient of 0."""
     squares_B1 = jnp.sum(vectors_BT**2, axis=-1, keepdims=True)
-    return vectors_BT * jax.lax.rsqrt(jnp.maximum(squares_B1, 1e-12))
+    tiny = 1e-12
+    scale_B1 = jax.lax.rsqrt(jnp.maximum(squares_B1, tiny))
+    return vectors_BT * jnp.where(squares_B1 > tiny, scale_B1, 0.0)
 
 
 def build_text_features(

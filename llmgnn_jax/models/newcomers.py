@@ -61,11 +61,11 @@ def _rounds(
     edges = graph.edge_capacity - int(graph.plan.indptr[-2]) - 1
     rounds, start, used = [], 0, 0
     for number, history in enumerate(histories):
-        size = len(np.unique(history))
+        size = len(np.unique(history)) + graph.self_loops
         if slots < 1 or size > edges:
             raise UserError.field(
                 "graph",
-                expected=f"spare room for a user with {size} items",
+                expected=f"spare room for a user and its {size} edges",
                 got=f"{slots} spare users and {edges} spare edges",
                 fix="train with more, --graph.spare-users and --graph.spare-edges",
             )

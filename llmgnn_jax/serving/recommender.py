@@ -132,6 +132,10 @@ class Recommender:
                 got=f"{len(given)} of them",
                 fix="for example --user 196",
             )
+        if isinstance(items, str):
+            raise UserError.field(
+                "items", expected="a list of ids or titles", got=f"one str, {items!r}"
+            )
         if k < 1:
             raise UserError.field("k", expected="a number from 1 on", got=k)
         if user is not None:
@@ -184,7 +188,7 @@ class Recommender:
             vector[None, :],
             self._items,
             seen=Csr.from_pairs(np.zeros(len(met), np.int64), met, 1),
-            k=k,
+            k=min(k, len(self._items)),
         )
         ids = self._prepared.dataset.item_ids
         return [

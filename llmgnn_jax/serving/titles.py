@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from llmgnn_jax.errors import UserError
@@ -21,7 +22,7 @@ class TitleIndex:
     def __init__(self, ids: Sequence[str], titles: Sequence[str]) -> None:
         self._ids, self._titles = ids, titles
         self._by_id = {one: number for number, one in enumerate(ids)}
-        self._folded = [title.casefold() for title in titles]
+        self._folded = [_fold(title) for title in titles]
         self._by_title: dict[str, list[int]] = {}
         for number, folded in enumerate(self._folded):
             # Both with and without the year; a title is often known without.
@@ -38,7 +39,7 @@ class TitleIndex:
         wanted = query.strip()
         if wanted in self._by_id:
             return self._by_id[wanted]
-        folded = wanted.casefold()
+        folded = _fold(wanted)
         found = self._by_title.get(folded, [])
         if not found and folded:
             found = [
@@ -57,14 +58,17 @@ class TitleIndex:
                 got=f"{len(found)} that fit ({listed}{more})",
                 fix="give the id or the whole title with its year",
             )
-        near = difflib.get_close_matches(folded, self._by_title, n=3)
+        forms = difflib.get_close_matches(folded, self._by_title, n=3)
+        # A title is near with its year and without: named once.
+        near = dict.fromkeys(self._titles[self._by_title[form][0]] for form in forms)
         raise UserError.field(
             f"item {query!r}",
             expected="an item's id or title",
             got="one that is not there",
-            fix="did you mean "
-            + " or ".join(repr(self._titles[self._by_title[one][0]]) for one in near)
-            + "?"
-            if near
-            else "",
+            fix=f"did you mean {' or '.join(map(repr, near))}?" if near else "",
         )
+
+
+def _fold(title: str) -> str:
+    """Without what does not matter: case, spaces, how an accent is composed."""
+    return " ".join(unicodedata.normalize("NFC", title).casefold().split())

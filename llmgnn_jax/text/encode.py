@@ -61,8 +61,9 @@ class EncodedBatch:
 class TextEncoder:
     """A frozen BERT with its tokenizer, compiled once for each shape of batch.
 
-    A text's vector depends on the text and on `identity` alone, to the last bit, on the
-    same device and versions: not on what is encoded with it.
+    On one kind of device and with the same versions, a text's vector depends on the
+    text, `identity` and `batch_tokens` alone, to the last bit: not on what is encoded
+    with it.
 
     Args:
         model: The encoder.
@@ -150,7 +151,8 @@ class TextEncoder:
                 a folder in Hugging Face's layout.
             pooling: "mean", "cls" or "last".
             max_length: Longest text in tokens; what is longer is cut.
-            dtype: Operands of the matrix products: "float32" or "bfloat16".
+            dtype: Operands of the matrix products: "float32", or "bfloat16" for
+                accelerators (on a CPU it is slower).
             batch_tokens: Places of a batch, padding included; by the device if None.
 
         Raises:

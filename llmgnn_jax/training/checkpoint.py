@@ -5,8 +5,13 @@ state, the best parameters so far and the progress of early stopping. Orbax writ
 temporary folder and renames it, so a killed run leaves no half-written step behind.
 """
 
+import contextlib
 import functools
+import gc
+import io
 import logging
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
@@ -25,7 +29,7 @@ from llmgnn_jax.training.state import TrainState
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["best_value", "best_step", "worse", "seconds"],
+    data_fields=["best_value", "best_step", "worse", "end_value", "seconds"],
     meta_fields=[],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +40,16 @@ class Progress:
         best_value: Best validation metric so far; -inf before the first.
         best_step: The step that it was measured at.
         worse: Validations since then.
+        end_value: The metric at this very step, where the run ends between two
+            validations; -inf elsewhere. A longer run would not have looked, so it
+            counts for which parameters are best and not for early stopping.
         seconds: Of training, over all the times the run was resumed.
     """
 
     best_value: float = -np.inf
     best_step: int = 0
     worse: int = 0
+    end_value: float = -np.inf
     seconds: float = 0.0
 
 
@@ -102,7 +110,7 @@ class CheckpointFolder:
     def _load(self, step: int, template: Snapshot) -> Snapshot:
         target = jax.tree.map(_abstract, _to_tree(template))
         try:
-            with _quiet():
+            with _quiet(), _without_tracebacks():
                 tree = self._checkpointer.load(step, target)
         except Exception as error:
             # Orbax, tensorstore and the file system each raise their own.
@@ -143,10 +151,13 @@ def _to_tree(snapshot: Snapshot) -> dict[str, Any]:
         "key_data": state.key_data,
         "best_params": snapshot.best_params,
         "progress": {
-            "best_value": jnp.float32(progress.best_value),
-            "best_step": jnp.int32(progress.best_step),
-            "worse": jnp.int32(progress.worse),
-            "seconds": jnp.float32(progress.seconds),
+            # Python's own numbers: a float32 of the best would be compared with
+            # float64 metrics, and a resumed run could stop at another step.
+            "best_value": float(progress.best_value),
+            "best_step": int(progress.best_step),
+            "worse": int(progress.worse),
+            "end_value": float(progress.end_value),
+            "seconds": float(progress.seconds),
         },
     }
 
@@ -167,12 +178,15 @@ def _from_tree(tree: dict[str, Any], template: Snapshot) -> Snapshot:
             best_value=float(progress["best_value"]),
             best_step=int(progress["best_step"]),
             worse=int(progress["worse"]),
+            end_value=float(progress["end_value"]),
             seconds=float(progress["seconds"]),
         ),
     )
 
 
-def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+def _abstract(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array):
+        return leaf
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
@@ -188,3 +202,24 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Orbax reads all arrays at once: when one fails, it raises, and the others print.
+
+    Their tasks outlive the event loop and each leaves a traceback on stderr, now or
+    when it is collected.
+    """
+    logger, hook = logging.getLogger("asyncio"), sys.unraisablehook
+    disabled = logger.disabled
+    with contextlib.redirect_stderr(io.StringIO()):
+        logger.disabled, sys.unraisablehook = True, lambda _: None
+        try:
+            yield
+        except BaseException:
+            time.sleep(0.3)
+            gc.collect()
+            raise
+        finally:
+            logger.disabled, sys.unraisablehook = disabled, hook

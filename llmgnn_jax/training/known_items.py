@@ -60,6 +60,8 @@ class KnownItems:
 
     def contain(self, users_B: jax.Array, items_BK: jax.Array) -> jax.Array:
         """(B, K) bool, whether each pair is known; a binary search of log2 steps."""
+        if not self.longest:
+            return jnp.zeros(items_BK.shape, bool)
         low_BK = jnp.broadcast_to(self.indptr[users_B][:, None], items_BK.shape)
         end_BK = jnp.broadcast_to(self.indptr[users_B + 1][:, None], items_BK.shape)
         high_BK = end_BK

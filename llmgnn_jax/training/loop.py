@@ -33,6 +33,7 @@ def fit_model(
     prepared: Prepared,
     *,
     folder: Path,
+    log: MetricsLog | None = None,
     resume: bool = False,
     profile_steps: int = 0,
 ) -> TrainedModel:
@@ -42,6 +43,7 @@ def fit_model(
         name: Which one.
         prepared: Data on the device.
         folder: The run folder: `metrics.jsonl`, `checkpoints/<name>`, `profile/`.
+        log: Where metrics go; by default to `metrics.jsonl` alone.
         resume: Whether to go on from the newest checkpoint, where there is one.
         profile_steps: Steps to trace with `jax.profiler`, after the first.
 
@@ -54,7 +56,7 @@ def fit_model(
     program = build_program(setup.definition, setup.optimizer, config)
     scorer = Scorer(setup.definition, setup.spec)
     data = train_data(prepared, text=setup.spec.uses_text)
-    log = MetricsLog(folder / "metrics.jsonl")
+    log = log or MetricsLog(folder / "metrics.jsonl")
     snapshot = setup.snapshot
 
     with CheckpointFolder(
@@ -69,7 +71,11 @@ def fit_model(
             snapshot.progress,
         )
         step = int(state.step)
-        log.cut_back(model=name, step=step)
+        if step < train.steps:
+            log.cut_back(
+                model=name, step=step, validated=step % train.validate_every == 0
+            )
+            stopping = dataclasses.replace(stopping, end_value=-np.inf)
         start = time.perf_counter() - stopping.seconds
         trace = _Trace(folder / "profile", steps=profile_steps)
 
@@ -80,20 +86,23 @@ def fit_model(
                 state, metrics = program(state, data, jnp.int32(count))
                 losses = np.asarray(metrics.loss)[:count]
                 seconds = time.perf_counter() - began
-                _check_finite(losses, step, name, config, checkpoints)
+                norms = np.asarray(metrics.gradient_norm)[:count]
+                _check_finite(
+                    losses, norms, state.params, step, name, config, checkpoints
+                )
                 step += count
                 trace.ran(count)
                 log.write(
                     model=name,
                     step=step,
                     loss=float(losses.mean()),
-                    gradient_norm=float(metrics.gradient_norm[count - 1]),
+                    gradient_norm=float(norms[-1]),
                     examples_per_s=round(count * train.batch_size / seconds, 1),
                     # Text vectors are stored: no step runs a token through an encoder.
                     tokens_per_s=0.0,
                     memory_mb=round(peak_memory_mb(), 1),
                 )
-                if step % train.validate_every == 0:
+                if step % train.validate_every == 0 or step >= train.steps:
                     stopping, best = _validated(
                         stopping, best, state.params, scorer, prepared, step, name, log
                     )
@@ -107,11 +116,6 @@ def fit_model(
                     or _stops_early(stopping, config)
                 ):
                     checkpoints.save(_snapshot(state, best, stopping))
-            if step % train.validate_every:
-                # After the snapshot: a longer run would not have validated here.
-                stopping, best = _validated(
-                    stopping, best, state.params, scorer, prepared, step, name, log
-                )
             update(train.steps, f"{_best(stopping, config)}, stopped at {step}")
     return trained(name, setup, _snapshot(state, best, stopping))
 
@@ -150,6 +154,8 @@ def _validated(
     valid = validate(scorer, params, prepared)
     log.write(model=name, step=step, valid=valid.mean)
     value = valid.mean[prepared.config.evaluation.metric]
+    if step % prepared.config.train.validate_every:
+        return dataclasses.replace(stopping, end_value=value), best
     if value <= stopping.best_value:
         return dataclasses.replace(stopping, worse=stopping.worse + 1), best
     stopping = dataclasses.replace(stopping, best_value=value, best_step=step, worse=0)
@@ -172,10 +178,11 @@ def _next_stop(step: int, config: Config) -> int:
 
 
 def _best(stopping: Progress, config: Config) -> str:
-    if not stopping.best_step:
+    best = max(stopping.best_value, stopping.end_value)
+    if best == -np.inf:
         return "not yet validated"
-    metric = config.evaluation.metric
-    return f"best valid {metric} {stopping.best_value:.4f} at {stopping.best_step}"
+    where = f"at {stopping.best_step}" if best == stopping.best_value else "at the end"
+    return f"best valid {config.evaluation.metric} {best:.4f} {where}"
 
 
 def _stops_early(stopping: Progress, config: Config) -> bool:
@@ -184,22 +191,42 @@ def _stops_early(stopping: Progress, config: Config) -> bool:
 
 def _check_finite(
     losses: np.ndarray,
+    norms: np.ndarray,
+    params: Any,
     step: int,
     name: str,
     config: Config,
     checkpoints: CheckpointFolder,
 ) -> None:
-    wrong = np.flatnonzero(~np.isfinite(losses))
-    if not len(wrong):
+    """Before anything of these steps is kept: `step` is the one before them.
+
+    A finite loss is not enough: its gradient, and with it the parameters that the next
+    checkpoint would hold, may be none.
+    """
+    wrong = np.flatnonzero(~(np.isfinite(losses) & np.isfinite(norms)))
+    if len(wrong):
+        step, loss = step + int(wrong[0]) + 1, losses[wrong[0]]
+        what, got = (
+            ("gradient norm", norms[wrong[0]]) if np.isfinite(loss) else ("loss", loss)
+        )
+    elif not _all_finite(params):
+        step, what, got = step + len(losses), "parameters", "nan or inf"
+    else:
         return
     steps = checkpoints.steps()
     kept = f"the checkpoint of step {steps[-1]} is good" if steps else "no checkpoint"
     raise TrainingDiverged.field(
-        f"{name}: loss at step {step + int(wrong[0]) + 1}",
-        expected="a finite number",
-        got=f"{losses[wrong[0]]} ({kept})",
+        f"{name}: {what} at step {step}",
+        expected="finite numbers",
+        got=f"{got} ({kept})",
         fix=f"lower --train.learning-rate, now {config.train.learning_rate}",
     )
+
+
+@jax.jit
+def _all_finite(params: Any) -> jax.Array:
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
+    return jnp.all(jnp.stack(leaves))
 
 
 class _Trace:

@@ -1,7 +1,6 @@
 """What a run tells: `metrics.jsonl` for programs, progress for people."""
 
 import json
-import logging
 import math
 import os
 import resource
@@ -21,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-logger = logging.getLogger(__name__)
+from llmgnn_jax.errors import UserError
 
 _PLAIN_SECONDS = 10.0
 
@@ -31,19 +30,29 @@ class MetricsLog:
 
     Args:
         path: `metrics.jsonl` of the run.
+        events: A folder for TensorBoard events, or None; see `require_tensorboard`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, events: Path | None = None) -> None:
         self._path = path
+        self._events = None
+        if events is not None:
+            self._events = require_tensorboard()(str(events))
 
     def write(self, **record: Any) -> None:
         """Appends a line; numbers that are not finite become null."""
+        if self._events is not None:
+            for name, value in _scalars(record):
+                self._events.add_scalar(name, value, record["step"])
         line = json.dumps(_finite(record), ensure_ascii=False)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def cut_back(self, *, model: str, step: int) -> None:
+    def cut_back(self, *, model: str, step: int, validated: bool = True) -> None:
         """Drops the model's lines after `step`, which a resumed run writes anew.
+
+        Without `validated` a validation at `step` goes too: the shorter run ended
+        there, and this one would not have looked.
 
         Other models' lines stay. A torn last line, which a killed process may leave,
         goes as well. The file is replaced at once.
@@ -56,11 +65,42 @@ class MetricsLog:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if record.get("model") != model or record.get("step", 0) <= step:
-                kept.append(line)
+            if record.get("model") == model:
+                last = step if validated or "valid" not in record else step - 1
+                if record.get("step", 0) > last:
+                    continue
+            kept.append(line)
         temporary = self._path.with_suffix(".jsonl.tmp")
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         os.replace(temporary, self._path)
+
+
+def require_tensorboard() -> Callable[[str], Any]:
+    """The writer of event files, made with a folder.
+
+    Raises:
+        UserError: If it is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise UserError.field(
+            "--tensorboard",
+            expected="the package tensorboardX",
+            got="none",
+            fix="pip install 'llmgnn-jax[tensorboard]'",
+        ) from None
+    return SummaryWriter
+
+
+def _scalars(record: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """("fused/valid/ndcg@10", 0.25): what of a record can be drawn as a curve."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            for name, number in value.items():
+                yield f"{record['model']}/{key}/{name}", number
+        elif isinstance(value, float):
+            yield f"{record['model']}/{key}", value
 
 
 def _finite(value: Any) -> Any:

@@ -14,7 +14,7 @@ from llmgnn_jax.evaluation.results import write_results
 from llmgnn_jax.training.loop import fit_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare
-from llmgnn_jax.training.reporting import MetricsLog
+from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
 from llmgnn_jax.training.run_folder import RunFolder, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
@@ -41,6 +41,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     profile_steps: int = 0,
+    tensorboard: bool = False,
     command: str | None = None,
 ) -> Run:
     """Trains, evaluates and reports what a configuration asks for.
@@ -56,17 +57,23 @@ def fit(
         overwrite: Remove what the folder holds.
         profile_steps: Steps to trace with `jax.profiler`, into `profile/`; of the last
             model.
+        tensorboard: Write TensorBoard events too, into `events/`.
         command: What was typed, for `results.json`.
 
     Raises:
         UserError: For whatever the user can mend.
     """
     folder = RunFolder.choose(config, out=out, resume=resume, overwrite=overwrite)
+    if tensorboard:
+        require_tensorboard()
     prepared = prepare(folder.agreed(config))
     path = folder.claim(prepared.config)
+    log = MetricsLog(
+        path / "metrics.jsonl", events=path / "events" if tensorboard else None
+    )
     if prepared.encoded is not None and prepared.encoded.encoded:
         encoded = prepared.encoded
-        MetricsLog(path / "metrics.jsonl").write(
+        log.write(
             model="encoder",
             step=0,
             texts=encoded.encoded,
@@ -77,6 +84,7 @@ def fit(
             name,
             prepared,
             folder=path,
+            log=log,
             resume=resume,
             profile_steps=profile_steps if name == config.models[-1] else 0,
         )

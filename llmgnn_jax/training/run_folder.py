@@ -1,6 +1,7 @@
 """Run folders: chosen, claimed, resumed; nothing is overwritten unasked."""
 
 import datetime
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,18 +71,17 @@ class RunFolder:
                 fix="name another --out, go on with --resume, or remove what is there "
                 "with --overwrite",
             )
-        is_run = (path / CONFIG).is_file()
-        if resume and not is_run:
+        if resume and not (path / CONFIG).is_file():
             raise UserError.field(
                 str(path),
-                expected=f"a run to resume ({CONFIG})",
+                expected=f"a run to resume, with its {CONFIG}",
                 got="none",
                 fix="start it without --resume",
             )
-        if overwrite and occupied and not is_run:
+        if overwrite and occupied and not _is_run(path):
             raise UserError.field(
                 str(path),
-                expected=f"a run folder to overwrite ({CONFIG})",
+                expected=f"a run to overwrite, with its {CONFIG}",
                 got="other files",
                 fix="name another --out",
             )
@@ -110,10 +110,14 @@ class RunFolder:
         return config
 
     def claim(self, config: Config) -> Path:
-        """Makes the folder, removes what is to be overwritten, writes `config.json`."""
-        if self.overwrite:
-            shutil.rmtree(self.path)
+        """Makes the folder, removes what is to be overwritten, writes `config.json`.
+
+        Raises:
+            UserError: If the folder cannot be removed, made or written.
+        """
         try:
+            if self.overwrite:
+                shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / CONFIG, to_json(config))
         except OSError as error:
@@ -145,6 +149,18 @@ def read_config(path: Path) -> Config:
     except UnicodeDecodeError as error:
         raise UserError.field(str(file), expected="UTF-8 JSON", got=error) from None
     return from_json(text, origin=str(file))
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run, of this version or another, wrote the folder's `config.json`.
+
+    A language model's folder has a file of that name too, and must not be overwritten.
+    """
+    try:
+        tree = json.loads((path / CONFIG).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(tree, dict) and tree.keys() >= {"recipe", "train"}
 
 
 def _newest(folder: Path) -> Path:

@@ -219,7 +219,7 @@ def build_program(
             step=state.step + 1,
             key_data=state.key_data,
         )
-        return state, StepMetrics(loss, optax.global_norm(gradients))
+        return state, StepMetrics(loss, optax.tree.norm(gradients))
 
     def run_steps(
         state: TrainState, data: TrainData, count: jax.Array

@@ -104,14 +104,15 @@ def load_trained(name: ModelName, prepared: Prepared, *, folder: Path) -> Traine
 def trained(name: ModelName, setup: Setup, snapshot: Snapshot) -> TrainedModel:
     """What a snapshot says of a model."""
     progress = snapshot.progress
+    step = int(snapshot.state.step)
     # Before the first validation the newest parameters are the best there are.
-    best = snapshot.best_params if progress.best_step else snapshot.state.params
+    newest = not progress.best_step or progress.end_value > progress.best_value
     return TrainedModel(
         name=name,
         scorer=Scorer(setup.definition, setup.spec),
-        params=best,
-        step=int(snapshot.state.step),
-        best_step=progress.best_step,
+        params=snapshot.state.params if newest else snapshot.best_params,
+        step=step,
+        best_step=step if newest else progress.best_step,
         seconds=progress.seconds,
     )
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def training_lines() -> list[dict[str, object]]:
 def test_all_parts_are_there(results: Results, tmp_path: Path) -> None:
     page = report(tmp_path, results, *training_lines())
     for words in (
-        "fused ranks best on test: ndcg@10 0.3500 , 2.9 % above ease, the best baseline",
+        "fused ranks best on test: ndcg@10 0.3500 , 2.9 % above ease, the best",
         "ease baseline 0.3100",
         "l2 300, chosen by valid ndcg@10 among 2 trials (l2 100, 300); at the edge",
         "by a sentence 0.1000 1\u202f234",
@@ -175,6 +176,13 @@ def test_values_that_are_missing(results: Results, tmp_path: Path) -> None:
     assert "empty – – –" in page.words
 
 
+def test_paths_show_a_few_metrics(results: Results, tmp_path: Path) -> None:
+    many = {"recall@10": 0.21, "ndcg@10": 0.22, "map@10": 0.23, "ndcg@20": 0.24}
+    path = dataclasses.replace(results.paths["text"], metrics=many)
+    page = report(tmp_path, dataclasses.replace(results, paths={"text": path}))
+    assert "text by a sentence 0.2200 0.2100 1 234" in page.words
+
+
 def test_a_folder_without_results(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"run folder with results\.json"):
         write_report(tmp_path)
@@ -219,7 +227,7 @@ def test_names_of_close_reference_lines_do_not_overlap() -> None:
     )
     heights = re.findall(r'y="([\d.]+)" text-anchor="start"', chart)
     assert len(heights) == 3
-    gaps = [float(b) - float(a) for a, b in zip(heights, heights[1:], strict=False)]
+    gaps = [float(b) - float(a) for a, b in pairwise(heights)]
     assert min(gaps) >= 12
     assert chart.index(">three<") < chart.index(">two<") < chart.index(">one<")
 

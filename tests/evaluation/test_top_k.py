@@ -26,10 +26,10 @@ def by_sorting(scores: np.ndarray, k: int) -> np.ndarray:
 def test_equals_a_full_sort_ties_included(width: int, k: int, levels: int) -> None:
     rng = np.random.default_rng(width + levels)
     scores = rng.integers(-levels, levels, (6, width)).astype(np.float32) / 8
-    scores[scores == 0] *= rng.choice([-1.0, 1.0], int((scores == 0).sum()))
     scores[1, rng.random(width) < 0.9] = -np.inf
     scores[2] = -np.inf
-    scores[3] = 0.0
+    scores[3] = rng.choice([-0.0, 0.0], width)
+    scores[4, scores[4] > 0] = -0.0
     values, columns = jax.jit(top_k, static_argnums=1)(jnp.asarray(scores), k)
     expected = by_sorting(scores, k)
     np.testing.assert_array_equal(columns, expected)
@@ -45,10 +45,11 @@ def test_both_ways_are_exercised_above() -> None:
 
 
 @pytest.mark.parametrize("width", [100, 9_000])
-def test_nan_ranks_first(width: int) -> None:
-    scores = np.zeros((2, width), np.float32)
+def test_nan_is_never_lost(width: int) -> None:
+    scores = np.zeros((4, width), np.float32)
     scores[1, width - 3] = np.nan
-    scores[1, 4] = np.inf
-    values, columns = top_k(jnp.asarray(scores), 3)
-    np.testing.assert_array_equal(columns[1], [width - 3, 4, 0])
-    assert np.isnan(values[1, 0])
+    scores[2] = np.nan
+    scores[3, 5], scores[3, 6] = np.nan, -np.inf
+    values, columns = jax.jit(top_k, static_argnums=1)(jnp.asarray(scores), 3)
+    np.testing.assert_array_equal(np.isnan(values[:, 0]), [False, True, True, True])
+    np.testing.assert_array_equal(columns[0], [0, 1, 2])

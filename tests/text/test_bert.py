@@ -59,7 +59,7 @@ def test_parity_with_pytorch(tmp_path, activation):
 
     ids, mask = ragged(1)
     types = np.random.default_rng(2).integers(0, 2, ids.shape).astype(np.int32)
-    for type_ids in (None, types):
+    for type_ids in (None, types) if activation == "gelu" else (None,):
         with torch.inference_mode():
             expected = peer(
                 input_ids=torch.tensor(ids).long(),

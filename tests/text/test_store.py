@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -207,17 +208,38 @@ def start_together(writers):
 
 
 def test_several_writers_at_once_lose_and_tear_nothing(tmp_path):
-    writers = [run_writer(tmp_path, start, 600) for start in (0, 300, 600)]
+    writers = [run_writer(tmp_path, start, 200) for start in (0, 100, 200)]
     start_together(writers)
     for writer in writers:
         writer.communicate(timeout=60)
         assert writer.returncode == 0
     store = open_store(tmp_path)
-    assert len(store) == 1200
-    assert store.path.stat().st_size == 1200 * RECORD, "no text is written twice"
-    vectors, report = store.encode(texts_of(1200), CountingEncoder())
+    assert len(store) == 400
+    assert store.path.stat().st_size == 400 * RECORD, "no text is written twice"
+    vectors, report = store.encode(texts_of(400), CountingEncoder())
     assert report.encoded == 0
-    np.testing.assert_array_equal(vectors, expected_of(texts_of(1200)))
+    np.testing.assert_array_equal(vectors, expected_of(texts_of(400)))
+
+
+def test_a_writer_waits_for_the_one_that_holds_the_file(tmp_path):
+    fcntl = pytest.importorskip("fcntl", reason="no file locks on this system")
+    store = open_store(tmp_path)
+    half = bytes(RECORD // 2)
+    with store.path.open("ab", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(half)
+        writer = threading.Thread(
+            target=store.encode, args=(texts_of(3), CountingEncoder())
+        )
+        writer.start()
+        writer.join(0.3)
+        # Neither written behind the half record nor cut it off.
+        assert writer.is_alive()
+        assert store.path.stat().st_size == len(half)
+        file.write(half)
+    writer.join(30)
+    assert store.path.stat().st_size == 4 * RECORD
+    assert open_store(tmp_path).encode(texts_of(3), CountingEncoder())[1].encoded == 0
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

@@ -37,10 +37,10 @@ def finding(document: Document) -> Markup:
             share = 100 * (value - other[2]) / value
             sentence.append(
                 f". It is a baseline; {other[0]}, the best learned model, is "
-                f"{share:.1f} % below it"
+                f"{share:.1f}\u00a0% below it"
             )
         else:
-            sentence.append(f", {share:.1f} % above {other[0]}, the best baseline")
+            sentence.append(f", {share:.1f}\u00a0% above {other[0]}, the best baseline")
     return element("p", *sentence, ".", class_="finding")
 
 
@@ -157,9 +157,13 @@ def paths_section(document: Document) -> Markup:
     """The quality of each way to ask, if it was measured."""
     if not document["paths"]:
         return Markup()
-    metrics = list(
+    measured = list(
         dict.fromkeys(n for path in document["paths"].values() for n in path["metrics"])
     )
+    # Beside a sentence there is room for a few; results.json has the others.
+    cutoff = main_metric(document).partition("@")[2]
+    shown = [f"{name}@{cutoff}" for name in ("ndcg", "recall", "mrr", "hit")]
+    metrics = [name for name in shown if name in measured] or measured
     head = element(
         "tr",
         *(element("th", text, scope="col") for text in ("Path", "")),

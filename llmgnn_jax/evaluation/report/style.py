@@ -50,6 +50,7 @@ tr.group th + th { padding-left: .55rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 th:first-child { position: sticky; left: 0; background: var(--paper); }
+tbody th, tbody td { vertical-align: baseline; }
 th[scope=row] { color: var(--ink); font-weight: 500; }
 td.words { white-space: normal; text-align: left; min-width: 16rem; }
 td.best { font-weight: 700; }

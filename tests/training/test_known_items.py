@@ -1,0 +1,70 @@
+"""The set of known pairs on the device, against Python's own sets."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.training.known_items import KnownItems
+
+
+def sets(sizes: list[int], num_items: int) -> list[set[int]]:
+    rng = np.random.default_rng(len(sizes) + num_items)
+    return [set(rng.permutation(num_items)[:size].tolist()) for size in sizes]
+
+
+def known_of(items: list[set[int]], num_items: int, *, dense: bool) -> KnownItems:
+    users = [user for user, own in enumerate(items) for _ in own]
+    flat = [item for own in items for item in own]
+    pairs = Csr.from_pairs(np.asarray(users, int), np.asarray(flat, int), len(items))
+    return KnownItems.build(pairs, num_items=num_items, dense=dense)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "num_items"),
+    [
+        ([0, 1, 0, 2, 3, 0], 5),
+        ([31, 32, 33, 0, 1], 64),  # words of 32 bits are full, and one
+        ([70, 0, 7, 8, 9, 40], 70),  # a user who knows all; the last word is not full
+        ([0, 0, 1], 1),
+        ([1, 1], 33),
+    ],
+)
+def test_equals_sets(sizes: list[int], num_items: int) -> None:
+    items = sets(sizes, num_items)
+    known = known_of(items, num_items, dense=True)
+    # Repeated and in no order.
+    users = np.asarray([*range(len(sizes)), 0, len(sizes) - 1])[::-1]
+    expected = np.asarray(
+        [[item in items[user] for item in range(num_items)] for user in users]
+    )
+    every = np.broadcast_to(np.arange(num_items), (len(users), num_items))
+    found = known.contain(jnp.asarray(users), jnp.asarray(every))
+    np.testing.assert_array_equal(found, expected)
+    rows = known.rows(jnp.asarray(users))
+    assert rows.dtype == jnp.bool_
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_candidates_in_any_order() -> None:
+    items = sets([6, 0, 19], 40)
+    known = known_of(items, 40, dense=False)
+    candidates = np.random.default_rng(0).integers(0, 40, (3, 11))
+    found = known.contain(jnp.arange(3), jnp.asarray(candidates))
+    expected = [
+        [item in items[user] for item in row] for user, row in enumerate(candidates)
+    ]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_nobody_knows_anything() -> None:
+    known = known_of([set(), set()], 3, dense=True)
+    candidates = jnp.asarray([[0, 2], [1, 1]])
+    assert not known.contain(jnp.arange(2), candidates).any()
+    assert not known.rows(jnp.arange(2)).any()
+
+
+def test_rows_ask_for_dense() -> None:
+    known = known_of([{0}], 3, dense=False)
+    with pytest.raises(ValueError, match="dense=True"):
+        known.rows(jnp.asarray([0]))

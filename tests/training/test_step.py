@@ -1,0 +1,342 @@
+"""The step: against NumPy, pinned, and the same however it is cut into calls."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.training import step as step_module
+from llmgnn_jax.training.draws import draw_examples, draw_items, keep_mask
+from llmgnn_jax.training.optimizer import build_optimizer
+from llmgnn_jax.training.state import TrainState
+from llmgnn_jax.training.step import Program, batch_loss
+
+# Loss and gradient norm of the first two steps, softmax over all items.
+GOLDEN = ((2.206534, 0.3928831), (2.494899, 0.8796151))
+COMBINATIONS = [
+    ("sampled_softmax", "all"),
+    ("sampled_softmax", "uniform"),
+    ("sampled_softmax", "in_batch"),
+    ("bpr", "uniform"),
+    ("bpr", "in_batch"),
+]
+
+
+class Reference:
+    """One step's loss in float64, by loops, from the step's own draws."""
+
+    def __init__(self, small: Any, *, step: int) -> None:
+        self.small, self.step, config = small, step, small.config
+        self.params = jax.tree.map(lambda p: np.asarray(p, np.float64), small.params)
+        example_key, noise_key = jax.random.split(jax.random.key(config.seed))
+        self.step_key = jax.random.fold_in(noise_key, step)
+        batch = config.train.batch_size
+        self.rows = np.arange(batch)
+        examples = np.asarray(
+            draw_examples(
+                example_key,
+                jnp.int32(step),
+                jnp.arange(batch),
+                num_examples=len(small.data.users_E),
+                batch=batch,
+            )
+        )
+        self.users = np.asarray(small.data.users_E)[examples]
+        self.positives = np.asarray(small.data.items_E)[examples]
+        history = small.prepared.history
+        self.history = [
+            set(history.row(user).tolist()) for user in range(history.num_rows)
+        ]
+        self.graph = self._propagate()
+        # Numbers are rows of the batch or items.
+        numbers = jnp.arange(max(batch, small.spec.item_capacity))
+        self.keep = {
+            stream: np.asarray(
+                keep_mask(
+                    jax.random.fold_in(self.step_key, stream),
+                    numbers,
+                    dropout=config.fusion.modality_dropout,
+                )
+            )
+            for stream in (
+                step_module._USER_GRAPH,
+                step_module._USER_TEXT,
+                step_module._ITEM_GRAPH,
+                step_module._ITEM_TEXT,
+            )
+        }
+
+    def _propagate(self) -> np.ndarray:
+        """LightGCN over a dense matrix; nobody is unconnected here."""
+        graph = self.small.prepared.graph
+        matrix = np.zeros((graph.num_nodes, graph.num_nodes))
+        for user, items in enumerate(self.history):
+            for item in items:
+                likers = sum(item in other for other in self.history)
+                weight = (len(items) * likers) ** -0.5
+                node = graph.user_capacity + item
+                matrix[user, node] = matrix[node, user] = weight
+        start = np.concatenate(
+            [
+                self.params["user_embedding"],
+                self.params["item_embedding"],
+                np.zeros((1, self.small.spec.embedding_dim)),
+            ]
+        )
+        return (start + matrix @ start + matrix @ matrix @ start) / 3
+
+    def fuse(self, graph: np.ndarray, text: np.ndarray) -> np.ndarray:
+        fusion = self.params["fusion"]
+        hidden = np.concatenate([graph, text]) @ fusion["kernel"] + fusion["bias"]
+        hidden = np.where(hidden > 0, hidden, 0.2 * hidden)
+        return hidden @ fusion["output_kernel"] + fusion["output_bias"]
+
+    def user(self, row: int) -> np.ndarray:
+        user, target = self.users[row], self.positives[row]
+        item_texts = np.asarray(self.small.data.features.text.item_IT, np.float64)
+        others = sorted(self.history[user] - {target})
+        graph, text = self.params["null_graph"], self.params["null_text"]
+        if self.keep[step_module._USER_GRAPH][row]:
+            graph = self.graph[user]
+        if others and self.keep[step_module._USER_TEXT][row]:
+            mean = item_texts[others].mean(axis=0)
+            text = mean / np.linalg.norm(mean) @ self.params["text_projection"]
+        return self.fuse(graph, text)
+
+    def item(self, item: int) -> np.ndarray:
+        graph, text = self.params["null_graph"], self.params["null_text"]
+        if self.keep[step_module._ITEM_GRAPH][item]:
+            graph = self.graph[self.small.spec.user_capacity + item]
+        if self.keep[step_module._ITEM_TEXT][item]:
+            stored = np.asarray(self.small.data.features.text.item_IT[item], np.float64)
+            text = stored @ self.params["text_projection"]
+        return self.fuse(graph, text)
+
+    def negatives(self, row: int) -> list[tuple[int, float]]:
+        """The negatives of a row that are not known, and how often each is expected."""
+        train, num_items = self.small.config.train, self.small.prepared.train.num_items
+        if train.negatives == "all":
+            drawn = [(item, 1.0) for item in range(num_items)]
+        elif train.negatives == "in_batch":
+            counts = np.bincount(np.asarray(self.small.data.items_E))
+            share = (train.batch_size - 1) / len(self.small.data.items_E)
+            drawn = [(item, counts[item] * share) for item in self.positives]
+        else:
+            first = row * train.num_negatives if train.loss == "bpr" else 0
+            places = jnp.arange(first, first + train.num_negatives)
+            key = jax.random.fold_in(self.step_key, step_module._NEGATIVES)
+            items = np.asarray(draw_items(key, places, num_items=num_items))
+            drawn = [(item, train.num_negatives / num_items) for item in items.tolist()]
+        known = self.history[self.users[row]]
+        return [(item, expected) for item, expected in drawn if item not in known]
+
+    def loss(self) -> float:
+        config = self.small.config
+        items = [self.item(i) for i in range(self.small.prepared.train.num_items)]
+        total = 0.0
+        for row in self.rows:
+            user = self.user(row)
+            positive = user @ items[self.positives[row]]
+            negatives = self.negatives(row)
+            if config.train.loss == "bpr":
+                pairs = [np.log1p(np.exp(user @ items[i] - positive)) for i, _ in negatives]
+                total += sum(pairs) / max(len(pairs), 1)
+            else:
+                rest = sum(np.exp(user @ items[i]) / n for i, n in negatives)
+                total += np.log(np.exp(positive) + rest) - positive
+        squares = sum(
+            (self.params["user_embedding"][u] ** 2).sum()
+            + (self.params["item_embedding"][i] ** 2).sum()
+            for u, i in zip(self.users, self.positives, strict=True)
+        )
+        batch = config.train.batch_size
+        return total / batch + config.train.l2 * 0.5 * squares / batch
+
+
+def leaves(state: TrainState) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+
+
+def assert_same(left: TrainState, right: TrainState) -> None:
+    for one, other in zip(leaves(left), leaves(right), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@functools.cache
+def ready(
+    small: Callable[..., Any], loss: str, negatives: str
+) -> tuple[Any, Program]:
+    """A fused model and its program, compiled at most once for all tests."""
+    made = small(**{"train.loss": loss, "train.negatives": negatives})
+    return made, made.program()
+
+
+@pytest.mark.parametrize(("loss", "negatives"), COMBINATIONS)
+def test_each_combination(
+    small: Callable[..., Any], loss: str, negatives: str
+) -> None:
+    made, program = ready(small, loss, negatives)
+    state, metrics = program(made.state(), made.data, jnp.int32(1))
+    # The first step's loss is that of a slow computation. The fusion is where it
+    # starts, so its penalty is 0.
+    assert float(metrics.loss[0]) == pytest.approx(
+        Reference(made, step=0).loss(), rel=1e-5
+    )
+    assert metrics.loss.shape == metrics.gradient_norm.shape == (4,)
+    assert not metrics.loss[1:].any()  # one step was asked for
+    losses = [float(metrics.loss[0])]
+    for count in (3, 2, *[4] * 20):
+        state, metrics = program(state, made.data, jnp.int32(count))
+        losses += metrics.loss[:count].tolist()
+        assert not metrics.loss[count:].any()
+    assert len(losses) == int(state.step) == 86
+    # The clusters are found.
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+    # Nobody is in the spare slots, and nothing was learned of them.
+    assert not state.params["user_embedding"][18:].any()
+    assert not state.params["item_embedding"][15:].any()
+    # Whatever the count, there was one compilation.
+    assert program._cache_size() == 1  # type: ignore[attr-defined]
+
+
+def test_golden_steps_and_donation(small: Callable[..., Any]) -> None:
+    made, program = ready(small, "sampled_softmax", "all")
+    state = made.state()
+    after, metrics = program(state, made.data, jnp.int32(2))
+    for number, (loss, norm) in enumerate(GOLDEN):
+        assert float(metrics.loss[number]) == pytest.approx(loss, rel=1e-4)
+        assert float(metrics.gradient_norm[number]) == pytest.approx(norm, rel=1e-4)
+    assert int(after.step) == 2
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    for kept in (after, made.data, made.params):
+        assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(kept))
+
+
+def test_cut_into_calls_in_any_way(small: Callable[..., Any]) -> None:
+    made, program = ready(small, "sampled_softmax", "all")
+    at_once, whole = program(made.state(), made.data, jnp.int32(4))
+    halves, first = program(made.state(), made.data, jnp.int32(2))
+    halves, second = program(halves, made.data, jnp.int32(2))
+    assert_same(at_once, halves)
+    assert whole.loss.tolist() == [*first.loss[:2].tolist(), *second.loss[:2].tolist()]
+    again, _ = program(made.state(), made.data, jnp.int32(4))
+    assert_same(at_once, again)
+    assert program._cache_size() == 1  # type: ignore[attr-defined]
+
+    # And so with a program that runs two steps a call.
+    pairs = small(**{"train.steps_per_call": 2})
+    program = pairs.program()
+    halves, _ = program(pairs.state(), pairs.data, jnp.int32(2))
+    halves, _ = program(halves, pairs.data, jnp.int32(2))
+    assert_same(at_once, halves)
+
+
+def loss_of(made: Any) -> Callable[..., jax.Array]:
+    """(params, data, step) -> loss, compiled."""
+
+    def loss(params: Any, data: Any, step: jax.Array) -> jax.Array:
+        return batch_loss(
+            params,
+            made.definition,
+            data,
+            key=jax.random.key(made.config.seed),
+            step=step,
+            config=made.config,
+        )
+
+    return loss
+
+
+def test_dropout_differs_between_steps_and_repeats(small: Callable[..., Any]) -> None:
+    # A batch is the whole train part: without dropout every step is the same.
+    whole = {"train.batch_size": len(small().data.users_E)}
+    losses = {}
+    for dropout in (0.0, 0.5):
+        made = small(**whole, **{"fusion.modality_dropout": dropout})
+        loss = jax.jit(loss_of(made))
+        losses[dropout] = [
+            float(loss(made.params, made.data, jnp.int32(step))) for step in (0, 1, 0)
+        ]
+    first, second, again = losses[0.0]
+    assert first == again
+    assert first == pytest.approx(second, rel=1e-5)
+    first, second, again = losses[0.5]
+    assert first == again
+    assert first != pytest.approx(second, rel=1e-4)
+
+
+def test_spare_room_changes_nothing(small: Callable[..., Any]) -> None:
+    results = []
+    for room in ((0, 0, 0), (4, 9, 50)):
+        names = ("graph.spare_users", "graph.spare_items", "graph.spare_edges")
+        made = small(**dict(zip(names, room, strict=True)))
+        gradient = jax.jit(jax.value_and_grad(loss_of(made)))
+        results.append(gradient(made.params, made.data, jnp.int32(3)))
+    (loss, gradients), (roomy_loss, roomy_gradients) = results
+    assert float(loss) == pytest.approx(float(roomy_loss), rel=1e-6)
+    for name, count in (("user_embedding", 18), ("item_embedding", 15)):
+        assert not roomy_gradients[name][count:].any()
+        roomy_gradients[name] = roomy_gradients[name][:count]
+    for left, right in zip(
+        jax.tree.leaves(gradients), jax.tree.leaves(roomy_gradients), strict=True
+    ):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)
+
+
+def test_the_targets_text_does_not_reach_its_user(small: Callable[..., Any]) -> None:
+    # Each item's text is a dimension of its own, and nothing mixes them.
+    made = small(
+        "text", item_vectors=np.eye(15), **{"graph.embedding_dim": 15}
+    )
+    params = made.params | {"text_projection": jnp.eye(15)}
+    model = nnx.merge(made.definition, params)
+    sides = step_module._Sides(model, made.data, jax.random.key(0), 0.0)
+    users, targets = np.asarray(made.data.users_E), np.asarray(made.data.items_E)
+    rows = jnp.arange(len(users))
+    vectors = np.asarray(sides.users(jnp.asarray(users), rows, jnp.asarray(targets)))
+    for user, target, vector in zip(users, targets, vectors, strict=True):
+        others = set(made.prepared.history.row(user).tolist()) - {target}
+        assert set(np.flatnonzero(np.abs(vector) > 1e-6).tolist()) == others
+
+
+@pytest.mark.parametrize(("sides", "share"), [("graph", 0.8), ("text", 0.96)])
+def test_one_side_alone_learns(
+    small: Callable[..., Any], sides: str, share: float
+) -> None:
+    made = small(sides, **{"graph.layer": "gcn"})
+    program, state = made.program(), made.state()
+    losses = []
+    for _ in range(20):
+        state, metrics = program(state, made.data, jnp.int32(4))
+        losses += metrics.loss.tolist()
+    assert np.mean(losses[-10:]) < share * np.mean(losses[:10])
+    assert (made.data.features.text is None) == (sides == "graph")
+
+
+def test_weight_decay_acts_on_the_text_projection_alone(
+    small: Callable[..., Any],
+) -> None:
+    made = small()
+    config = dataclasses.replace(
+        made.config.train, weight_decay=0.1, learning_rate=0.5
+    )
+    assert isinstance(config, TrainConfig)
+    optimizer = build_optimizer(config)
+    nothing = jax.tree.map(jnp.zeros_like, made.params)
+    updates, _ = optimizer.update(
+        nothing, optimizer.init(made.params), made.params
+    )
+    for path, update in jax.tree_util.tree_flatten_with_path(updates)[0]:
+        if jax.tree_util.keystr(path) == "['text_projection']":
+            np.testing.assert_allclose(
+                update, -0.5 * 0.1 * made.params["text_projection"], rtol=1e-6
+            )
+        else:
+            assert not update.any()
