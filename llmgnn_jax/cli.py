@@ -44,7 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("llmgnn_jax").setLevel(logging.INFO)
     debug = "--debug" in arguments
     try:
-        return _run([one for one in arguments if one != "--debug"])
+        try:
+            return _run([one for one in arguments if one != "--debug"])
+        finally:
+            # Here, and not when Python exits, it is known that the reader has gone.
+            sys.stdout.flush()
     except UserError as error:
         if debug:
             traceback.print_exc()

@@ -171,6 +171,9 @@ class Config:
         for name, value in not_negative.items():
             if not 0 <= value < math.inf:
                 raise UserError.field(name, expected="0 or a number above", got=value)
+        if self.seed >= 2**32:
+            # JAX would drop the upper bits: another number, the same draws.
+            raise UserError.field("seed", expected="below 2**32", got=self.seed)
         if not 0 <= self.fusion.modality_dropout < 1:
             raise UserError.field(
                 "fusion.modality_dropout",

@@ -114,7 +114,7 @@ def with_overrides(config: Config, arguments: Sequence[str], *, program: str) ->
         if isinstance(exit_.__context__, UserError):
             raise UserError(str(exit_.__context__)) from None
         raise UserError(
-            re.sub(r"[\u2500-\u257f]|--+", " ", errors.getvalue())
+            re.sub(r"[\u2500-\u257f]|---+", " ", errors.getvalue())
         ) from None
 
 

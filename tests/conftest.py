@@ -40,6 +40,9 @@ FILMS = (
     ("Unforgettable Journey to the Moon", "1969"),
 )
 
+# Words that a test plants in the reviews of each part of a split, to look for them.
+MARKERS = {"train": "trainmarker", "valid": "validmarker", "test": "testmarker"}
+
 
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -86,7 +89,8 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [*planted.item_texts, *(planted.interaction_texts or ())]
     found = re.findall(r"[a-z]+|[0-9]|[\u4e00-\u9fff]|[^\w\s]", " ".join(texts).lower())
     titles = " ".join(title for title, _ in FILMS).lower().replace(",", "").split()
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted({*found, *titles})]
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+    words = [*special, *sorted({*found, *titles, *MARKERS.values()})]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
     config = BertConfig(
         vocab_size=len(words),
@@ -98,6 +102,12 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_bert(folder, params=bert.initialise(config, seed=0).params, config=config)
     return folder
+
+
+@pytest.fixture(scope="session")
+def markers() -> dict[str, str]:
+    """Part of a split -> a word that stands nowhere else and is one token."""
+    return MARKERS
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +177,7 @@ def tiny_config(films: Path, tiny_encoder: Path) -> Config:
             l2=1e-4,
             # The last stretch ends between two validations.
             steps=130,
-            steps_per_call=30,
+            steps_per_call=2,
             validate_every=40,
             patience=0,
             checkpoint_every=65,

@@ -109,20 +109,24 @@ class CheckpointFolder:
 
     def _load(self, step: int, template: Snapshot) -> Snapshot:
         target = jax.tree.map(_abstract, _to_tree(template))
-        try:
-            with _quiet(), _without_tracebacks():
-                tree = self._checkpointer.load(step, target)
-        except Exception as error:
-            # Orbax, tensorstore and the file system each raise their own.
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UserError.field(
-                str(self._folder / str(step)),
-                expected="a readable checkpoint of this model",
-                got=f"{type(error).__name__} ({reason[:160]})",
-                fix=f"remove that folder to go on from the step before ({self.steps()})"
-                " or train again with --overwrite",
-            ) from error
-        return _from_tree(tree, template)
+        with _quiet(), _without_tracebacks():
+            try:
+                return _from_tree(self._checkpointer.load(step, target), template)
+            except Exception as error:
+                # Orbax, tensorstore and the file system each raise their own.
+                reason = next(iter(str(error).splitlines()), "no reason given")
+                got = f"{type(error).__name__} ({reason[:160]})"
+            # Only now, without the error that holds them, can the reads be collected
+            # that orbax abandoned; let them end first.
+            time.sleep(0.3)
+            gc.collect()
+        raise UserError.field(
+            str(self._folder / str(step)),
+            expected="a readable checkpoint of this model",
+            got=got,
+            fix=f"remove that folder to go on from the step before ({self.steps()})"
+            " or train again with --overwrite",
+        )
 
     def close(self) -> None:
         """Waits for what is being written."""
@@ -217,9 +221,5 @@ def _without_tracebacks() -> Iterator[None]:
         logger.disabled, sys.unraisablehook = True, lambda _: None
         try:
             yield
-        except BaseException:
-            time.sleep(0.3)
-            gc.collect()
-            raise
         finally:
             logger.disabled, sys.unraisablehook = disabled, hook

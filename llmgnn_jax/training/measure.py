@@ -27,6 +27,7 @@ MASKING = "train+valid"
 _EXAMPLES = 3
 _EXAMPLE_HISTORY = 6
 _EXAMPLE_ITEMS = 10
+_EXAMPLE_TARGETS = 5
 _QUERY_TITLES = 8
 
 
@@ -165,6 +166,8 @@ def _measure_paths(
         )
     }
     asked = np.flatnonzero(prepared.history.counts() > 0)
+    if not test.counts()[asked].any():
+        return paths  # All who are tested on came after the train part.
     items = _vectors(model, prepared)[1]
     if model.scorer.spec.uses_graph:
         histories = [prepared.history.row(user) for user in asked.tolist()]
@@ -238,7 +241,9 @@ def _examples(
     """A few users with their latest train items; told by a letter, not by their id."""
     titles = prepared.dataset.item_titles
     train = prepared.train
-    with_targets = np.flatnonzero(test.counts() >= 5)
+    # A list can only show hits where there are some: five, or as many as anyone has.
+    counts = test.counts()
+    with_targets = np.flatnonzero(counts >= np.clip(counts.max(), 1, _EXAMPLE_TARGETS))
     chosen = np.random.default_rng(0).permutation(with_targets)[:_EXAMPLES]
     examples = []
     for number, user in enumerate(chosen.tolist()):

@@ -11,6 +11,7 @@ from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph import structure
 from llmgnn_jax.graph.aggregate import Backend, resolve_backend
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
@@ -71,14 +72,15 @@ def prepare(config: Config) -> Prepared:
     """Reads, splits, encodes and builds; writes only to the cache of text vectors.
 
     Raises:
-        UserError: For an unknown source, data that do not hold together, or an encoder
-            that cannot be read.
+        UserError: For an unknown source, data that do not hold together or are too few
+            to learn from and to judge by, or an encoder that cannot be read.
     """
     config = replace(config, **{"graph.backend": resolve_backend(config.graph.backend)})
     dataset = catalog.load(config.data.source)
     split = split_by_rule(dataset, rule=config.data.split, seed=config.seed)
     train = split.training()
-    history = train.csr()
+    history, valid = train.csr(), split.held_out("valid")
+    _check_enough(config, split, train, valid)
     logger.info(
         "%s: %d users, %d items, %d interactions (%d to train on)",
         dataset.name,
@@ -108,12 +110,32 @@ def prepare(config: Config) -> Prepared:
         split=split,
         train=train,
         history=history,
-        valid=split.held_out("valid"),
+        valid=valid,
         graph=graph,
         features=Features(graph=graph, text=text),
         encoder=encoder,
         encoded=encoded,
     )
+
+
+def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -> None:
+    """What would end the run after hours of training ends it here."""
+    if not valid.counts().any() or not len(split.test):
+        raise UserError.field(
+            f"data.split {config.data.split!r}",
+            expected="interactions to validate and to test on",
+            got=f"none in {split.dataset.num_interactions} interactions of "
+            f"{split.dataset.num_users} users",
+            fix="use more data or another --data.split",
+        )
+    texts = (*train.item_texts, *(train.user_texts or ()))
+    if config.models != ("graph",) and not any(map(str.strip, texts)):
+        raise UserError.field(
+            "models",
+            expected="graph alone, for data without texts",
+            got=" ".join(config.models),
+            fix="add texts of the items, or train --models graph",
+        )
 
 
 def encode_texts(

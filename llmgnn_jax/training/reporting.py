@@ -130,10 +130,10 @@ def progress(
     console = Console(file=stream or sys.stderr)
     if console.is_terminal:
         columns = (
-            TextColumn("{task.description:<12}"),
+            TextColumn("{task.description:<12}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console) as bar:
@@ -146,6 +146,7 @@ def progress(
         nonlocal last
         if done >= total or time.monotonic() - last >= _PLAIN_SECONDS:
             last = time.monotonic()
-            console.print(f"{label}: {done}/{total} {note}", highlight=False)
+            # `out`: one line in a log file, neither wrapped nor read as markup.
+            console.out(f"{label}: {done}/{total} {note}", highlight=False)
 
     yield plain

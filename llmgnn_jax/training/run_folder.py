@@ -103,8 +103,9 @@ class RunFolder:
             elif now[name] != value and name not in _MAY_CHANGE:
                 raise UserError.field(
                     f"--{name.replace('_', '-')}",
-                    expected=f"{value}, as the run in {self.path} was made with",
-                    got=now[name],
+                    expected=f"{_typed(value)}, as the run in {self.path} was made "
+                    "with",
+                    got=_typed(now[name]),
                     fix="leave it, or train in another folder",
                 )
         return config
@@ -149,6 +150,11 @@ def read_config(path: Path) -> Config:
     except UnicodeDecodeError as error:
         raise UserError.field(str(file), expected="UTF-8 JSON", got=error) from None
     return from_json(text, origin=str(file))
+
+
+def _typed(value: object) -> str:
+    """A value as it is typed after its option."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _is_run(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Checkpoints: every bit comes back, and what cannot be read says so."""
 
 import dataclasses
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def params_of(width: int, *, seed: int = 0) -> dict[str, Any]:
 
     # More than ten layers: their names are not in lexical order.
     layers = {f"layer_{n}": {"kernel": normal(2, width)} for n in range(12)}
-    return {"embedding": normal(5, width), "empty": normal(0), **layers}
+    return {"embedding": normal(5, width), "scale": normal(), **layers}
 
 
 def snapshot_of(
@@ -77,13 +78,11 @@ def test_every_bit_comes_back(tmp_path: Path) -> None:
     assert_same(restored, saved)
     assert restored.progress == progress
     # It is what the optimizer and the random draws go on with.
-    gradients = params_of(3, seed=5)
-    for snapshot in (restored, saved):
-        updates, _ = OPTIMIZER.update(
-            gradients, snapshot.state.opt_state, snapshot.state.params
-        )
-        expected = updates if snapshot is restored else expected
-        jax.tree.map(np.testing.assert_array_equal, updates, expected)
+    updates, expected = (
+        OPTIMIZER.update(params_of(3, seed=5), state.opt_state, state.params)[0]
+        for state in (restored.state, saved.state)
+    )
+    jax.tree.map(np.testing.assert_array_equal, updates, expected)
     key = jax.random.wrap_key_data(restored.state.key_data)
     assert (jax.random.key_data(key) == jax.random.key_data(jax.random.key(7))).all()
 
@@ -150,7 +149,9 @@ def large_files(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "overwritten", "removed"])
-def test_damaged_files(tmp_path: Path, damage: str) -> None:
+def test_damaged_files(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with CheckpointFolder(tmp_path / "m", keep=2) as folder:
         folder.save(snapshot_of(step=4, width=3))
         folder.save(snapshot_of(step=5, width=3))
@@ -168,4 +169,8 @@ def test_damaged_files(tmp_path: Path, damage: str) -> None:
         with pytest.raises(UserError) as caught:
             folder.restore(template())
         message = one_line(caught.value, tmp_path / "m" / "5")
-        assert "remove that folder to go on from the step before" in message
+    assert "remove that folder to go on from the step before" in message
+    # Orbax drops reads that go on; what asyncio says of them would follow that line.
+    del caught
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]

@@ -24,6 +24,8 @@ def known_of(items: list[set[int]], num_items: int, *, dense: bool) -> KnownItem
     ("sizes", "num_items"),
     [
         ([0, 1, 0, 2, 3, 0], 5),
+        ([2, 1, 0], 4),  # the longest is a power of 2: the search's worst case
+        ([16, 8, 32], 40),
         ([31, 32, 33, 0, 1], 64),  # words of 32 bits are full, and one
         ([70, 0, 7, 8, 9, 40], 70),  # a user who knows all; the last word is not full
         ([0, 0, 1], 1),

@@ -66,7 +66,7 @@ def test_plain_lines_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
     stream = io.StringIO()
-    note = "loss 0.1234, best valid ndcg@10 0.3456 at 40 [of 100], " * 3
+    note = 3 * "loss 0.1234, best valid ndcg@10 0.3456 at 40 [of 100]; " + "the end"
     with progress("fused", total=100, stream=stream) as update:
         update(10, "too early")
         now[0] += 11
@@ -99,7 +99,7 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with progress("fused", total=100, stream=stream) as update:
         update(100, "loss 0.5 [of it]")
     assert "100/100" in stream.getvalue()
-    assert "loss 0.5" in stream.getvalue()
+    assert "loss 0.5 [of it]" in stream.getvalue()
     assert "\x1b[" in stream.getvalue()
 
 

@@ -146,7 +146,9 @@ class Reference:
             positive = user @ items[self.positives[row]]
             negatives = self.negatives(row)
             if config.train.loss == "bpr":
-                pairs = [np.log1p(np.exp(user @ items[i] - positive)) for i, _ in negatives]
+                pairs = [
+                    np.log1p(np.exp(user @ items[i] - positive)) for i, _ in negatives
+                ]
                 total += sum(pairs) / max(len(pairs), 1)
             else:
                 rest = sum(np.exp(user @ items[i]) / n for i, n in negatives)
@@ -170,18 +172,14 @@ def assert_same(left: TrainState, right: TrainState) -> None:
 
 
 @functools.cache
-def ready(
-    small: Callable[..., Any], loss: str, negatives: str
-) -> tuple[Any, Program]:
+def ready(small: Callable[..., Any], loss: str, negatives: str) -> tuple[Any, Program]:
     """A fused model and its program, compiled at most once for all tests."""
     made = small(**{"train.loss": loss, "train.negatives": negatives})
     return made, made.program()
 
 
 @pytest.mark.parametrize(("loss", "negatives"), COMBINATIONS)
-def test_each_combination(
-    small: Callable[..., Any], loss: str, negatives: str
-) -> None:
+def test_each_combination(small: Callable[..., Any], loss: str, negatives: str) -> None:
     made, program = ready(small, loss, negatives)
     state, metrics = program(made.state(), made.data, jnp.int32(1))
     # The first step's loss is that of a slow computation. The fusion is where it
@@ -292,9 +290,7 @@ def test_spare_room_changes_nothing(small: Callable[..., Any]) -> None:
 
 def test_the_targets_text_does_not_reach_its_user(small: Callable[..., Any]) -> None:
     # Each item's text is a dimension of its own, and nothing mixes them.
-    made = small(
-        "text", item_vectors=np.eye(15), **{"graph.embedding_dim": 15}
-    )
+    made = small("text", item_vectors=np.eye(15), **{"graph.embedding_dim": 15})
     params = made.params | {"text_projection": jnp.eye(15)}
     model = nnx.merge(made.definition, params)
     sides = step_module._Sides(model, made.data, jax.random.key(0), 0.0)
@@ -324,15 +320,11 @@ def test_weight_decay_acts_on_the_text_projection_alone(
     small: Callable[..., Any],
 ) -> None:
     made = small()
-    config = dataclasses.replace(
-        made.config.train, weight_decay=0.1, learning_rate=0.5
-    )
+    config = dataclasses.replace(made.config.train, weight_decay=0.1, learning_rate=0.5)
     assert isinstance(config, TrainConfig)
     optimizer = build_optimizer(config)
     nothing = jax.tree.map(jnp.zeros_like, made.params)
-    updates, _ = optimizer.update(
-        nothing, optimizer.init(made.params), made.params
-    )
+    updates, _ = optimizer.update(nothing, optimizer.init(made.params), made.params)
     for path, update in jax.tree_util.tree_flatten_with_path(updates)[0]:
         if jax.tree_util.keystr(path) == "['text_projection']":
             np.testing.assert_allclose(

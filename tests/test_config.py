@@ -1,0 +1,198 @@
+"""The configuration: its JSON, its checks, and that both name the field at fault."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+from llmgnn_jax.config import (
+    Config,
+    EvaluationConfig,
+    FusionConfig,
+    GraphConfig,
+    TrainConfig,
+    flatten,
+    from_json,
+    replace,
+    to_json,
+)
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.recipes import RECIPES, recipe
+
+CHANGED = Config(
+    recipe="mine",
+    seed=3,
+    models=("fused", "text"),
+    graph=GraphConfig(layer="gcn", spare_edges=0),
+    fusion=FusionConfig(activation="gelu", modality_dropout=0.0),
+    train=TrainConfig(loss="bpr", negatives="uniform", learning_rate=1.0, patience=0),
+    evaluation=EvaluationConfig(ks=(5,), metric="mrr@5", baselines=False),
+)
+
+
+def tree() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(to_json(CHANGED))
+    return loaded
+
+
+def read(changed: object) -> Config:
+    return from_json(json.dumps(changed), origin="runs/a/config.json")
+
+
+@pytest.mark.parametrize(
+    "config", [CHANGED, *(recipe(name) for name in RECIPES)], ids=lambda c: c.recipe
+)
+def test_json_round_trip(config: Config) -> None:
+    text = to_json(config)
+    assert text.endswith("}\n")
+    again = from_json(text)
+    assert again == config
+    # Tuples are tuples again, and a whole number where a float is declared a float.
+    for name, value in flatten(again).items():
+        assert type(value) is type(flatten(config)[name]), name
+    hash(again)
+
+
+def test_whole_numbers_are_read_as_floats() -> None:
+    changed = tree()
+    changed["train"]["learning_rate"] = 1
+    config = read(changed)
+    assert type(config.train.learning_rate) is float
+
+
+def test_absent_fields_have_their_defaults() -> None:
+    assert read({"recipe": "r"}) == Config(recipe="r")
+    assert read({"recipe": "r", "graph": {"num_layers": 1}}) == Config(
+        recipe="r", graph=GraphConfig(num_layers=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("", "speed", 1, "config.json: speed: expected a known field"),
+        ("train", "stepz", 1, "config.json: train: stepz: expected a known field"),
+        ("", "seed", "0", "seed: expected <class 'int'>, got '0'"),
+        ("", "seed", 1.5, "seed: expected <class 'int'>, got 1.5"),
+        ("", "seed", True, "seed: expected <class 'int'>, got True"),
+        ("", "recipe", None, "recipe: expected <class 'str'>, got None"),
+        ("", "train", 3, "train: expected an object, got int"),
+        ("", "models", "fused", "models: expected .*, got 'fused'"),
+        ("", "models", ["mlp"], r"models: expected graph \| text \| fused, got 'mlp'"),
+        ("train", "l2", "x", "train: l2: expected <class 'float'>, got 'x'"),
+        ("train", "l2", True, "train: l2: expected <class 'float'>, got True"),
+        ("train", "loss", "mse", r"loss: expected bpr \| sampled_softmax, got 'mse'"),
+        ("train", "loss", ["bpr"], r"loss: expected bpr .* got \['bpr'\]"),
+        ("evaluation", "ks", [1.5], "ks: expected <class 'int'>, got 1.5"),
+        ("evaluation", "baselines", 1, "baselines: expected <class 'bool'>, got 1"),
+    ],
+)
+def test_wrong_json(section: str, field: str, value: object, message: str) -> None:
+    changed = tree()
+    (changed[section] if section else changed)[field] = value
+    with pytest.raises(UserError, match=message) as caught:
+        read(changed)
+    assert str(caught.value).startswith("runs/a/config.json: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "config.json: not valid JSON"),
+        ("[]", "config.json: expected an object, got list"),
+        ("{}", "config.json: .*missing.*'recipe'"),
+    ],
+)
+def test_not_a_configuration(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        from_json(text)
+    assert "\n" not in str(caught.value)
+
+
+POSITIVE = (
+    *("graph.num_layers", "graph.embedding_dim", "text.max_length"),
+    *("train.num_negatives", "train.batch_size", "train.learning_rate"),
+    *("train.steps", "train.steps_per_call", "train.validate_every"),
+    *("train.checkpoint_every", "train.keep_checkpoints"),
+    "evaluation.memory_limit_mb",
+)
+NOT_NEGATIVE = (
+    *("seed", "graph.init_scale", "graph.spare_users", "graph.spare_items"),
+    *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
+    "train.patience",
+)
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+@pytest.mark.parametrize("value", [0, -1, math.nan])
+def test_numbers_above_0(name: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"^{name}: expected a number above 0, got"):
+        replace(Config(recipe="r"), **{name: value})
+
+
+@pytest.mark.parametrize("name", NOT_NEGATIVE)
+def test_numbers_from_0_on(name: str) -> None:
+    replace(Config(recipe="r"), **{name: 0})
+    for value in (-1, math.nan):
+        with pytest.raises(UserError, match=f"^{name}: expected 0 or a number above"):
+            replace(Config(recipe="r"), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 2**32}, r"seed: expected below 2\*\*32, got 4294967296"),
+        ({"fusion.modality_dropout": 1.0}, "fusion.modality_dropout: .*got 1.0"),
+        ({"fusion.modality_dropout": -0.1}, "fusion.modality_dropout: .*got -0.1"),
+        ({"models": ()}, "models: expected different ones of .*, got none"),
+        ({"models": ("text", "text")}, "models: expected .*, got text text"),
+        ({"evaluation.ks": ()}, "evaluation.ks: expected cut-offs from 1 on"),
+        ({"evaluation.ks": (10, 0)}, "evaluation.ks: expected cut-offs from 1 on"),
+        ({"evaluation.ks": (5, 20)}, "evaluation.metric: .*ndcg@20.*, got 'ndcg@10'"),
+        ({"evaluation.metric": "auc"}, "evaluation.metric: expected one of recall@10"),
+        (
+            {"train.loss": "bpr", "train.negatives": "all"},
+            "train.negatives: expected uniform or in_batch with the loss bpr",
+        ),
+    ],
+)
+def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        replace(Config(recipe="r"), **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_replace() -> None:
+    config = Config(recipe="r")
+    # Each alone would not hold: the order does not matter.
+    changes = {"train.loss": "bpr", "train.negatives": "in_batch", "seed": 5}
+    for names in (list(changes), list(changes)[::-1]):
+        changed = replace(config, **{name: changes[name] for name in names})
+        assert changed.train == dataclasses.replace(
+            config.train, loss="bpr", negatives="in_batch"
+        )
+        assert changed.seed == 5
+        assert changed.graph == config.graph
+    assert config == Config(recipe="r")
+    assert replace(config) == config
+    for name in ("speed", "train.stepz", "trane.steps", "seed.real", "train.__doc__"):
+        with pytest.raises(UserError, match=f"{name}: expected a field"):
+            replace(config, **{name: 1})
+
+
+def test_flatten_names_every_option() -> None:
+    flat = flatten(CHANGED)
+    assert list(flat)[:4] == ["recipe", "seed", "models", "data.source"]
+    assert flat["train.loss"] == "bpr"
+    assert flat["evaluation.ks"] == (5,)
+    assert replace(Config(recipe="r"), **flat) == CHANGED
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CHANGED.seed = 1  # type: ignore[misc]
+    with pytest.raises(TypeError, match="positional"):
+        Config("r")  # type: ignore[misc]

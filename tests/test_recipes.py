@@ -1,0 +1,143 @@
+"""Recipes and their options: every field can be set, every mistake is one sentence."""
+
+import pytest
+
+from llmgnn_jax import recipes
+from llmgnn_jax.config import Config, flatten
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.recipes import RECIPES, recipe, with_overrides
+
+
+def override(*arguments, name="synthetic"):
+    return with_overrides(recipe(name), arguments, program=f"llmgnn train {name}")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_called_by_their_name_and_say_how_to_run_them(name):
+    config = recipe(name)
+    assert config.recipe == name
+    assert f"python train.py {name}" in (RECIPES[name].__doc__ or "")
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    every = ", ".join(RECIPES)
+    with pytest.raises(UserError, match=f"recipe: expected one of {every}, got 'nothi"):
+        recipe("nothing like it")
+    with pytest.raises(UserError, match=r"got 'ml100k'; did you mean 'ml-100k'\?"):
+        recipe("ml100k")
+
+
+def typed(value):
+    """A value as a person would type it."""
+    return list(map(str, value)) if isinstance(value, tuple) else [str(value)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_field_is_an_option(name):
+    """All at once, each with the value that it has."""
+    config = recipe(name)
+    arguments = []
+    for field, value in flatten(config).items():
+        arguments += [f"--{field.replace('_', '-')}", *typed(value)]
+    assert override(*arguments, name=name) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--seed", "3"], "seed", 3),
+        (["--seed=3"], "seed", 3),
+        (["--train.learning-rate", "1e-3"], "train.learning_rate", 1e-3),
+        (["--train.learning_rate", "0.5"], "train.learning_rate", 0.5),
+        (["--models", "text", "graph"], "models", ("text", "graph")),
+        (["--evaluation.ks", "1", "10", "100"], "evaluation.ks", (1, 10, 100)),
+        (["--evaluation.baselines", "False"], "evaluation.baselines", False),
+        (["--data.source", "a folder/x y"], "data.source", "a folder/x y"),
+        (["--data.source", "-"], "data.source", "-"),
+        (["--graph.layer", "gcn"], "graph.layer", "gcn"),
+        (["--train.steps", "2", "--train.steps", "3"], "train.steps", 3),
+    ],
+)
+def test_an_option_changes_its_field_and_no_other(arguments, field, value):
+    before, after = flatten(recipe("synthetic")), flatten(override(*arguments))
+    assert after.pop(field) == value
+    before.pop(field)
+    assert after == before
+
+
+def test_no_option_changes_nothing():
+    assert override() == recipe("synthetic")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--train.stepps", "2"],
+            "--train.stepps: expected an option of the recipe "
+            r".*got an unknown one; did you mean '--train\.steps'\?",
+        ),
+        (["--steps", "2"], "--steps: expected an option of the recipe"),
+        (["--train", "2"], "--train: expected an option of the recipe"),
+        (["--train.steps", "two"], "--train.steps: expected a whole number, got 'two'"),
+        (["--train.steps", "2.5"], "--train.steps: expected a whole number, got '2.5'"),
+        (["--train.steps"], "--train.steps: expected a whole number, got nothing"),
+        (["--train.steps", "--seed", "1"], "--train.steps: expected .*, got nothing"),
+        (["--train.steps", "2", "3"], "--train.steps: expected .*, got 2 words"),
+        (["--train.steps="], "--train.steps: expected a whole number, got ''"),
+        (["--train.l2", "x"], "--train.l2: expected a number, got 'x'"),
+        (["--train.steps", "0"], r"train\.steps: expected a number above 0, got 0"),
+        (["--train.steps", "-2"], r"train\.steps: expected a number above 0, got -2"),
+        (["--train.learning-rate", "nan"], "learning_rate: expected .*, got nan"),
+        (["--train.learning-rate", "inf"], "learning_rate: expected .*, got inf"),
+        (
+            ["--graph.layer", "lightgnc"],
+            "--graph.layer: expected one of lightgcn, gcn, "
+            r"got 'lightgnc'; did you mean 'lightgcn'\?",
+        ),
+        (
+            ["--models", "graph", "fuse"],
+            "--models: expected values, each one of graph, "
+            r"text, fused, got 'fuse'; did you mean 'fused'\?",
+        ),
+        (["--models"], "--models: .*got nothing"),
+        (["--models", "graph", "graph"], "models: expected different ones of"),
+        (["--evaluation.ks", "10", "x"], "--evaluation.ks: .*a whole number, got 'x'"),
+        (["--evaluation.ks", "0"], r"evaluation\.ks: expected cut-offs from 1 on"),
+        (["--evaluation.metric", "ndcg@7"], r"evaluation\.metric: .* got 'ndcg@7'"),
+        (["--evaluation.baselines", "no"], "baselines: expected True or False, got 'n"),
+        (["--train.loss", "bpr"], r"train\.negatives: expected uniform or in_batch"),
+        (["stray"], "'stray': expected an option .* after the recipe"),
+    ],
+)
+def test_mistakes_are_one_plain_sentence(arguments, message):
+    with pytest.raises(UserError, match=message) as caught:
+        override(*arguments)
+    text = str(caught.value)
+    assert "\n" not in text
+    # Nothing of the box that the parser draws.
+    assert not set(text) & set("│─╭╰")
+    assert "helptext" not in text
+
+
+def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
+    """Whatever gets past the checks before it."""
+    monkeypatch.setattr(recipes, "_check_words", lambda *_: None)
+    with pytest.raises(UserError, match=r"--train\.steps.*'two'") as caught:
+        override("--train.steps", "two")
+    text = str(caught.value)
+    assert "\n" not in text
+    assert not set(text) & set("│─╭╰")
+
+
+def test_the_options_of_a_recipe_are_listed_with_its_values(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        override("--help")
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert "llmgnn train synthetic --seed 1" in out
+    listed = " ".join(out.replace("│", " ").split())
+    for field in flatten(Config(recipe="synthetic")):
+        assert f"--{field.replace('_', '-')} " in listed
+    assert f"(default: {recipe('synthetic').train.steps})" in listed
+    assert "Most steps a model is trained for." in listed
