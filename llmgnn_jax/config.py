@@ -72,6 +72,9 @@ class FusionConfig:
     """sigma."""
     anchor: float = 1.0
     """L2 pull of W, W_y and their biases to where they start, the sum of both sides."""
+    learning_rate_scale: float = 0.1
+    """Times `train.learning_rate`, for the fusion's parameters: at the full rate they
+    fit the train part before the node vectors are learned."""
     modality_dropout: float = 0.1
     """How often a side is replaced by its learned null vector in training."""
 
@@ -88,13 +91,16 @@ class TrainConfig:
     """K, for `uniform`; shared by a batch under `sampled_softmax`, per row in `bpr`."""
     batch_size: int = 1024
     """B interactions a step, over all devices."""
-    learning_rate: float = 5e-3
-    """Adam's step size."""
+    learning_rate: float = 1.5e-2
+    """Adam's step size at the first step."""
+    half_life: int = 500
+    """Steps in which the step size halves; 0 keeps it. No part of it depends on how
+    long a run is, so a run may be made longer."""
     l2: float = 3e-3
     """L2 on the id vectors of the batch, as LightGCN counts it."""
     weight_decay: float = 0.0
     """Decoupled weight decay of the text projection."""
-    steps: int = 1200
+    steps: int = 600
     """Most steps a model is trained for."""
     steps_per_call: int = 40
     """Steps that one call of the compiled program runs."""
@@ -164,6 +170,8 @@ class Config:
             "graph.spare_items": self.graph.spare_items,
             "graph.spare_edges": self.graph.spare_edges,
             "fusion.anchor": self.fusion.anchor,
+            "fusion.learning_rate_scale": self.fusion.learning_rate_scale,
+            "train.half_life": self.train.half_life,
             "train.l2": self.train.l2,
             "train.weight_decay": self.train.weight_decay,
             "train.patience": self.train.patience,

@@ -174,6 +174,7 @@ def tiny_config(films: Path, tiny_encoder: Path) -> Config:
         train=TrainConfig(
             batch_size=64,
             learning_rate=0.02,
+            half_life=0,
             l2=1e-4,
             # The last stretch ends between two validations.
             steps=130,

@@ -127,7 +127,7 @@ NOT_NEGATIVE = (
 
 
 @pytest.mark.parametrize("name", POSITIVE)
-@pytest.mark.parametrize("value", [0, -1, math.nan])
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 def test_numbers_above_0(name: str, value: float) -> None:
     with pytest.raises(UserError, match=f"^{name}: expected a number above 0, got"):
         replace(Config(recipe="r"), **{name: value})
@@ -136,7 +136,7 @@ def test_numbers_above_0(name: str, value: float) -> None:
 @pytest.mark.parametrize("name", NOT_NEGATIVE)
 def test_numbers_from_0_on(name: str) -> None:
     replace(Config(recipe="r"), **{name: 0})
-    for value in (-1, math.nan):
+    for value in (-1, math.nan, math.inf):
         with pytest.raises(UserError, match=f"^{name}: expected 0 or a number above"):
             replace(Config(recipe="r"), **{name: value})
 

@@ -5,24 +5,40 @@ from typing import Any
 import jax
 import optax
 
-from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.config import Config
 
 
-def build_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+def build_optimizer(config: Config) -> optax.GradientTransformation:
     """Adam; `weight_decay` acts on the text projection alone.
 
-    Node vectors and the fusion have penalties of their own in the loss.
+    Node vectors and the fusion have penalties of their own in the loss. The step size
+    is `learning_rate * 0.5 ** (step / half_life)`, and `fusion.learning_rate_scale` of
+    that for the fusion.
     """
-    return optax.adamw(
-        config.learning_rate, weight_decay=config.weight_decay, mask=_decayed
+    train = config.train
+    rate: float | optax.Schedule = train.learning_rate
+    if train.half_life:
+        rate = optax.exponential_decay(train.learning_rate, train.half_life, 0.5)
+    return optax.chain(
+        optax.adamw(rate, weight_decay=train.weight_decay, mask=_decayed),
+        optax.masked(optax.scale(config.fusion.learning_rate_scale), _fused),
     )
 
 
 def _decayed(params: Any) -> Any:
     """Whether weight decay acts on each parameter; a tree of bools."""
 
-    def decayed(path: tuple, _: Any) -> bool:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return name == "text_projection"
+    return _whose_path_starts("text_projection", params)
 
-    return jax.tree_util.tree_map_with_path(decayed, params)
+
+def _fused(params: Any) -> Any:
+    """Whether each parameter is the fusion's; a tree of bools."""
+    return _whose_path_starts("fusion", params)
+
+
+def _whose_path_starts(first: str, params: Any) -> Any:
+    def matches(path: tuple, _: Any) -> bool:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return name.partition("/")[0] == first
+
+    return jax.tree_util.tree_map_with_path(matches, params)

@@ -68,7 +68,7 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
         backend=prepared.backend,
     )
     definition, params = create(spec, seed=config.seed)
-    optimizer = build_optimizer(config.train)
+    optimizer = build_optimizer(config)
     return Setup(
         definition=definition,
         spec=spec,

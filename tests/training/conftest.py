@@ -134,7 +134,7 @@ def _small(
         spec=spec,
         definition=definition,
         params=params,
-        optimizer=build_optimizer(config.train),
+        optimizer=build_optimizer(config),
         data=train_data(prepared, text=spec.uses_text),
         prepared=prepared,
     )

@@ -3,12 +3,19 @@
 import io
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
 
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.training import reporting
-from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
+from llmgnn_jax.training.reporting import (
+    MetricsLog,
+    peak_memory_mb,
+    progress,
+    require_tensorboard,
+)
 
 
 def records(path: Path) -> list[dict[str, object]]:
@@ -55,6 +62,45 @@ def test_cut_back_drops_what_is_written_anew(tmp_path: Path) -> None:
     log.cut_back(model="fused", step=0)
     assert path.read_text() == "".join(whole[:6])
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_cut_back_of_a_validation_that_ended_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    for step in (40, 50):
+        log.write(model="fused", step=step, loss=1.0)
+        log.write(model="fused", step=step, valid={"ndcg@10": 0.1})
+    whole = path.read_text().splitlines(keepends=True)
+    log.cut_back(model="fused", step=50)
+    assert path.read_text() == "".join(whole)
+    log.cut_back(model="fused", step=50, validated=False)
+    assert path.read_text() == "".join(whole[:3])
+
+
+def test_curves_for_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "events")
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            drawn.append((name, value, step))
+
+    monkeypatch.setattr(reporting, "require_tensorboard", lambda: Writer)
+    log = MetricsLog(tmp_path / "metrics.jsonl", events=tmp_path / "events")
+    log.write(model="fused", step=2, loss=0.5)
+    log.write(model="fused", step=2, valid={"ndcg@10": 0.25})
+    assert drawn == [("fused/loss", 0.5, 2), ("fused/valid/ndcg@10", 0.25, 2)]
+    assert len(records(tmp_path / "metrics.jsonl")) == 2
+
+
+def test_tensorboard_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(UserError, match=r"^--tensorboard: .*tensorboard]'$"):
+        require_tensorboard()
 
 
 def test_cut_back_of_nothing(tmp_path: Path) -> None:
