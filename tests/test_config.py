@@ -122,7 +122,7 @@ POSITIVE = (
 NOT_NEGATIVE = (
     *("seed", "graph.init_scale", "graph.spare_users", "graph.spare_items"),
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
-    "train.patience",
+    *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
 )
 
 

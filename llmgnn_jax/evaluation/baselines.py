@@ -176,7 +176,14 @@ def tuned_baselines(
         if best is None:
             raise ValueError(f"the grid of {name} is empty")
         budget = _budget(grid, best.budget["chosen"], trials, metric, best_value)
-        logger.info("%s: %s", name, budget)
+        logger.info(
+            "%s: %s chosen of %d by valid %s %.4f",
+            name,
+            ", ".join(f"{key} {value:g}" for key, value in budget["chosen"].items()),
+            trials,
+            metric,
+            best_value,
+        )
         baselines[name] = dataclasses.replace(
             best, seconds=time.perf_counter() - start, budget=budget
         )

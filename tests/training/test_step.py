@@ -1,6 +1,5 @@
 """The step: against NumPy, pinned, and the same however it is cut into calls."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +10,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from llmgnn_jax.config import TrainConfig
 from llmgnn_jax.training import step as step_module
 from llmgnn_jax.training.draws import draw_examples, draw_items, keep_mask
-from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.state import TrainState
 from llmgnn_jax.training.step import Program, batch_loss
 
@@ -305,26 +302,3 @@ def test_one_side_alone_learns(
         losses += metrics.loss.tolist()
     assert np.mean(losses[-10:]) < share * np.mean(losses[:10])
     assert (made.data.features.text is None) == (sides == "graph")
-
-
-def test_weight_decay_acts_on_the_text_projection_alone(
-    small: Callable[..., Any],
-) -> None:
-    made = small()
-    config = dataclasses.replace(made.config.train, weight_decay=0.1, learning_rate=0.5)
-    assert isinstance(config, TrainConfig)
-    optimizer = build_optimizer(config)
-
-    @jax.jit
-    def update_of_nothing(params: Any) -> Any:
-        nothing = jax.tree.map(jnp.zeros_like, params)
-        return optimizer.update(nothing, optimizer.init(params), params)[0]
-
-    updates = update_of_nothing(made.params)
-    for path, update in jax.tree_util.tree_flatten_with_path(updates)[0]:
-        if jax.tree_util.keystr(path) == "['text_projection']":
-            np.testing.assert_allclose(
-                update, -0.5 * 0.1 * made.params["text_projection"], rtol=1e-6
-            )
-        else:
-            assert not update.any()
