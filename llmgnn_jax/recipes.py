@@ -23,7 +23,12 @@ _KINDS = {
 def ml_100k() -> Config:
     """MovieLens-100K: LightGCN, MiniLM and their fusion, full softmax.
 
-    Command:  python train.py ml-100k
+    Command:   python train.py ml-100k
+    Hardware:  2 CPU cores, jax 0.10.2
+    Time:      graph 12 s, text 8 s, fused 21 s; about 70 s in all, 20 s more to encode
+               the texts the first time
+    Metric:    test ndcg@10, mean of seeds 0-2: fused 0.3187, graph 0.3132, text 0.2297
+               (EASE 0.3296); `python -m benchmarks.quality_ml100k`
     """
     return Config(recipe="ml-100k")
 
@@ -31,7 +36,10 @@ def ml_100k() -> Config:
 def synthetic() -> Config:
     """A tiny planted data set and the graph model alone: a smoke test, no download.
 
-    Command:  python train.py synthetic
+    Command:   python train.py synthetic
+    Hardware:  any
+    Time:      seconds
+    Metric:    none is claimed
     """
     return Config(
         recipe="synthetic",

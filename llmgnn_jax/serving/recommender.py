@@ -18,11 +18,10 @@ from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.ranking import rank_factors
-from llmgnn_jax.evaluation.results import FILE_NAME, read_results
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.training.prepare import Prepared, prepare
-from llmgnn_jax.training.run_folder import read_config
+from llmgnn_jax.training.run_folder import check_split, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
 logger = logging.getLogger(__name__)
@@ -85,15 +84,7 @@ class Recommender:
                 "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
             )
         prepared = prepare(config)
-        if (folder / FILE_NAME).is_file():
-            protocol = read_results(folder)["protocol"]
-            if protocol["split_hash"] != prepared.split.split_hash:
-                raise UserError.field(
-                    f"data.source {config.data.source!r}",
-                    expected=f"the data that {folder} was trained on",
-                    got="other interactions",
-                    fix="train again",
-                )
+        check_split(folder, config, split_hash=prepared.split.split_hash)
         return cls(prepared, load_trained(name, prepared, folder=folder))
 
     @property

@@ -15,7 +15,7 @@ from llmgnn_jax.training.loop import fit_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
-from llmgnn_jax.training.run_folder import RunFolder, read_config
+from llmgnn_jax.training.run_folder import RunFolder, check_split, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def fit(
     if tensorboard:
         require_tensorboard()
     prepared = prepare(folder.agreed(config))
-    path = folder.claim(prepared.config)
+    path = folder.claim(prepared.config, split_hash=prepared.split.split_hash)
     log = MetricsLog(
         path / "metrics.jsonl", events=path / "events" if tensorboard else None
     )
@@ -103,6 +103,7 @@ def evaluate(run: str | Path, *, command: str | None = None) -> Run:
     """
     path = Path(run).expanduser()
     prepared = prepare(read_config(path))
+    check_split(path, prepared.config, split_hash=prepared.split.split_hash)
     models = [
         load_trained(name, prepared, folder=path) for name in prepared.config.models
     ]

@@ -11,6 +11,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_atomically
 
 CONFIG = "config.json"
+SPLIT = "split.json"
 
 # A resumed run may be made longer, and judged and shown otherwise; all else would make
 # it another run.
@@ -110,17 +111,26 @@ class RunFolder:
                 )
         return config
 
-    def claim(self, config: Config) -> Path:
+    def claim(self, config: Config, *, split_hash: str) -> Path:
         """Makes the folder, removes what is to be overwritten, writes `config.json`.
 
+        Args:
+            config: Of the run.
+            split_hash: Of the data that it is trained on, kept in `split.json`.
+
         Raises:
-            UserError: If the folder cannot be removed, made or written.
+            UserError: If the folder cannot be removed, made or written, or a resumed
+                run was trained on other data.
         """
+        if self.resume:
+            check_split(self.path, config, split_hash=split_hash)
         try:
             if self.overwrite:
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / CONFIG, to_json(config))
+            split = json.dumps({"split_hash": split_hash})
+            write_atomically(self.path / SPLIT, split + "\n")
         except OSError as error:
             raise UserError.field(
                 str(self.path),
@@ -150,6 +160,30 @@ def read_config(path: Path) -> Config:
     except UnicodeDecodeError as error:
         raise UserError.field(str(file), expected="UTF-8 JSON", got=error) from None
     return from_json(text, origin=str(file))
+
+
+def check_split(path: Path, config: Config, *, split_hash: str) -> None:
+    """Passes only if a run was trained on the very rows that are there now.
+
+    Raises:
+        UserError: If the data have changed since, or the run does not tell.
+    """
+    try:
+        before = json.loads((path / SPLIT).read_bytes())["split_hash"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError.field(
+            str(path / SPLIT),
+            expected="the hash of the split that the run was trained on",
+            got="none that can be read",
+            fix="train again",
+        ) from None
+    if before != split_hash:
+        raise UserError.field(
+            f"data.source {config.data.source!r}",
+            expected=f"the data that {path} was trained on",
+            got="other interactions",
+            fix="train again",
+        )
 
 
 def _typed(value: object) -> str:
