@@ -17,6 +17,9 @@ from llmgnn_jax.errors import UserError
 _DESCRIPTION = "Recommenders that fuse a graph neural network with a language model."
 
 
+_INTERRUPTED = 130
+
+
 class _Parser(argparse.ArgumentParser):
     """Shows an example first in its help, and one line for a mistake."""
 
@@ -56,8 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; --resume goes on from a checkpoint", file=sys.stderr)
-        return 130
+        trains = arguments[:1] == ["train"]
+        hint = "; --resume goes on from the last checkpoint, if any" if trains else ""
+        print(f"interrupted{hint}", file=sys.stderr)
+        return _INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has gone: `llmgnn ... | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -303,5 +308,16 @@ def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
+def run_and_exit() -> NoReturn:
+    """The entry of `llmgnn`: `main`, then the end of the process."""
+    code = main()
+    if code == _INTERRUPTED:
+        # XLA's and orbax's threads are in the middle of something: a regular exit would
+        # tear down what they stand on.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit()

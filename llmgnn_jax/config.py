@@ -5,6 +5,7 @@ Every field is an option of the command line: `--train.learning-rate 0.01`.
 
 import dataclasses
 import json
+import re
 import math
 import types
 import typing
@@ -146,6 +147,13 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.recipe):
+            # It names a folder below runs/.
+            raise UserError.field(
+                "recipe",
+                expected="letters, digits, '.', '_' and '-'",
+                got=repr(self.recipe),
+            )
         positive = {
             "graph.num_layers": self.graph.num_layers,
             "graph.embedding_dim": self.graph.embedding_dim,

@@ -319,6 +319,7 @@ def test_training_prints_the_table_and_where_the_report_is(llmgnn, options, work
     assert out.splitlines()[-1].split() == ["report", "run/report.html"]
     assert {path.name for path in (workplace / "run").iterdir()} == {
         "config.json",
+        "split.json",
         "metrics.jsonl",
         "results.json",
         "report.html",

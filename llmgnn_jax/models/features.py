@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
 
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.graph.structure import InteractionGraph
@@ -92,6 +93,28 @@ def unit_length(vectors_BT: jax.Array) -> jax.Array:
     return vectors_BT * jnp.where(squares_B1 > tiny, scale_B1, 0.0)
 
 
+def sum_of_items(
+    history: Csr, item_vectors: np.ndarray, item_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each user's items say together.
+
+    Args:
+        history: Users x items.
+        item_vectors: (I, T) float32, 0 where an item has no text.
+        item_known: (I,) bool, whether it has.
+
+    Returns:
+        (U, T) float32 sums over each user's items; (U,) int32, how many have a text.
+    """
+    # One sparse product: neither a loop over users nor an (interactions, T) array.
+    matrix = scipy.sparse.csr_array(
+        (np.ones(history.nnz, np.float32), history.indices, history.indptr),
+        shape=(history.num_rows, len(item_vectors)),
+    )
+    known = matrix @ item_known.astype(np.float32)
+    return matrix @ item_vectors, known.astype(np.int32)
+
+
 def build_text_features(
     *,
     item_vectors: np.ndarray,
@@ -118,15 +141,9 @@ def build_text_features(
     known[:num_items] = [bool(text.strip()) for text in item_texts]
     items = np.zeros((item_capacity, width), np.float32)
     items[:num_items] = np.where(known[:num_items, None], item_vectors, 0.0)
-    rows = np.repeat(np.arange(num_users), history.counts())
     users = np.zeros((user_capacity, width), np.float32)
-    # Row by row: never a (number of interactions, T) array.
-    for user in range(num_users):
-        users[user] = items[history.row(user)].sum(axis=0)
     parts = np.zeros(user_capacity, np.int32)
-    parts[:num_users] = np.bincount(
-        rows, weights=known[history.indices], minlength=num_users
-    )
+    users[:num_users], parts[:num_users] = sum_of_items(history, items, known)
     from_history = np.ones(user_capacity, bool)
     if user_vectors is not None and user_texts is not None:
         profile = np.flatnonzero([bool(text.strip()) for text in user_texts])

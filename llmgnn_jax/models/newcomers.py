@@ -10,9 +10,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.structure import SupportEdges, extend
-from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.features import Features, sum_of_items
 from llmgnn_jax.models.scoring import Scorer
 
 
@@ -88,14 +89,14 @@ def _extended(features: Features, histories: Sequence[np.ndarray]) -> Features:
     text = features.text
     if text is not None:
         slots = jnp.arange(first, first + len(histories))
-        distinct = [np.unique(history) for history in histories]
-        sums = jnp.stack([text.item_IT[history].sum(axis=0) for history in distinct])
-        parts = jnp.stack([text.item_known_I[history].sum() for history in distinct])
+        # On the host: on the device each length of history would be compiled anew.
+        liked = Csr.from_pairs(users - first, np.concatenate([*histories]), len(counts))
+        sums, parts = sum_of_items(
+            liked, np.asarray(text.item_IT), np.asarray(text.item_known_I)
+        )
         text = dataclasses.replace(
             text,
             user_UT=text.user_UT.at[slots].set(sums),
-            user_parts_U=text.user_parts_U.at[slots].set(
-                parts.astype(text.user_parts_U.dtype)
-            ),
+            user_parts_U=text.user_parts_U.at[slots].set(parts),
         )
     return Features(graph=graph, text=text)

@@ -15,7 +15,6 @@ import numpy as np
 
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.dataset import Csr
-from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.ranking import rank_factors
 from llmgnn_jax.models.newcomers import fold_in_users
@@ -142,13 +141,12 @@ class Recommender:
 
     def _user_slot(self, user: str) -> int:
         if user not in self._slots:
-            near = did_you_mean(user, self._slots)
+            # No suggestion: an id that is nearly right is somebody else's.
             raise UserError.field(
                 f"user {user!r}",
                 expected="a user of the training data",
                 got="one that is not there",
-                fix=f"{near + ' ' if near else ''}for someone new, name what they like "
-                "with --item",
+                fix="for someone new, name what they like with --item",
             )
         return self._slots[user]
 

@@ -42,4 +42,5 @@ def pool(hidden_BLD: jax.Array, mask_BL: jax.Array, *, pooling: Pooling) -> jax.
 def l2_normalise(vectors_BD: jax.Array) -> jax.Array:
     """(B, D) rows of length 1; rows of 0 stay 0, with a gradient of 0."""
     squares_B1 = jnp.square(vectors_BD).sum(axis=-1, keepdims=True)
-    return vectors_BD * jax.lax.rsqrt(jnp.maximum(squares_B1, 1e-24))
+    scale_B1 = jax.lax.rsqrt(jnp.maximum(squares_B1, 1e-24))
+    return vectors_BD * jnp.where(squares_B1 > 0, scale_B1, 0.0)

@@ -60,10 +60,13 @@ class MetricsLog:
         if not self._path.exists():
             return
         kept = []
-        for line in self._path.read_text(encoding="utf-8").splitlines():
+        text = self._path.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
+                continue
+            if not isinstance(record, dict):
                 continue
             if record.get("model") == model:
                 last = step if validated or "valid" not in record else step - 1

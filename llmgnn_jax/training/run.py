@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llmgnn_jax.config import Config
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.report import write_report
 from llmgnn_jax.evaluation.results import write_results
 from llmgnn_jax.training.loop import fit_model
@@ -116,7 +117,18 @@ def _report(
     models: Sequence[TrainedModel],
     command: str | None,
 ) -> Run:
-    results = measure(prepared, models, command=command or shlex.join(sys.argv))
-    write_results(path, results)
-    write_report(path)
+    if command is None:
+        # The script's name without its folder: results are meant to be shared.
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    results = measure(prepared, models, command=command)
+    try:
+        write_results(path, results)
+        write_report(path)
+    except OSError as error:
+        raise UserError.field(
+            str(path),
+            expected="a folder that can be written",
+            got=error.strerror or error,
+            fix="mend that, then `llmgnn evaluate` writes results and report",
+        ) from error
     return Run(folder=path, results=results.document())

@@ -13,8 +13,7 @@ from llmgnn_jax.evaluation.results import write_atomically
 CONFIG = "config.json"
 SPLIT = "split.json"
 
-# A resumed run may be made longer, and judged and shown otherwise; all else would make
-# it another run.
+# A resumed run may be made longer; all else would make it another run.
 _MAY_CHANGE = ("train.steps", "train.patience", "train.keep_checkpoints")
 
 
@@ -127,7 +126,10 @@ class RunFolder:
         try:
             if self.overwrite:
                 shutil.rmtree(self.path)
-            self.path.mkdir(parents=True, exist_ok=True)
+            existed = self.path.is_dir()
+            self.path.mkdir(parents=True, exist_ok=existed)
+            if not self.resume and any(self.path.iterdir()):
+                raise FileExistsError
             write_atomically(self.path / CONFIG, to_json(config))
             split = json.dumps({"split_hash": split_hash})
             write_atomically(self.path / SPLIT, split + "\n")
@@ -135,7 +137,9 @@ class RunFolder:
             raise UserError.field(
                 str(self.path),
                 expected="a folder that can be written",
-                got=error.strerror or error,
+                got="one that another run has just begun"
+                if isinstance(error, FileExistsError)
+                else error.strerror or error,
                 fix="name another --out",
             ) from error
         return self.path

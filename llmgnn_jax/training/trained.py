@@ -89,8 +89,11 @@ def load_trained(name: ModelName, prepared: Prepared, *, folder: Path) -> Traine
     """
     setup = set_up(name, prepared)
     where = folder / "checkpoints" / name
-    with CheckpointFolder(where, keep=prepared.config.train.keep_checkpoints) as kept:
-        snapshot = kept.restore(setup.snapshot)
+    snapshot = None
+    if where.is_dir():  # To read a run writes nothing into it.
+        keep = prepared.config.train.keep_checkpoints
+        with CheckpointFolder(where, keep=keep) as kept:
+            snapshot = kept.restore(setup.snapshot)
     if snapshot is None:
         raise UserError.field(
             str(where),

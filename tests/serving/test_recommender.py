@@ -151,7 +151,8 @@ def test_a_list_ends_with_k_or_with_the_catalogue(load_model):
         ({"text": " \t\n"}, "text: expected some words, got none"),
         ({"user": "nobody"}, "user 'nobody': expected .* name what they like .*--item"),
         ({"user": ""}, "user '': expected a user of the training data"),
-        ({"user": "u600"}, "did you mean 'u60*'.* for someone new.*--item"),
+        # Nobody else's id is offered.
+        ({"user": "u600"}, "got one that is not there; for someone new, name .*--item"),
         ({"items": ["Mises Les"]}, "item 'Mises Les': expected an item's id or title"),
         ({"items": "i1"}, "items: expected a list of ids or titles, got one str, 'i1'"),
     ],
