@@ -60,7 +60,7 @@ test: lint
 	$(BIN)/pytest -m 'not slow' -n 2
 
 test-full: setup-test
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2
 
 bench: setup
 	$(BIN)/python -m benchmarks.quality_ml100k --json docs/results/ml-100k.json

@@ -5,8 +5,8 @@ Every field is an option of the command line: `--train.learning-rate 0.01`.
 
 import dataclasses
 import json
-import re
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
