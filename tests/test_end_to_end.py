@@ -201,6 +201,7 @@ def test_the_entry_point_trains_and_writes_a_run(command, workplace):
     (run,) = (workplace / "runs" / "synthetic").iterdir()
     assert {path.name for path in run.iterdir()} == {
         "config.json",
+        "split.json",
         "metrics.jsonl",
         "results.json",
         "report.html",
