@@ -177,6 +177,19 @@ def _measure_paths(
         )
     }
     items = _vectors(model, prepared)[1]
+
+    def judged(vectors: np.ndarray, description: str) -> PathResult:
+        """A path whose vectors are those of `asked`, in that order."""
+        users = np.zeros((prepared.dataset.num_users, vectors.shape[1]), np.float32)
+        users[asked] = vectors
+        rankings = _only(_rank(users, items, prepared, seen), asked)
+        metrics = _judge(rankings, test, prepared)
+        return PathResult(
+            description=description,
+            metrics=metrics.mean,
+            num_users=len(metrics.users),
+        )
+
     if model.scorer.spec.uses_graph:
         histories = [prepared.history.row(user) for user in asked.tolist()]
         try:
@@ -187,51 +200,22 @@ def _measure_paths(
             # A run without spare room is a good run that serves no newcomers.
             logger.warning("the path by items is not measured: %s", error)
         else:
-            paths["items"] = _path(
+            paths["items"] = judged(
                 vectors,
-                items,
-                asked,
-                prepared,
-                seen,
-                test,
-                description="the same users as newcomers, by their train items alone: "
-                "no id vector, edges folded in by one propagation",
+                "the same users as newcomers, by their train items alone: no id "
+                "vector, edges folded in by one propagation",
             )
     if model.scorer.spec.uses_text:
         assert prepared.encoder is not None
         sentences = [_sentence(user, prepared) for user in asked.tolist()]
         stored = encode_texts(sentences, prepared.encoder, label="queries")
         vectors = np.asarray(model.scorer.text_vectors(model.params, stored.vectors))
-        paths["text"] = _path(
+        paths["text"] = judged(
             vectors,
-            items,
-            asked,
-            prepared,
-            seen,
-            test,
-            description=f"the same users by one sentence, the titles of their last "
+            f"the same users by one sentence, the titles of their last "
             f"{_QUERY_TITLES} train items: no id vector and no edge",
         )
     return paths
-
-
-def _path(
-    vectors: np.ndarray,
-    items: np.ndarray,
-    asked: np.ndarray,
-    prepared: Prepared,
-    seen: Csr,
-    test: Csr,
-    *,
-    description: str,
-) -> PathResult:
-    users = np.zeros((prepared.dataset.num_users, vectors.shape[1]), np.float32)
-    users[asked] = vectors
-    rankings = _rank(users, items, prepared, seen)
-    metrics = _judge(_only(rankings, asked), test, prepared)
-    return PathResult(
-        description=description, metrics=metrics.mean, num_users=len(metrics.users)
-    )
 
 
 def _only(rankings: Rankings, asked: np.ndarray) -> Rankings:
@@ -243,10 +227,15 @@ def _only(rankings: Rankings, asked: np.ndarray) -> Rankings:
 
 def _sentence(user: int, prepared: Prepared) -> str:
     """What someone with this history might type: its latest titles."""
-    train, titles = prepared.train, prepared.dataset.item_titles
+    titles = prepared.dataset.item_titles
+    return ", ".join(titles[i] for i in _latest(user, prepared)[:_QUERY_TITLES])
+
+
+def _latest(user: int, prepared: Prepared) -> np.ndarray:
+    """A user's train items, the latest first."""
+    train = prepared.train
     rows = np.flatnonzero(train.users == user)
-    latest = rows[np.argsort(train.timestamps[rows], kind="stable")][-_QUERY_TITLES:]
-    return ", ".join(titles[item] for item in train.items[latest][::-1])
+    return train.items[rows[np.argsort(train.timestamps[rows], kind="stable")][::-1]]
 
 
 def _examples(
@@ -257,21 +246,18 @@ def _examples(
 ) -> list[Example]:
     """A few users with their latest train items; told by a letter, not by their id."""
     titles = prepared.dataset.item_titles
-    train = prepared.train
     # A list can only show hits where there are some: five, or as many as anyone has.
     counts = test.counts()
     with_targets = np.flatnonzero(counts >= np.clip(counts.max(), 1, _EXAMPLE_TARGETS))
     chosen = np.random.default_rng(0).permutation(with_targets)[:_EXAMPLES]
     examples = []
     for number, user in enumerate(chosen.tolist()):
-        rows = np.flatnonzero(train.users == user)
-        latest = rows[np.argsort(train.timestamps[rows], kind="stable")][::-1]
         targets = set(test.row(user).tolist())
         examples.append(
             Example(
                 label=f"User {chr(ord('A') + number)}",
                 history=[
-                    titles[item] for item in train.items[latest[:_EXAMPLE_HISTORY]]
+                    titles[item] for item in _latest(user, prepared)[:_EXAMPLE_HISTORY]
                 ],
                 recommendations={
                     name: [
