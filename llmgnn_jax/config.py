@@ -23,8 +23,12 @@ class DataConfig:
 
     source: str = "ml-100k"
     """An asset's name, `synthetic`, or a folder in a known layout."""
-    split: Literal["random", "leave_last_out", "temporal"] = "random"
-    """How interactions are held out; `random` is 8:1:1 within each user."""
+    split: Literal["random", "leave_last_out", "temporal", "published"] = "random"
+    """How interactions are held out; `random` is 8:1:1 within each user, `published`
+    tests on what the data come with."""
+    valid_share: float = 0.1
+    """How much of each user's published train part is validated on, for `published`; at
+    0 all of it is trained on, nothing is tuned, and the last parameters are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +41,14 @@ class GraphConfig:
     """Rounds of message passing, at least 1."""
     embedding_dim: int = 64
     """Width D of node vectors and of the fused vectors that are ranked by."""
+    init: Literal["normal", "xavier"] = "normal"
+    """Of the node vectors: normal, or uniform with Glorot and Bengio's bound for each
+    side's table, sqrt(6 / (rows + width))."""
     init_scale: float = 0.1
-    """Standard deviation of the initial node vectors."""
-    backend: Literal["auto", "segment", "csr"] = "auto"
-    """Kernel of the aggregation; `auto` is written into the run as what it chose."""
+    """Standard deviation of the initial node vectors, for `normal`."""
+    backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
+    """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
+    it chose is written into the run."""
     spare_users: int = 64
     """Empty user slots, for users that come after training."""
     spare_items: int = 64
@@ -90,6 +98,9 @@ class TrainConfig:
     """Drawn uniformly, the other rows' positives, or every item that is not known."""
     num_negatives: int = 256
     """K, for `uniform`; shared by a batch under `sampled_softmax`, per row in `bpr`."""
+    examples: Literal["interactions", "users"] = "interactions"
+    """Rows are drawn among the interactions, shuffled anew each epoch; or a user is
+    drawn, then one of its items."""
     batch_size: int = 1024
     """B interactions a step, over all devices."""
     learning_rate: float = 1.5e-2
@@ -190,12 +201,13 @@ class Config:
         if self.seed >= 2**32:
             # JAX would drop the upper bits: another number, the same draws.
             raise UserError.field("seed", expected="below 2**32", got=self.seed)
-        if not 0 <= self.fusion.modality_dropout < 1:
-            raise UserError.field(
-                "fusion.modality_dropout",
-                expected="a share in [0, 1)",
-                got=self.fusion.modality_dropout,
-            )
+        shares = {
+            "data.valid_share": self.data.valid_share,
+            "fusion.modality_dropout": self.fusion.modality_dropout,
+        }
+        for name, value in shares.items():
+            if not 0 <= value < 1:
+                raise UserError.field(name, expected="a share in [0, 1)", got=value)
         if not self.models or len(set(self.models)) != len(self.models):
             raise UserError.field(
                 "models",

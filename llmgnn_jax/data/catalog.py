@@ -1,25 +1,34 @@
 """Data sets by name or folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from llmgnn_jax import assets
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.node_dataset import NodeSplit
+from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
+from llmgnn_jax.data.sources.lightgcn import read_lightgcn
 from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
+from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
+from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
 
 SYNTHETIC = "synthetic"
 # The assets that are data sets; the others are read by other rooms.
-NAMES = ("ml-100k",)
+NAMES = ("ml-100k", "gowalla")
+NODE_NAMES = ("cora",)
 
 
 def load(source: str | Path) -> Dataset:
-    """Loads "ml-100k", "synthetic", or a folder.
+    """Loads "ml-100k", "gowalla", "synthetic", or a folder.
 
-    A folder holds RecBole atomic files or the official MovieLens-100K layout.
+    A folder holds RecBole atomic files, the official MovieLens-100K layout, or
+    train.txt and test.txt as LightGCN has them.
 
     Raises:
         UserError: If the name or folder is unknown, the asset cannot be had, or the
@@ -33,13 +42,24 @@ def load(source: str | Path) -> Dataset:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return read_folder(folder)
-    accepted = (*NAMES, SYNTHETIC)
-    raise UserError.field(
-        "dataset",
-        expected=f"one of {', '.join(accepted)}, or a folder of data files",
-        got=repr(source),
-        fix=did_you_mean(source, accepted),
-    )
+    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES)
+
+
+def load_nodes(source: str | Path) -> NodeSplit:
+    """Loads a graph of labelled nodes with its published split: "cora", or a folder.
+
+    A folder holds NAME.npz or the files ind.NAME.*, see `sources.planetoid`.
+
+    Raises:
+        UserError: As `load`.
+    """
+    source = str(source)
+    if source in NODE_NAMES:
+        return read_planetoid(fetch(source), name=source)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return read_planetoid(folder)
+    raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
 
 
 def fetch(name: str) -> Path:
@@ -48,7 +68,11 @@ def fetch(name: str) -> Path:
     Raises:
         UserError: If the name is unknown or no mirror served it.
     """
-    return assets.fetch(name, digest=_content_hash if name in NAMES else None)
+    digests: dict[str, Callable[[Path], str]] = {
+        **dict.fromkeys(NAMES, _content_hash),
+        **dict.fromkeys(NODE_NAMES, _node_content_hash),
+    }
+    return assets.fetch(name, digest=digests.get(name))
 
 
 def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
@@ -65,12 +89,49 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
         return read_movielens_100k(folder, name=name)
     if any(folder.glob("*.inter")):
         return read_recbole(folder, name=name)
+    if all((folder / file).is_file() for file in LIGHTGCN_FILES):
+        return read_lightgcn(folder, name=name)
+    if is_planetoid(folder):
+        raise UserError.field(
+            str(folder),
+            expected="interactions of users with items",
+            got="a graph of labelled nodes",
+        )
     raise UserError.field(
         str(folder),
-        expected=f"a file NAME.inter, or {', '.join(MOVIELENS_FILES)}",
+        expected=f"a file NAME.inter, or {', '.join(MOVIELENS_FILES)}, or "
+        + ", ".join(LIGHTGCN_FILES),
         got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
     )
 
 
 def _content_hash(folder: Path) -> str:
-    return read_folder(folder).content_hash()
+    """Of the data and, where they come in parts, of which rows are held out."""
+    dataset = read_folder(folder)
+    if dataset.published_test is None:
+        return dataset.content_hash()
+    parts = split_published(dataset, seed=0, valid_share=0)
+    return _joint_hash(dataset.content_hash(), parts.split_hash)
+
+
+def _node_content_hash(folder: Path) -> str:
+    split = read_planetoid(folder)
+    return _joint_hash(split.dataset.content_hash(), split.split_hash)
+
+
+def _joint_hash(*hashes: str) -> str:
+    return ContentHasher("published-1").strings(hashes).hexdigest()
+
+
+def _unknown(
+    source: str, accepted: tuple[str, ...], *, others: tuple[str, ...]
+) -> UserError:
+    """The error for a name that is no data set of the kind that is wanted."""
+    return UserError.field(
+        "dataset",
+        expected=f"one of {', '.join(accepted)}, or a folder of data files",
+        got=repr(source),
+        fix="that is a data set of another kind"
+        if source in others
+        else did_you_mean(source, accepted),
+    )

@@ -6,9 +6,11 @@ Two interactions of the same user with the same item are kept as two rows (a fil
 was rated twice, a song that was played twice). `Csr` holds each pair once.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,11 @@ from llmgnn_jax.data.hashing import ContentHasher, string_ranks
 from llmgnn_jax.data.validation import (
     Categories,
     checked_categories,
+    checked_flags,
     checked_floats,
     checked_ids,
     checked_indices,
+    checked_order,
     checked_texts,
     checked_timestamps,
     read_only,
@@ -52,6 +56,9 @@ class Dataset:
         user_numeric: Field name -> (U,) float32, NaN where missing.
         item_numeric: Field name -> (I,) float32, NaN where missing.
         filters: What was filtered out before, in order; part of the fingerprint.
+        published_test: (E,) bool, which interactions those who published the data hold
+            out for test, or None where they hold out none. The rule "published" goes by
+            it; the split hash covers it, the content hash does not.
 
     Raises:
         UserError: For a wrong shape or type, an index out of range, a duplicate or
@@ -75,6 +82,7 @@ class Dataset:
     user_numeric: Mapping[str, np.ndarray] = field(default_factory=dict)
     item_numeric: Mapping[str, np.ndarray] = field(default_factory=dict)
     filters: tuple[str, ...] = ()
+    published_test: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         store = functools.partial(object.__setattr__, self)
@@ -119,6 +127,9 @@ class Dataset:
                 },
             )
         store("filters", tuple(self.filters))
+        if self.published_test is not None:
+            flags = checked_flags("published_test", self.published_test, num_rows)
+            store("published_test", flags)
 
     @property
     def num_users(self) -> int:
@@ -155,7 +166,8 @@ class Dataset:
     def content_hash(self) -> str:
         """Sha256 (hex) of the content, equal however rows and ids are numbered.
 
-        Covers ids, interactions, titles, texts and features; not `name` and `filters`.
+        Covers ids, interactions, titles, texts and features; not `name`, `filters` and
+        `published_test`.
         """
         return self._content_hash
 
@@ -187,3 +199,65 @@ class Dataset:
             timestamps=self.timestamps[rows],
             values=self.values[rows],
         )
+
+    def renumbered(self, user_order: np.ndarray, item_order: np.ndarray) -> "Dataset":
+        """The same data, users and items in another order; rows stay where they are.
+
+        Content and split hashes stay too: they go by external ids.
+
+        Args:
+            user_order: (U,) a permutation: the user that becomes user n is
+                `user_order[n]`.
+            item_order: (I,) likewise.
+
+        Raises:
+            UserError: If one is no permutation.
+        """
+        return self.taken(
+            rows=np.arange(self.num_interactions),
+            users=checked_order("user_order", user_order, self.num_users),
+            items=checked_order("item_order", item_order, self.num_items),
+        )
+
+    def taken(
+        self, *, rows: np.ndarray, users: np.ndarray, items: np.ndarray
+    ) -> "Dataset":
+        """The given interactions, users and items alone, in the given order.
+
+        Args:
+            rows: (E',) interactions to keep.
+            users: (U',) users to keep, each at most once; all those of `rows`.
+            items: (I',) likewise.
+
+        Raises:
+            ValueError: If an interaction is kept whose user or item is not.
+        """
+        kept = {"user": users, "item": items}
+        changed: dict[str, Any] = {}
+        for side, order in kept.items():
+            chosen = order.tolist()
+            for name in (f"{side}_ids", f"{side}_titles", f"{side}_texts"):
+                column = getattr(self, name, None)
+                if column is not None:
+                    changed[name] = tuple(column[i] for i in chosen)
+            changed[f"{side}_categorical"] = {
+                key: tuple(column[i] for i in chosen)
+                for key, column in getattr(self, f"{side}_categorical").items()
+            }
+            changed[f"{side}_numeric"] = {
+                key: column[order]
+                for key, column in getattr(self, f"{side}_numeric").items()
+            }
+            place = np.full(len(getattr(self, f"{side}_ids")), -1)
+            place[order] = np.arange(len(order))
+            indices = place[getattr(self, f"{side}s")[rows]]
+            if (indices < 0).any():
+                raise ValueError(f"an interaction is kept whose {side} is not")
+            changed[f"{side}s"] = indices
+        for name in ("values", "timestamps", "published_test"):
+            column = getattr(self, name)
+            changed[name] = None if column is None else column[rows]
+        if self.interaction_texts is not None:
+            texts = self.interaction_texts
+            changed["interaction_texts"] = tuple(texts[row] for row in rows.tolist())
+        return dataclasses.replace(self, **changed)

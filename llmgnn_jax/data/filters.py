@@ -49,9 +49,8 @@ def filter_interactions(
             fix="lower the minimum",
         )
     return dataclasses.replace(
-        _restricted(
-            dataset,
-            keep,
+        dataset.taken(
+            rows=np.flatnonzero(keep),
             users=_enough(dataset.users[keep], dataset.num_users, min_per_user),
             items=_enough(dataset.items[keep], dataset.num_items, min_per_item),
         ),
@@ -60,40 +59,5 @@ def filter_interactions(
 
 
 def _enough(indices: np.ndarray, size: int, minimum: int) -> np.ndarray:
-    """Which of `size` users or items stay: all where there is no minimum."""
-    return np.bincount(indices, minlength=size) >= minimum
-
-
-def _restricted(
-    dataset: Dataset, rows: np.ndarray, *, users: np.ndarray, items: np.ndarray
-) -> Dataset:
-    """The dataset with the marked interactions, users and items alone."""
-
-    def texts(column: tuple[str, ...] | None, mask: np.ndarray) -> tuple[str, ...]:
-        assert column is not None
-        return tuple(column[i] for i in np.flatnonzero(mask))
-
-    return dataclasses.replace(
-        dataset,
-        user_ids=texts(dataset.user_ids, users),
-        item_ids=texts(dataset.item_ids, items),
-        users=(np.cumsum(users) - 1)[dataset.users[rows]],
-        items=(np.cumsum(items) - 1)[dataset.items[rows]],
-        values=dataset.values[rows],
-        timestamps=dataset.timestamps[rows],
-        item_titles=texts(dataset.item_titles, items),
-        item_texts=texts(dataset.item_texts, items),
-        user_texts=dataset.user_texts and texts(dataset.user_texts, users),
-        interaction_texts=dataset.interaction_texts
-        and texts(dataset.interaction_texts, rows),
-        user_categorical={
-            key: tuple(column[i] for i in np.flatnonzero(users))
-            for key, column in dataset.user_categorical.items()
-        },
-        item_categorical={
-            key: tuple(column[i] for i in np.flatnonzero(items))
-            for key, column in dataset.item_categorical.items()
-        },
-        user_numeric={k: column[users] for k, column in dataset.user_numeric.items()},
-        item_numeric={k: column[items] for k, column in dataset.item_numeric.items()},
-    )
+    """Those of `size` users or items that stay: all where there is no minimum."""
+    return np.flatnonzero(np.bincount(indices, minlength=size) >= minimum)

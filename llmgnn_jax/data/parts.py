@@ -7,6 +7,7 @@ in the later one: it is masked there and is no positive. Nothing new is learned 
 recommending it again.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -63,13 +64,15 @@ class Split:
 
     Attributes:
         dataset: What was split.
-        rule: "random", "leave_last_out" or "temporal".
-        seed: Of the draw ("random"), or of the order of interactions at the same second
-            ("leave_last_out").
+        rule: "random", "leave_last_out", "temporal" or "published".
+        seed: Of the draw ("random", "published"), or of the order of interactions at
+            the same second ("leave_last_out").
         train: (n,) int64 rows into the dataset's interactions, ascending.
         valid: Likewise.
         test: Likewise. Every row lies in exactly one part.
         ratios: Of train, valid and test, where the rule has them.
+        valid_share: How much of the published train part is held out for valid, where
+            the rule is "published"; at 0 nothing is, on purpose.
 
     Raises:
         UserError: If a row lies in no part or in two, or nothing is left to train on.
@@ -82,6 +85,7 @@ class Split:
     valid: np.ndarray
     test: np.ndarray
     ratios: Ratios | None = None
+    valid_share: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "valid", "test"):
@@ -104,7 +108,19 @@ class Split:
     def name(self) -> str:
         """For people and `results.json`, e.g. "random 0.8:0.1:0.1, seed 0"."""
         ratios = "" if self.ratios is None else " " + ":".join(map(str, self.ratios))
-        return f"{self.rule}{ratios}, seed {self.seed}"
+        share = "" if self.valid_share is None else f" valid {self.valid_share:g}"
+        return f"{self.rule}{ratios}{share}, seed {self.seed}"
+
+    def renumbered(self, user_order: np.ndarray, item_order: np.ndarray) -> "Split":
+        """The same rows of the dataset with users and items in another order.
+
+        The hashes stay. See `Dataset.renumbered`.
+
+        Raises:
+            UserError: If one is no permutation.
+        """
+        renumbered = self.dataset.renumbered(user_order, item_order)
+        return dataclasses.replace(self, dataset=renumbered)
 
     def training(self) -> TrainSplit:
         """The train part with its texts, and nothing else."""
@@ -169,7 +185,7 @@ class Split:
         Numbers may be compared only where it is equal. The seed is no part of it: draws
         of one protocol may be averaged; `split_hash` tells them apart.
         """
-        protocol = {
+        protocol: dict[str, object] = {
             "content_hash": self.dataset.content_hash(),
             "filters": self.dataset.filters,
             "rule": self.rule,
@@ -177,5 +193,7 @@ class Split:
             "masking": masking,
             "metric": metric,
         }
+        if self.valid_share is not None:
+            protocol["valid_share"] = self.valid_share
         encoded = json.dumps(protocol, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(encoded.encode("ascii")).hexdigest()

@@ -1,9 +1,10 @@
-"""Three rules to hold out interactions; each gives a `Split`.
+"""Four rules to hold out interactions; each gives a `Split`.
 
 A split depends on the content alone (external ids, times, values, texts), neither on
 the order of rows in a file nor on the numbering of users and items.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -22,11 +23,15 @@ __all__ = [
     "TrainSplit",
     "split_by_rule",
     "split_leave_last_out",
+    "split_published",
     "split_random",
     "split_temporal",
 ]
 
-Rule = Literal["random", "leave_last_out", "temporal"]
+Rule = Literal["random", "leave_last_out", "temporal", "published"]
+
+VALID_SHARE = 0.1
+"""How much of the published train part is held out for valid, if nothing is said."""
 
 
 def split_random(
@@ -107,8 +112,64 @@ def split_temporal(
     return Split(dataset, "temporal", seed, train, valid, test, ratios)
 
 
-def split_by_rule(dataset: Dataset, *, rule: Rule | str, seed: int) -> Split:
+def split_published(
+    dataset: Dataset, *, seed: int, valid_share: float = VALID_SHARE
+) -> Split:
+    """Tests on what the publishers of the data hold out, validates on a share of train.
+
+    Of a user with n interactions in the published train part a random
+    `int(valid_share * n)` go to valid, one where that is 0 and train can spare it
+    (RecBole's rounding). So what is tuned never reads test. With a `valid_share` of 0
+    all of the published train part is trained on, and nothing can be tuned.
+
+    Raises:
+        UserError: If the dataset has no published parts or the share is out of range.
+    """
+    if dataset.published_test is None:
+        raise UserError.field(
+            "split.rule 'published'",
+            expected="a data set that comes in parts",
+            got=f"{dataset.name}, which does not",
+            fix="use the rule 'random'",
+        )
+    if not 0 <= valid_share < 1:
+        raise UserError.field(
+            "split.valid_share", expected="a share in [0, 1)", got=valid_share
+        )
+    order = dataset.canonical_order
+    order = order[~dataset.published_test[order]]
+    # One draw an interaction, in canonical order: shuffled within each user.
+    draws = np.random.default_rng(seed).random(len(order))
+    order = order[np.lexsort((draws, dataset.users[order]))]
+    users = dataset.users[order]
+    totals = np.bincount(users, minlength=dataset.num_users)
+    counts = _recbole_counts(totals, (1 - valid_share, valid_share, 0.0))
+    in_train = _places(users, totals) < counts[0, users]
+    return Split(
+        dataset,
+        "published",
+        seed,
+        order[in_train],
+        order[~in_train],
+        np.flatnonzero(dataset.published_test),
+        valid_share=valid_share,
+    )
+
+
+def split_by_rule(
+    dataset: Dataset,
+    *,
+    rule: Rule | str,
+    seed: int,
+    valid_share: float = VALID_SHARE,
+) -> Split:
     """Splits by the named rule with its default ratios.
+
+    Args:
+        dataset: What to split.
+        rule: One of `Rule`.
+        seed: Of the draw.
+        valid_share: For "published" alone.
 
     Raises:
         UserError: If the rule is unknown, or does not suit the dataset.
@@ -117,6 +178,7 @@ def split_by_rule(dataset: Dataset, *, rule: Rule | str, seed: int) -> Split:
         "random": split_random,
         "leave_last_out": split_leave_last_out,
         "temporal": split_temporal,
+        "published": functools.partial(split_published, valid_share=valid_share),
     }
     if rule not in rules:
         raise UserError.field(
@@ -152,7 +214,7 @@ def _cut_by_user(
     """Cuts rows ordered by user into each user's first, middle and last `counts`."""
     users = dataset.users[order]
     totals = counts.sum(axis=0)
-    place = np.arange(len(order)) - (np.cumsum(totals) - totals)[users]
+    place = _places(users, totals)
     ends = np.cumsum(counts, axis=0)
     in_train = place < ends[0, users]
     in_test = place >= ends[1, users]
@@ -165,6 +227,11 @@ def _cut_by_user(
         order[in_test],
         ratios,
     )
+
+
+def _places(users: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """(n,) int64: the place of each of n rows, ordered by user, among its user's."""
+    return np.arange(len(users)) - (np.cumsum(totals) - totals)[users]
 
 
 def _checked_ratios(ratios: Ratios) -> Ratios:

@@ -19,29 +19,7 @@ import numpy as np
 
 from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.errors import UserError
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["indptr", "by_sender", "receivers_by_sender", "sender_indptr"],
-    meta_fields=[],
-)
-@dataclass(frozen=True, kw_only=True)
-class EdgePlan:
-    """Where each node's edges lie, seen from the receivers and from the senders.
-
-    Attributes:
-        indptr: (N + 1,) int32; the edges into node v are indptr[v]:indptr[v + 1].
-        by_sender: (E,) int32; edge positions in order of (sender, receiver): the
-            transposed CSR, through which gradients flow without a scatter.
-        receivers_by_sender: (E,) int32; the receivers in that order.
-        sender_indptr: (N + 1,) int32; as `indptr`, for that order.
-    """
-
-    indptr: jax.Array
-    by_sender: jax.Array
-    receivers_by_sender: jax.Array
-    sender_indptr: jax.Array
+from llmgnn_jax.graph.plan import EdgePlan, plan_edges
 
 
 @functools.partial(
@@ -124,6 +102,7 @@ def build(
     spare_users: int = 0,
     spare_items: int = 0,
     spare_edges: int = 0,
+    buckets: bool = False,
 ) -> InteractionGraph:
     """Builds the graph of a train split, symmetrically normalised.
 
@@ -137,6 +116,7 @@ def build(
         spare_users: User slots to keep free.
         spare_items: Item slots to keep free.
         spare_edges: Directed edge slots to keep free.
+        buckets: Whether to lay out what the backend `bucketed` reads.
 
     Raises:
         TypeError: If `train` is not a `TrainSplit`.
@@ -177,6 +157,7 @@ def build(
         user_capacity=user_capacity,
         item_capacity=item_capacity,
         self_loops=self_loops,
+        buckets=buckets,
     )
 
 
@@ -247,7 +228,7 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
         senders.append(nodes)
         receivers.append(nodes)
     sender, receiver = np.concatenate(senders), np.concatenate(receivers)
-    used = int(graph.plan.indptr[-2])
+    used = int(graph.plan.num_edges)
     old_sender = np.asarray(graph.graph.senders)[:used].astype(np.int64)
     old_receiver = np.asarray(graph.graph.receivers)[:used].astype(np.int64)
     old_weights = np.asarray(graph.graph.edges["weight"])[:used].astype(np.float64)
@@ -273,6 +254,8 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
         user_capacity=graph.user_capacity,
         item_capacity=graph.item_capacity,
         self_loops=graph.self_loops,
+        # Their shapes would change with the degrees: newcomers do without.
+        buckets=False,
     )
 
 
@@ -288,6 +271,7 @@ def _assemble(
     user_capacity: int,
     item_capacity: int,
     self_loops: bool,
+    buckets: bool,
 ) -> InteractionGraph:
     """Sorts, pads to capacity and plans."""
     num_nodes = user_capacity + item_capacity + 1
@@ -302,18 +286,19 @@ def _assemble(
     senders = np.concatenate([senders[order], padding]).astype(np.int32)
     receivers = np.concatenate([receivers[order], padding]).astype(np.int32)
     weights = np.concatenate([weights[order], np.zeros(spare)]).astype(np.float32)
-    by_sender = np.lexsort((receivers, senders)).astype(np.int32)
-    plan = EdgePlan(
-        indptr=jnp.asarray(_indptr(receivers, num_nodes)),
-        by_sender=jnp.asarray(by_sender),
-        receivers_by_sender=jnp.asarray(receivers[by_sender]),
-        sender_indptr=jnp.asarray(_indptr(senders, num_nodes)),
+    plan = plan_edges(
+        senders,
+        receivers,
+        num_nodes,
+        weights=weights,
+        num_edges=used,
+        buckets=buckets,
     )
     graph = jraph.GraphsTuple(
         nodes=None,
-        edges={"weight": jnp.asarray(weights)},
-        senders=jnp.asarray(senders),
-        receivers=jnp.asarray(receivers),
+        edges={"weight": plan.incoming.weights},
+        senders=plan.incoming.others,
+        receivers=plan.incoming.own,
         globals=None,
         n_node=jnp.asarray([num_nodes - 1, 1], jnp.int32),
         n_edge=jnp.asarray([used, spare], jnp.int32),
@@ -329,8 +314,3 @@ def _assemble(
         item_capacity=item_capacity,
         self_loops=self_loops,
     )
-
-
-def _indptr(nodes: np.ndarray, num_nodes: int) -> np.ndarray:
-    counts = np.bincount(nodes, minlength=num_nodes)
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)

@@ -59,7 +59,7 @@ def _rounds(
     """Consecutive ranges that fit into the spare user slots and edges at a time."""
     graph = features.graph
     slots = graph.user_capacity - int(graph.num_users)
-    edges = graph.edge_capacity - int(graph.plan.indptr[-2]) - 1
+    edges = graph.edge_capacity - int(graph.plan.num_edges) - 1
     rounds, start, used = [], 0, 0
     for number, history in enumerate(histories):
         size = len(np.unique(history)) + graph.self_loops

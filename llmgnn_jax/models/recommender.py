@@ -15,7 +15,9 @@ from flax import nnx
 
 from llmgnn_jax.config import Config, ModelName
 from llmgnn_jax.graph.aggregate import Backend
-from llmgnn_jax.graph.layers import GCNLayer, lightgcn, local_aggregate
+from llmgnn_jax.graph.chosen import lightgcn_of
+from llmgnn_jax.graph.layers import GCNLayer, lightgcn
+from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.fusion import ConcatFusion
@@ -35,7 +37,8 @@ class ModelSpec:
         layer: "lightgcn" or "gcn".
         num_layers: Rounds of message passing.
         embedding_dim: D.
-        init_scale: Standard deviation of the initial node vectors.
+        init: "normal" or "xavier".
+        init_scale: Standard deviation of the initial node vectors, for "normal".
         backend: Kernel of the aggregation.
         activation: sigma of the fusion.
     """
@@ -49,6 +52,7 @@ class ModelSpec:
     layer: str
     num_layers: int
     embedding_dim: int
+    init: str
     init_scale: float
     backend: Backend
     activation: str
@@ -74,6 +78,7 @@ class ModelSpec:
             layer=config.graph.layer,
             num_layers=config.graph.num_layers,
             embedding_dim=config.graph.embedding_dim,
+            init=config.graph.init,
             init_scale=config.graph.init_scale,
             backend=backend,
             activation=config.fusion.activation,
@@ -102,12 +107,7 @@ class RecommenderModel(nnx.Module):
         self.spec = spec
         dim = spec.embedding_dim
         if spec.uses_graph:
-            self.user_embedding = nnx.Param(
-                _embedding(rngs, spec.num_users, spec.user_capacity, spec)
-            )
-            self.item_embedding = nnx.Param(
-                _embedding(rngs, spec.num_items, spec.item_capacity, spec)
-            )
+            self.node_embedding = nnx.Param(_embedding(rngs, spec))
             if spec.layer == "gcn":
                 for number in range(spec.num_layers):
                     setattr(self, f"gcn_{number}", GCNLayer(dim, dim, rngs=rngs))
@@ -129,18 +129,40 @@ class RecommenderModel(nnx.Module):
             (U, D) and (I, D), h^GNN of every user and item slot.
         """
         spec = self.spec
-        aggregate = local_aggregate(graph.plan, backend=spec.backend)
-        layer = graph.graph._replace(
-            nodes=graph.join_nodes(self.user_embedding[...], self.item_embedding[...])
-        )
+        neighbours = LocalNeighbourhood(plan=graph.plan, backend=spec.backend)
+        layer = graph.graph._replace(nodes=self.node_embedding[...])
         if spec.layer == "lightgcn":
-            layer = lightgcn(layer, num_layers=spec.num_layers, aggregate=aggregate)
+            layer = lightgcn(layer, num_layers=spec.num_layers, neighbours=neighbours)
         else:
             for number in range(spec.num_layers):
-                layer = getattr(self, f"gcn_{number}")(layer, aggregate=aggregate)
+                layer = getattr(self, f"gcn_{number}")(layer, neighbours=neighbours)
                 if number + 1 < spec.num_layers:
                     layer = layer._replace(nodes=jax.nn.relu(layer.nodes))
         return graph.split_nodes(layer.nodes)
+
+    def propagate_to(
+        self, graph: InteractionGraph, nodes_R: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """What a batch needs of `propagate`: some nodes' vectors.
+
+        Args:
+            graph: The graph.
+            nodes_R: (R,) int32 node numbers, may repeat.
+
+        Returns:
+            (R, D) h^GNN and (R, D) id vectors of these nodes.
+        """
+        spec, ego_ND = self.spec, self.node_embedding[...]
+        if spec.layer == "lightgcn":
+            return lightgcn_of(
+                ego_ND,
+                nodes_R,
+                graph.plan,
+                num_layers=spec.num_layers,
+                backend=spec.backend,
+            )
+        users_UD, items_ID = self.propagate(graph)
+        return graph.join_nodes(users_UD, items_ID)[nodes_R], ego_ND[nodes_R]
 
     def merge(
         self,
@@ -216,10 +238,24 @@ class RecommenderModel(nnx.Module):
         )
 
 
-def _embedding(rngs: nnx.Rngs, used: int, capacity: int, spec: ModelSpec) -> jax.Array:
-    """(capacity, D) normal vectors; spare slots are 0, so newcomers start from 0."""
-    drawn = jax.random.normal(rngs.params(), (used, spec.embedding_dim))
-    return jnp.pad(spec.init_scale * drawn, ((0, capacity - used), (0, 0)))
+def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:
+    """(N, D) random vectors of users, items and the padding node.
+
+    Spare slots are 0, so newcomers start from 0.
+    """
+
+    def side(used: int, capacity: int) -> jax.Array:
+        shape, key = (used, spec.embedding_dim), rngs.params()
+        if spec.init == "xavier":
+            bound = (6.0 / sum(shape)) ** 0.5
+            drawn = jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+        else:
+            drawn = spec.init_scale * jax.random.normal(key, shape)
+        return jnp.pad(drawn, ((0, capacity - used), (0, 0)))
+
+    users_UD = side(spec.num_users, spec.user_capacity)
+    items_ID = side(spec.num_items, spec.item_capacity)
+    return jnp.concatenate([users_UD, items_ID, jnp.zeros((1, spec.embedding_dim))])
 
 
 def _all_slots(spec: ModelSpec) -> tuple[jax.Array, jax.Array]:

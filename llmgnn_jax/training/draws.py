@@ -92,6 +92,38 @@ def draw_items(key: jax.Array, rows: jax.Array, *, num_items: int) -> jax.Array:
     return drawn.reshape(rows.shape)
 
 
+def draw_of_users(
+    user_key: jax.Array,
+    item_key: jax.Array,
+    rows_B: jax.Array,
+    *,
+    active_users_A: jax.Array,
+    indptr: jax.Array,
+    indices: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """A user drawn uniformly for each row, and one of its items: LightGCN's sampler.
+
+    Args:
+        user_key: Of the users' draws.
+        item_key: Of the items' draws.
+        rows_B: (B,) int32 global rows.
+        active_users_A: (A,) int32, users with at least one item.
+        indptr: (U + 1,) int32, where each user's items begin in `indices`.
+        indices: (E,) int32 items, by user.
+
+    Returns:
+        (B,) int32 users and (B,) int32 items.
+    """
+    drawn_B = draw_items(user_key, rows_B, num_items=len(active_users_A))
+    users_B = active_users_A[drawn_B]
+    start_B, end_B = indptr[users_B], indptr[users_B + 1]
+    keys_B = row_keys(item_key, rows_B)
+    places_B = jax.vmap(lambda key, count: jax.random.randint(key, (), 0, count))(
+        keys_B, end_B - start_B
+    )
+    return users_B, indices[start_B + places_B]
+
+
 def keep_mask(key: jax.Array, rows_B: jax.Array, *, dropout: float) -> jax.Array:
     """(B,) bool, False with probability `dropout`, one draw for each row number."""
     keys = row_keys(key, rows_B)

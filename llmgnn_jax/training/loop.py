@@ -102,7 +102,10 @@ def fit_model(
                     tokens_per_s=0.0,
                     memory_mb=round(peak_memory_mb(), 1),
                 )
-                if step % train.validate_every == 0 or step >= train.steps:
+                # Without a validation part the newest parameters are the best.
+                if prepared.valid.nnz and (
+                    step % train.validate_every == 0 or step >= train.steps
+                ):
                     stopping, best = _validated(
                         stopping, best, state.params, scorer, prepared, step, name, log
                     )
@@ -180,7 +183,7 @@ def _next_stop(step: int, config: Config) -> int:
 def _best(stopping: Progress, config: Config) -> str:
     best = max(stopping.best_value, stopping.end_value)
     if best == -np.inf:
-        return "not yet validated"
+        return "not validated"
     where = f"at {stopping.best_step}" if best == stopping.best_value else "at the end"
     return f"best valid {config.evaluation.metric} {best:.4f} {where}"
 

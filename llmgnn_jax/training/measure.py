@@ -1,14 +1,15 @@
 """What a run is judged by: models, baselines, paths and examples, on the test part."""
 
 import dataclasses
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation.baselines import Baseline, tuned_baselines
+from llmgnn_jax.evaluation.baselines import Baseline, popularity, tuned_baselines
 from llmgnn_jax.evaluation.environment import device, environment
 from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
 from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
@@ -42,29 +43,21 @@ def measure(
 ) -> Results:
     """Ranks the whole catalogue for every user and reads the test part, once.
 
-    Train items are masked at validation, train and validation items at test. The last
-    model is the one that recommends: its three paths are measured too.
+    Train items are masked at validation, train and validation items at test. Without a
+    validation part `valid` is empty. The last model is the one that recommends: its
+    three paths are measured too.
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
     test, seen = split.held_out("test"), split.seen("test")
     rows: dict[str, ModelResult] = {}
     lists: dict[str, Rankings] = {}
     if config.evaluation.baselines:
-        baselines = tuned_baselines(
-            prepared.history,
-            prepared.valid,
-            num_items=dataset.num_items,
-            metric=config.evaluation.metric,
-            memory_limit_mb=config.evaluation.memory_limit_mb,
-        )
-        for name, baseline in baselines.items():
+        for name, baseline in _baselines(prepared).items():
             lists[name] = _rank_baseline(baseline, prepared, seen)
             rows[name] = ModelResult(
-                valid=_judge(
-                    _rank_baseline(baseline, prepared, prepared.history),
-                    prepared.valid,
-                    prepared,
-                ).mean,
+                valid=_on_valid(
+                    functools.partial(_rank_baseline, baseline, prepared), prepared
+                ),
                 test=_judge(lists[name], test, prepared).mean,
                 seconds=baseline.seconds,
                 baseline=True,
@@ -74,11 +67,7 @@ def measure(
         users, items = _vectors(model, prepared)
         lists[model.name] = _rank(users, items, prepared, seen)
         rows[model.name] = ModelResult(
-            valid=_judge(
-                _rank(users, items, prepared, prepared.history),
-                prepared.valid,
-                prepared,
-            ).mean,
+            valid=_on_valid(functools.partial(_rank, users, items, prepared), prepared),
             test=_judge(lists[model.name], test, prepared).mean,
             seconds=model.seconds,
             budget={
@@ -105,6 +94,21 @@ def measure(
         device=device(),
         paths=_measure_paths(models[-1], lists[models[-1].name], prepared, seen, test),
         examples=_examples([model.name for model in models], lists, prepared, test),
+    )
+
+
+def _baselines(prepared: Prepared) -> dict[str, Baseline]:
+    """Tuned on the validation part; where there is none, the one that needs none."""
+    evaluation, num_items = prepared.config.evaluation, prepared.dataset.num_items
+    if not prepared.valid.nnz:
+        logger.warning("item_knn and ease left out: there is nothing to tune them on")
+        return {"popularity": popularity(prepared.history, num_items)}
+    return tuned_baselines(
+        prepared.history,
+        prepared.valid,
+        num_items=num_items,
+        metric=evaluation.metric,
+        memory_limit_mb=evaluation.memory_limit_mb,
     )
 
 
@@ -151,6 +155,15 @@ def _judge(rankings: Rankings, positives: Csr, prepared: Prepared) -> Metrics:
         ks=prepared.config.evaluation.ks,
         num_items=prepared.dataset.num_items,
     )
+
+
+def _on_valid(
+    ranked: Callable[[Csr], Rankings], prepared: Prepared
+) -> dict[str, float]:
+    """Metrics on the validation part, train items masked; none where there is none."""
+    if not prepared.valid.nnz:
+        return {}
+    return _judge(ranked(prepared.history), prepared.valid, prepared).mean
 
 
 def _measure_paths(

@@ -1,6 +1,7 @@
 """From a configuration to what lies on the device: data, split, graph, text vectors."""
 
 import dataclasses
+import functools
 import logging
 from dataclasses import dataclass
 
@@ -13,7 +14,12 @@ from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph import structure
-from llmgnn_jax.graph.aggregate import Backend, resolve_backend
+from llmgnn_jax.graph.aggregate import (
+    Backend,
+    checked_backend,
+    choose_backend,
+    usable_backend,
+)
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.store import (
@@ -39,7 +45,8 @@ class Prepared:
         split: Its parts.
         train: The train part, all that `features` is made from.
         history: Users x items of the train part.
-        valid: Users x items to be found in the validation part.
+        valid: Users x items to be found in the validation part; empty where all of a
+            published train part is trained on.
         graph: Of the train part.
         features: The graph and text vectors, on the device.
         encoder: Reads texts; None where no model has a text side.
@@ -60,7 +67,7 @@ class Prepared:
     @property
     def backend(self) -> Backend:
         """The aggregation kernel that the run uses."""
-        return resolve_backend(self.config.graph.backend)
+        return checked_backend(self.config.graph.backend)
 
     @property
     def text_dim(self) -> int:
@@ -75,9 +82,13 @@ def prepare(config: Config) -> Prepared:
         UserError: For an unknown source, data that do not hold together or are too few
             to learn from and to judge by, or an encoder that cannot be read.
     """
-    config = replace(config, **{"graph.backend": resolve_backend(config.graph.backend)})
     dataset = catalog.load(config.data.source)
-    split = split_by_rule(dataset, rule=config.data.split, seed=config.seed)
+    split = split_by_rule(
+        dataset,
+        rule=config.data.split,
+        seed=config.seed,
+        valid_share=config.data.valid_share,
+    )
     train = split.training()
     history, valid = train.csr(), split.held_out("valid")
     _check_enough(config, split, train, valid)
@@ -89,13 +100,7 @@ def prepare(config: Config) -> Prepared:
         dataset.num_interactions,
         len(split.train),
     )
-    graph = structure.build(
-        train,
-        self_loops=config.graph.layer == "gcn",
-        spare_users=config.graph.spare_users,
-        spare_items=config.graph.spare_items,
-        spare_edges=config.graph.spare_edges,
-    )
+    config, graph = _graph(config, train)
     text, encoder, encoded = None, None, None
     if any(model != "graph" for model in config.models):
         encoder = TextEncoder.load(
@@ -118,9 +123,40 @@ def prepare(config: Config) -> Prepared:
     )
 
 
+def _graph(
+    config: Config, train: TrainSplit
+) -> tuple[Config, structure.InteractionGraph]:
+    """The graph, and the configuration with the backend that its edges go through."""
+    build = functools.partial(
+        structure.build,
+        train,
+        self_loops=config.graph.layer == "gcn",
+        spare_users=config.graph.spare_users,
+        spare_items=config.graph.spare_items,
+        spare_edges=config.graph.spare_edges,
+    )
+    graph = None
+    if config.graph.backend == "auto":
+        graph = build()
+        incoming = graph.plan.incoming
+        backend = choose_backend(
+            np.asarray(incoming.others),
+            np.asarray(incoming.own),
+            np.asarray(incoming.weights),
+            graph.num_nodes,
+            width=config.graph.embedding_dim,
+        )
+    else:
+        backend = usable_backend(checked_backend(config.graph.backend))
+    if graph is None or backend == "bucketed":
+        graph = build(buckets=backend == "bucketed")
+    return replace(config, **{"graph.backend": backend}), graph
+
+
 def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -> None:
     """What would end the run after hours of training ends it here."""
-    if not valid.counts().any() or not len(split.test):
+    # A share of 0 says that nothing is to be validated on.
+    if not (valid.nnz or split.valid_share == 0) or not len(split.test):
         raise UserError.field(
             f"data.split {config.data.split!r}",
             expected="interactions to validate and to test on",
@@ -202,5 +238,6 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
             dense=config.train.negatives == "all",
         ),
         item_counts_I=jnp.asarray(counts.astype(np.float32)),
+        active_users_A=jnp.asarray(np.flatnonzero(history.counts()).astype(np.int32)),
         num_items=prepared.dataset.num_items,
     )

@@ -36,7 +36,14 @@ class TrainState:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["features", "users_E", "items_E", "known", "item_counts_I"],
+    data_fields=[
+        "features",
+        "users_E",
+        "items_E",
+        "known",
+        "item_counts_I",
+        "active_users_A",
+    ],
     meta_fields=["num_items"],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,7 @@ class TrainData:
         items_E: (E,) int32, its item.
         known: The same pairs as a set.
         item_counts_I: (item slots,) float32, how often each item is a positive.
+        active_users_A: (A,) int32, the users that have a train pair.
         num_items: Item slots in use: negatives are drawn below it.
     """
 
@@ -57,6 +65,7 @@ class TrainData:
     items_E: jax.Array
     known: KnownItems
     item_counts_I: jax.Array
+    active_users_A: jax.Array
     num_items: int
 
 

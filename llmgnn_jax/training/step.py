@@ -1,6 +1,6 @@
 """One training step, and the compiled program that runs many of them.
 
-Shapes: B rows, K negatives, U user slots, I item slots, D width of a ranked vector.
+Shapes: B rows, R items that a batch names, K negatives, D width of a ranked vector.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,9 @@ from flax import nnx
 from llmgnn_jax.config import Config
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.training import losses
-from llmgnn_jax.training.draws import draw_examples, draw_items, keep_mask
+from llmgnn_jax.training.batch import draw_batch
+from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainData, TrainState
-
-# What is drawn from a step's key: one number each, so that none shares its stream.
-_USER_GRAPH, _USER_TEXT, _ITEM_GRAPH, _ITEM_TEXT, _NEGATIVES = range(5)
 
 
 class StepMetrics(NamedTuple):
@@ -42,30 +40,29 @@ def batch_loss(
 ) -> jax.Array:
     """The loss of step `step`, a () float32: every draw follows from key and step."""
     train = config.train
-    rows_B = jnp.arange(train.batch_size, dtype=jnp.int32)
-    example_key, noise_key = jax.random.split(key)
-    step_key = jax.random.fold_in(noise_key, step)
-    examples_B = draw_examples(
-        example_key,
-        step,
-        rows_B,
-        num_examples=len(data.users_E),
-        batch=train.batch_size,
-    )
-    users_B, positives_B = data.users_E[examples_B], data.items_E[examples_B]
-
+    batch = draw_batch(data, key=key, step=step, train=train)
     model = nnx.merge(definition, params)
-    sides = _Sides(model, data, step_key, config.fusion.modality_dropout)
-    user_BD = sides.users(users_B, rows_B, positives_B)
+    sides = Sides(
+        model,
+        data,
+        batch,
+        dropout=config.fusion.modality_dropout,
+        whole=train.negatives == "all",
+    )
+    users_B, positives_B, sampled_BK = (
+        batch.users_B,
+        batch.positives_B,
+        batch.sampled_BK,
+    )
+    user_BD, item_RD = sides.users(), sides.items()
     if train.negatives == "all":
-        item_ID = sides.items(jnp.arange(model.spec.item_capacity))
-        positive_BD = item_ID[positives_B]
-        negative_BK = user_BD @ item_ID.T
+        positive_BD = item_RD[positives_B]
+        negative_BK = user_BD @ item_RD.T
         keep_BK = ~data.known.rows(users_B)
         keep_BK &= (jnp.arange(keep_BK.shape[1]) < data.num_items)[None, :]
         log_expected_K = jnp.zeros(keep_BK.shape[1])
-    elif train.negatives == "in_batch":
-        positive_BD = sides.items(positives_B)
+    elif sampled_BK is None:
+        positive_BD = item_RD
         negative_BK = user_BD @ positive_BD.T
         keep_BK = ~data.known.contain(
             users_B, jnp.broadcast_to(positives_B[None, :], negative_BK.shape)
@@ -75,36 +72,18 @@ def batch_loss(
             data.item_counts_I[positives_B]
             * ((train.batch_size - 1) / len(data.users_E))
         )
-    elif train.loss == "sampled_softmax":
-        positive_BD = sides.items(positives_B)
-        places_K = jnp.arange(train.num_negatives, dtype=jnp.int32)
-        negatives_K = draw_items(
-            jax.random.fold_in(step_key, _NEGATIVES), places_K, num_items=data.num_items
-        )
-        negative_BK = user_BD @ sides.items(negatives_K).T
-        keep_BK = ~data.known.contain(
-            users_B, jnp.broadcast_to(negatives_K[None, :], negative_BK.shape)
-        )
+    else:
+        positive_BD, negative_RD = jnp.split(item_RD, [train.batch_size])
+        if train.loss == "sampled_softmax":  # The draws are shared by all rows.
+            negative_BK = user_BD @ negative_RD.T
+            sampled_BK = jnp.broadcast_to(sampled_BK, negative_BK.shape)
+        else:
+            negative_BKD = negative_RD.reshape(*sampled_BK.shape, -1)
+            negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
+        keep_BK = ~data.known.contain(users_B, sampled_BK)
         log_expected_K = jnp.full(
             train.num_negatives, jnp.log(train.num_negatives / data.num_items)
         )
-    else:
-        positive_BD = sides.items(positives_B)
-        places_BK = (
-            rows_B[:, None] * train.num_negatives
-            + jnp.arange(train.num_negatives, dtype=jnp.int32)[None, :]
-        )
-        negatives_BK = draw_items(
-            jax.random.fold_in(step_key, _NEGATIVES),
-            places_BK,
-            num_items=data.num_items,
-        )
-        negative_BKD = sides.items(negatives_BK.reshape(-1)).reshape(
-            *negatives_BK.shape, -1
-        )
-        negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
-        keep_BK = ~data.known.contain(users_B, negatives_BK)
-        log_expected_K = jnp.zeros(train.num_negatives)
 
     positive_B = jnp.sum(user_BD * positive_BD, axis=-1)
     if train.loss == "bpr":
@@ -114,80 +93,10 @@ def batch_loss(
             positive_B, negative_BK, keep_BK=keep_BK, log_expected_K=log_expected_K
         )
     loss = jnp.sum(loss_B) / train.batch_size
-    loss += train.l2 * _id_penalty(params, users_B, positives_B)
+    loss += train.l2 * sides.id_penalty()
     if model.spec.sides == "fused":
         loss += config.fusion.anchor * model.fusion.distance_from_start()
     return loss
-
-
-def _id_penalty(params: Any, users_B: jax.Array, positives_B: jax.Array) -> jax.Array:
-    """Half the mean squared norm of the rows' id vectors (He et al. 2020, eq. 15)."""
-    if "user_embedding" not in params:
-        return jnp.zeros(())
-    squares = jnp.sum(params["user_embedding"][users_B] ** 2)
-    squares += jnp.sum(params["item_embedding"][positives_B] ** 2)
-    return 0.5 * squares / len(users_B)
-
-
-class _Sides:
-    """The vectors of a batch's users and items in one step, dropout included."""
-
-    def __init__(
-        self, model: RecommenderModel, data: TrainData, key: jax.Array, dropout: float
-    ) -> None:
-        self.model, self.data, self.key = model, data, key
-        # Only where there are two sides can one of them be missing.
-        self.dropout = dropout if model.spec.sides == "fused" else 0.0
-        graph = data.features.graph
-        if model.spec.uses_graph:
-            self.user_graph, self.item_graph = model.propagate(graph)
-            self.user_known, self.item_known = graph.split_nodes(graph.connected)
-
-    def _keep(self, stream: int, numbers_B: jax.Array) -> jax.Array:
-        if not self.dropout:
-            return jnp.ones(len(numbers_B), bool)
-        key = jax.random.fold_in(self.key, stream)
-        return keep_mask(key, numbers_B, dropout=self.dropout)
-
-    def users(
-        self, users_B: jax.Array, rows_B: jax.Array, positives_B: jax.Array
-    ) -> jax.Array:
-        """(B, D): each row's user, its target left out of its text."""
-        graph_BD = graph_known_B = text_BT = text_known_B = None
-        if self.model.spec.uses_graph:
-            graph_BD = self.user_graph[users_B]
-            graph_known_B = self.user_known[users_B] & self._keep(_USER_GRAPH, rows_B)
-        if self.model.spec.uses_text:
-            assert self.data.features.text is not None
-            text_BT, text_known_B = self.data.features.text.of_users(
-                users_B, left_out_B=positives_B
-            )
-            text_known_B &= self._keep(_USER_TEXT, rows_B)
-        return self.model.merge(
-            graph_BD=graph_BD,
-            graph_known_B=graph_known_B,
-            text_BT=text_BT,
-            text_known_B=text_known_B,
-        )
-
-    def items(self, items_B: jax.Array) -> jax.Array:
-        """(B, D): items, each dropped or kept alike wherever it stands in the step."""
-        graph_BD = graph_known_B = text_BT = text_known_B = None
-        if self.model.spec.uses_graph:
-            graph_BD = self.item_graph[items_B]
-            graph_known_B = self.item_known[items_B] & self._keep(_ITEM_GRAPH, items_B)
-        if self.model.spec.uses_text:
-            text = self.data.features.text
-            assert text is not None
-            text_BT = text.item_IT[items_B]
-            text_known_B = text.item_known_I[items_B]
-            text_known_B = text_known_B & self._keep(_ITEM_TEXT, items_B)
-        return self.model.merge(
-            graph_BD=graph_BD,
-            graph_known_B=graph_known_B,
-            text_BT=text_BT,
-            text_known_B=text_known_B,
-        )
 
 
 def build_program(

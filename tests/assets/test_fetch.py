@@ -102,7 +102,7 @@ class Tiny:
 
 @pytest.fixture
 def tiny(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
-    for name in ("LLMGNN_MIRROR", "LLMGNN_OFFLINE", "HF_ENDPOINT"):
+    for name in ("LLMGNN_MIRROR", "LLMGNN_SHARED", "LLMGNN_OFFLINE", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LLMGNN_CACHE", str(tmp_path / "cache"))
     # pip looks nowhere but here.
@@ -399,7 +399,7 @@ def test_names(tiny: Tiny) -> None:
         assets.where("")
     tiny.fetch()
     by_name = {status.name: status for status in assets.listing()}
-    assert list(by_name) == ["ml-100k", "minilm-l6", "tiny"]
+    assert list(by_name) == ["ml-100k", "minilm-l6", "gowalla", "cora", "tiny"]
     assert by_name["tiny"].path == assets.where("tiny")
     assert by_name["ml-100k"].path is None
     assert by_name["minilm-l6"].size > 90_000_000
@@ -425,3 +425,13 @@ def test_the_registry_is_complete() -> None:
             for member in mirror.files.values():
                 assert len(member.sha256) == 64
                 assert member.size > 0
+
+
+def test_assets_whose_bytes_are_not_known_are_known_by_content() -> None:
+    for name in ("gowalla", "cora"):
+        asset = assets.ASSETS[name]
+        assert len(asset.content_sha256) == 64
+        assert not asset.pinned
+        assert all(m.size > 0 for one in asset.layouts for m in one.files.values())
+    for member in assets.ASSETS["cora"].mirrors[0].files.values():
+        assert len(member.sha256) == 64

@@ -1,0 +1,90 @@
+"""The command line that every benchmark has."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import report, runtime
+from benchmarks.harness.measure import measure
+from benchmarks.harness.parity import ParityError
+from benchmarks.harness.remote import WorkerFailed
+from benchmarks.harness.system import FULL, QUICK, Case
+
+# Gets the document before it is written: to add what is derived from rows, or a plot.
+Finish = Callable[[dict[str, Any], Path | None], None]
+# The document as further lines of text, printed below the table.
+More = Callable[[dict[str, Any]], str]
+
+
+def main(
+    name: str,
+    cases: Callable[[bool], Sequence[Case]],
+    *,
+    description: str,
+    finish: Finish | None = None,
+    more: More | None = None,
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Runs a benchmark: `python -m benchmarks.NAME --json FILE [--quick]`.
+
+    Args:
+        name: Of the benchmark.
+        cases: quick -> cases, in the order in which they run.
+        description: For `--help`; begins with an example.
+        finish: Called with the document and the path of the JSON file.
+        more: What to print below the table.
+        arguments: Of the command line; by default the process's.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where results go")
+    parser.add_argument(
+        "--quick", action="store_true", help="seconds instead of minutes; rough numbers"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=len(runtime.usable_cores()), help="of each side"
+    )
+    parser.add_argument(
+        "--only", metavar="TEXT", default="", help="only peers whose name holds TEXT"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    effort = dataclasses.replace(
+        QUICK if options.quick else FULL, threads=options.threads
+    )
+    results = []
+    try:
+        for case in cases(options.quick):
+            results.append(measure(_narrowed(case, options.only), effort))
+    except (ParityError, WorkerFailed) as error:
+        print(f"error: {name}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    words = sys.argv[1:] if arguments is None else arguments
+    command = " ".join(["python", "-m", f"benchmarks.{name}", *words])
+    document = report.document(name, results, effort=effort, command=command)
+    if finish is not None:
+        finish(document, options.json)
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        options.json.write_text(text, "utf-8")
+    print(report.table(document))
+    if more is not None:
+        print(f"\n{more(document)}")
+
+
+def _narrowed(case: Case, text: str) -> Case:
+    kept = tuple(
+        system
+        for system in case.systems
+        if text in system.name or system.system == "llmgnn_jax"
+    )
+    return dataclasses.replace(case, systems=kept)

@@ -1,0 +1,231 @@
+"""Results as one JSON document and as a table."""
+
+import datetime
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import runtime
+from benchmarks.harness.measure import CaseResult, Measured
+from benchmarks.harness.system import OURS, Case, Effort
+
+_PEAK = (
+    "peak_mb: most resident memory of the worker while it was timed (VmHWM, started "
+    "anew after the warm-up), less what it held after its imports; of an accelerator, "
+    "what its allocator says. Child processes are not in it."
+)
+_PARITY = (
+    "max_abs_error: largest difference of outputs and gradients, each array divided by "
+    "its largest entry"
+)
+
+
+def document(
+    name: str, results: Sequence[CaseResult], *, effort: Effort, command: str
+) -> dict[str, Any]:
+    """The benchmark's JSON document."""
+    rows = [
+        _row(result.case, measured)
+        for result in results
+        for measured in result.measured
+    ]
+    return {
+        "name": name,
+        "device": _device(results),
+        "versions": _versions(results),
+        "parity": _parity(results),
+        "rows": rows,
+        "ratios": ratios(rows),
+        "missing": [
+            {
+                "system": name,
+                "size": result.case.size,
+                "precision": result.case.precision,
+                "reason": reason,
+            }
+            for result in results
+            for name, reason in result.missing.items()
+        ],
+        "sizes": {result.case.size: result.about for result in results if result.about},
+        "canary": next((r.canary for r in results if r.canary), None),
+        "environment": {
+            "platform": platform.platform(),
+            "cpu": runtime.cpu_model(),
+            "threads": effort.threads,
+            "rounds": effort.rounds,
+            "turn_s": effort.turn_s,
+            "matmul_precision": {
+                measured.system.system: measured.said["matmul_precision"]
+                for result in results
+                for measured in result.measured
+                if "matmul_precision" in measured.said
+            },
+            "notes": [_PEAK, _PARITY],
+        },
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def ratios(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each of our rows against each peer of the same size, precision and unit.
+
+    A ratio above 1 means that we are faster.
+    """
+    found = []
+    for ours in rows:
+        for peer in rows:
+            if ours["system"] != OURS or peer["system"] == OURS:
+                continue
+            if any(ours[key] != peer[key] for key in ("size", "precision", "unit")):
+                continue
+            faster = ours["median"] / peer["median"]
+            found.append(
+                {
+                    "variant": ours["variant"],
+                    "precision": ours["precision"],
+                    "size": ours["size"],
+                    "peer": f"{peer['system']} {peer['variant']}",
+                    "ratio": 1 / faster if ours["unit"] == "ms" else faster,
+                }
+            )
+    return found
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """The rows in Markdown, a column of ratios for each of our variants."""
+    lines = []
+    for size, precision in dict.fromkeys(
+        (row["size"], row["precision"]) for row in document["rows"]
+    ):
+        rows = [
+            row
+            for row in document["rows"]
+            if (row["size"], row["precision"]) == (size, precision)
+        ]
+        ours = [row["variant"] for row in rows if row["system"] == OURS]
+        unit = rows[0]["unit"]
+        lines += [
+            f"{size}, {precision}. {document['sizes'].get(size, '')}".rstrip(),
+            "",
+            f"| system | {unit} | p10-p90 | peak MB | compile s |"
+            + "".join(f" {OURS} {variant} is faster by |" for variant in ours),
+            "|---|" + "---:|" * (4 + len(ours)),
+        ]
+        for row in sorted(
+            rows, key=lambda row: row["median"] * (1 if unit == "ms" else -1)
+        ):
+            name = f"{row['system']} {row['variant']}"
+            cells = [
+                name if row["system"] != OURS else f"**{name}**",
+                _figure(row["median"]),
+                f"{_figure(row['p10'])}-{_figure(row['p90'])}",
+                f"{row['peak_mb']:.0f}",
+                f"{row['compile_s']:.2f}",
+            ]
+            cells += [
+                next(
+                    (
+                        f"{ratio['ratio']:.2f}"
+                        for ratio in document["ratios"]
+                        if (ratio["size"], ratio["precision"]) == (size, precision)
+                        and (ratio["variant"], ratio["peer"]) == (variant, name)
+                    ),
+                    "",
+                )
+                for variant in ours
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    parity = document["parity"]
+    lines.append(
+        f"Parity: nearest to its tolerance {parity['max_abs_error']:.1e} of "
+        f"{parity['tolerance']:.0e}. {document['device']}, "
+        + ", ".join(f"{k} {v}" for k, v in document["versions"].items())
+    )
+    if canary := document["canary"]:
+        verdict = "slow" if canary["slow"] else "not slow"
+        lines.append(
+            f"XLA's scatter is {verdict} here ({canary['ratio']:.1f}). "
+            + canary["advice"]
+        )
+    lines += [
+        f"No row for {one['system']} ({one['size']}, {one['precision']}): "
+        + one["reason"]
+        for one in document["missing"]
+    ]
+    return "\n".join(lines)
+
+
+def _row(case: Case, measured: Measured) -> dict[str, Any]:
+    seconds = np.asarray(measured.seconds)
+    if case.unit == "ms":
+        values = seconds * 1e3 / measured.units
+    else:
+        values = measured.units / seconds
+    low, median, high = np.percentile(values, [10, 50, 90]).tolist()
+    compile_s = measured.compile_s
+    if compile_s is None:
+        compile_s = max(0.0, measured.first_s - float(np.median(seconds)))
+    return {
+        "system": measured.system.system,
+        "variant": measured.system.variant,
+        "precision": case.precision,
+        "size": case.size,
+        "unit": case.unit,
+        "median": median,
+        "p10": low,
+        "p90": high,
+        "peak_mb": measured.peak_mb,
+        "compile_s": compile_s,
+        "setup_s": measured.setup_s,
+        "runs": len(seconds),
+        **({"notes": measured.notes} if measured.notes else {}),
+    }
+
+
+def _parity(results: Sequence[CaseResult]) -> dict[str, Any]:
+    checked = [
+        {
+            "system": name,
+            "size": result.case.size,
+            "precision": result.case.precision,
+            "max_abs_error": parity.max_abs_error,
+            "worst": parity.worst,
+            "tolerance": result.case.tolerance,
+        }
+        for result in results
+        for name, parity in result.parity.items()
+    ]
+    # The one nearest to its tolerance: precisions have tolerances of their own.
+    nearest = max(
+        checked,
+        key=lambda one: one["max_abs_error"] / one["tolerance"],
+        default={"max_abs_error": 0.0, "tolerance": 0.0},
+    )
+    return {
+        "max_abs_error": nearest["max_abs_error"],
+        "tolerance": nearest["tolerance"],
+        "systems": checked,
+    }
+
+
+def _device(results: Sequence[CaseResult]) -> str:
+    said = [m.said for result in results for m in result.measured]
+    return next((one["device"] for one in said if "device" in one), "unknown")
+
+
+def _versions(results: Sequence[CaseResult]) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for result in results:
+        for measured in result.measured:
+            versions |= measured.said.get("versions", {})
+    return versions
+
+
+def _figure(value: float) -> str:
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 100 else f"{value:.2f}"

@@ -1,0 +1,89 @@
+"""One training step of LightGCN in PyTorch: propagation, BPR, backward, Adam.
+
+Shapes: S drawn batches, B rows, N nodes, D width.
+
+Batches are drawn beforehand and lie on the device: the peer's sampler costs nothing.
+"""
+
+import itertools
+import time
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from benchmarks.harness import Task
+from benchmarks.harness.system import Inputs
+from benchmarks.torch_baseline.device import numpy, peak_mb, tensor, wait
+from benchmarks.torch_baseline.lightgcn import PROPAGATIONS
+
+
+def setup(
+    inputs: Inputs,
+    *,
+    propagation: str,
+    num_layers: int,
+    learning_rate: float,
+    l2: float,
+    adam: Literal["fused", "foreach"] = "fused",
+    compiled: bool = False,
+) -> Task:
+    """One of `PROPAGATIONS`, with or without torch.compile."""
+    propagate = PROPAGATIONS[propagation](inputs, num_layers)
+    # (S, 3, B): users, positives and negatives as nodes.
+    nodes = tensor(inputs["batch_nodes"], torch.int64)
+    keep = tensor(inputs["batch_keep"], torch.float32)
+    batches = [
+        (nodes_3B.reshape(-1), keep_B)
+        for nodes_3B, keep_B in zip(nodes, keep, strict=True)
+    ]
+    rows = nodes.shape[2]
+
+    def loss_of(
+        table: torch.Tensor, nodes_R: torch.Tensor, keep_B: torch.Tensor
+    ) -> torch.Tensor:
+        final = F.embedding(nodes_R, propagate(table))
+        users, positives, negatives = final.split(rows)
+        margins = (users * (positives - negatives)).sum(dim=1)
+        pairs = F.softplus(-margins) * keep_B
+        penalty = F.embedding(nodes_R, table).square().sum()
+        return (pairs.sum() + 0.5 * l2 * penalty) / rows
+
+    loss_function = torch.compile(loss_of) if compiled else loss_of
+
+    def start() -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
+        table = torch.nn.Parameter(tensor(inputs["table"]))
+        return table, torch.optim.Adam([table], lr=learning_rate, **{adam: True})
+
+    def step(
+        table: torch.nn.Parameter,
+        optimizer: torch.optim.Optimizer,
+        batch: tuple[torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_function(table, *batch)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def outputs() -> dict[str, np.ndarray]:
+        table, optimizer = start()
+        loss_function(table, *batches[0]).backward()
+        assert table.grad is not None
+        gradient = numpy(table.grad).copy()
+        losses = [step(table, optimizer, batch) for batch in batches]
+        return {"gradient": gradient, "losses": numpy(torch.stack(losses))}
+
+    table, optimizer = start()
+    began = time.perf_counter()
+    if compiled:
+        loss_function(table, *batches[0]).backward()
+    compile_s = time.perf_counter() - began
+    turns = itertools.cycle(batches)
+
+    def run() -> None:
+        step(table, optimizer, next(turns))
+        wait()
+
+    return Task(run=run, outputs=outputs, compile_s=compile_s, device_peak_mb=peak_mb())

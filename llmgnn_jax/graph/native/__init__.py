@@ -1,0 +1,1 @@
+"""C++ kernels for CPUs: built where a compiler is, never required."""

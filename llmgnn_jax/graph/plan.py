@@ -1,0 +1,199 @@
+"""`EdgePlan`: where each node's edges lie, seen from both of their ends.
+
+Shapes: N nodes, E edges.
+"""
+
+import functools
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+
+from llmgnn_jax.graph.buckets import Buckets, bucket_rows
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["indptr", "own", "others", "edges", "weights", "buckets"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Edges by one of their ends: those of node v are indptr[v]:indptr[v + 1].
+
+    Attributes:
+        indptr: (N + 1,) int32.
+        own: (E,) int32, ascending: the end that the edges are sorted by.
+        others: (E,) int32, the other end.
+        edges: (E,) int32, the position of each in the graph's list of edges; None where
+            that is the order already.
+        weights: (E,) float32 in this order, constants of the graph; or None.
+        buckets: The same edges as dense blocks by degree, for the backend `bucketed`;
+            else None.
+    """
+
+    indptr: jax.Array
+    own: jax.Array
+    others: jax.Array
+    edges: jax.Array | None
+    weights: jax.Array | None
+    buckets: Buckets | None
+
+    @property
+    def num_nodes(self) -> int:
+        """N."""
+        return self.indptr.shape[0] - 1
+
+    def in_this_order(self, values: jax.Array) -> jax.Array:
+        """(E, ...) values in the graph's order of edges, brought into this one."""
+        return values if self.edges is None else values[self.edges]
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["incoming", "outgoing", "num_edges"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class EdgePlan:
+    """The edges by receiver, and by sender: the matrix and its transpose.
+
+    Gradients flow through the other one, so that nothing is scattered in an order that
+    it is not sorted by. In an undirected graph both are the same arrays.
+
+    Attributes:
+        incoming: By receiver; the graph's own order of edges.
+        outgoing: By sender.
+        num_edges: () int32; edges from this number on are padding.
+    """
+
+    incoming: Rows
+    outgoing: Rows
+    num_edges: jax.Array
+
+    @property
+    def transposed(self) -> "EdgePlan":
+        """The plan of the reversed edges, in the same list of edges."""
+        return replace(self, incoming=self.outgoing, outgoing=self.incoming)
+
+
+def plan_edges(
+    senders: np.ndarray,
+    receivers: np.ndarray,
+    num_nodes: int,
+    *,
+    weights: np.ndarray | None = None,
+    num_edges: int | None = None,
+    buckets: bool = False,
+) -> EdgePlan:
+    """Plans a list of edges that is sorted by receiver.
+
+    Args:
+        senders: (E,) node numbers.
+        receivers: (E,), ascending.
+        num_nodes: N.
+        weights: (E,) constant weights, or None.
+        num_edges: Edges from this number on are padding; E if not given.
+        buckets: Whether to lay out what the backend `bucketed` reads.
+
+    Raises:
+        ValueError: If the edges are not sorted by receiver, or name a node that is not
+            there.
+    """
+    for name, ends in (("senders", senders), ("receivers", receivers)):
+        if len(ends) and not (np.min(ends) >= 0 and np.max(ends) < num_nodes):
+            raise ValueError(f"{name} must lie in [0, {num_nodes})")
+    senders = np.asarray(senders, np.int32)
+    receivers = np.asarray(receivers, np.int32)
+    if np.any(np.diff(receivers) < 0):
+        raise ValueError("edges must be sorted by receiver: see sorted_graph")
+    by_sender = np.lexsort((receivers, senders)).astype(np.int32)
+    weights = None if weights is None else np.asarray(weights, np.float32)
+    incoming = _rows(receivers, senders, num_nodes, None, weights, buckets)
+    others, own = receivers[by_sender], senders[by_sender]
+    reordered = None if weights is None else weights[by_sender]
+    if (
+        np.array_equal(others, senders)
+        and np.array_equal(own, receivers)
+        and (weights is None or np.array_equal(weights[by_sender], weights))
+    ):
+        # The same buffers, not equal ones: half the memory, and warm in the cache.
+        outgoing = replace(incoming, edges=jnp.asarray(by_sender))
+        if buckets:
+            indptr = np.asarray(incoming.indptr)
+            fresh = bucket_rows(indptr, others, by_sender, reordered)
+            outgoing = replace(outgoing, buckets=fresh)
+    else:
+        outgoing = _rows(own, others, num_nodes, by_sender, reordered, buckets)
+    return EdgePlan(
+        incoming=incoming,
+        outgoing=outgoing,
+        num_edges=jnp.asarray(
+            len(senders) if num_edges is None else num_edges, jnp.int32
+        ),
+    )
+
+
+def _rows(
+    own: np.ndarray,
+    others: np.ndarray,
+    num_nodes: int,
+    edges: np.ndarray | None,
+    weights: np.ndarray | None,
+    buckets: bool,
+) -> Rows:
+    counts = np.bincount(own, minlength=num_nodes)
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return Rows(
+        indptr=jnp.asarray(indptr),
+        own=jnp.asarray(own),
+        others=jnp.asarray(others),
+        edges=None if edges is None else jnp.asarray(edges),
+        weights=None if weights is None else jnp.asarray(weights),
+        buckets=bucket_rows(indptr, others, edges, weights) if buckets else None,
+    )
+
+
+def sorted_graph(
+    senders: np.ndarray,
+    receivers: np.ndarray,
+    num_nodes: int,
+    *,
+    edges: dict[str, np.ndarray] | None = None,
+    buckets: bool = False,
+) -> tuple[jraph.GraphsTuple, EdgePlan]:
+    """A graph from any list of directed edges, sorted by (receiver, sender).
+
+    Args:
+        senders: (E,) node numbers, in any order.
+        receivers: (E,).
+        num_nodes: N.
+        edges: What the edges hold, arrays with E rows: "weight" (E,), "relation" (E,),
+            "features" (E, F), ...; sorted along.
+        buckets: As for `plan_edges`.
+
+    Returns:
+        A graph without node features, and its plan.
+
+    Raises:
+        ValueError: If an end is not in [0, num_nodes).
+    """
+    senders, receivers = np.asarray(senders), np.asarray(receivers)
+    order = np.lexsort((senders, receivers))
+    senders, receivers = senders[order], receivers[order]
+    held = {name: np.asarray(value)[order] for name, value in (edges or {}).items()}
+    plan = plan_edges(
+        senders, receivers, num_nodes, weights=held.get("weight"), buckets=buckets
+    )
+    graph = jraph.GraphsTuple(
+        nodes=None,
+        edges={name: jnp.asarray(value) for name, value in held.items()},
+        senders=plan.incoming.others,
+        receivers=plan.incoming.own,
+        globals=None,
+        n_node=jnp.asarray([num_nodes], jnp.int32),
+        n_edge=jnp.asarray([len(senders)], jnp.int32),
+    )
+    return graph, plan

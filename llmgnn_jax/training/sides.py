@@ -1,0 +1,118 @@
+"""The vectors of a batch's users and items, dropout included.
+
+Shapes: B rows, R items that a batch names, D width of a ranked vector.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from llmgnn_jax.models.recommender import RecommenderModel
+from llmgnn_jax.training.batch import (
+    ITEM_GRAPH,
+    ITEM_TEXT,
+    USER_GRAPH,
+    USER_TEXT,
+    Batch,
+)
+from llmgnn_jax.training.draws import keep_mask
+from llmgnn_jax.training.state import TrainData
+
+
+class Sides:
+    """Both sides of a model in one step.
+
+    Args:
+        model: The model.
+        data: What it reads.
+        batch: The step's draws.
+        dropout: How often a side is dropped, where there are two.
+        whole: Whether every item's vector is asked for, not only those that the batch
+            names: then the propagation reaches all nodes.
+    """
+
+    def __init__(
+        self,
+        model: RecommenderModel,
+        data: TrainData,
+        batch: Batch,
+        *,
+        dropout: float,
+        whole: bool,
+    ) -> None:
+        self._model, self._data, self._batch = model, data, batch
+        self._dropout = dropout if model.spec.sides == "fused" else 0.0
+        self._items = jnp.arange(model.spec.item_capacity) if whole else batch.items_R
+        if not model.spec.uses_graph:
+            return
+        graph = data.features.graph
+        self._user_known, self._item_known = graph.split_nodes(graph.connected)
+        nodes = jnp.concatenate([batch.users_B, graph.user_capacity + batch.items_R])
+        if whole:
+            users_UD, self._item_graph = model.propagate(graph)
+            self._user_graph = users_UD[batch.users_B]
+            self._ego = model.node_embedding[...][nodes]
+        else:
+            final, self._ego = model.propagate_to(graph, nodes)
+            self._user_graph, self._item_graph = jnp.split(final, [len(batch.users_B)])
+
+    def users(self) -> jax.Array:
+        """(B, D): each row's user, its target left out of its text."""
+        users_B, spec = self._batch.users_B, self._model.spec
+        rows_B = jnp.arange(len(users_B), dtype=jnp.int32)
+        graph_BD = graph_known_B = text_BT = text_known_B = None
+        if spec.uses_graph:
+            graph_BD = self._user_graph
+            graph_known_B = self._user_known[users_B] & self._keep(USER_GRAPH, rows_B)
+        if spec.uses_text:
+            assert self._data.features.text is not None
+            text_BT, text_known_B = self._data.features.text.of_users(
+                users_B, left_out_B=self._batch.positives_B
+            )
+            text_known_B &= self._keep(USER_TEXT, rows_B)
+        return self._model.merge(
+            graph_BD=graph_BD,
+            graph_known_B=graph_known_B,
+            text_BT=text_BT,
+            text_known_B=text_known_B,
+        )
+
+    def items(self) -> jax.Array:
+        """(R, D): the batch's positives, then its drawn negatives; or all items.
+
+        An item is dropped or kept alike wherever it stands in the step.
+        """
+        items_R, spec = self._items, self._model.spec
+        graph_RD = graph_known_R = text_RT = text_known_R = None
+        if spec.uses_graph:
+            graph_RD = self._item_graph
+            graph_known_R = self._item_known[items_R] & self._keep(ITEM_GRAPH, items_R)
+        if spec.uses_text:
+            text = self._data.features.text
+            assert text is not None
+            text_RT = text.item_IT[items_R]
+            text_known_R = text.item_known_I[items_R] & self._keep(ITEM_TEXT, items_R)
+        return self._model.merge(
+            graph_BD=graph_RD,
+            graph_known_B=graph_known_R,
+            text_BT=text_RT,
+            text_known_B=text_known_R,
+        )
+
+    def id_penalty(self) -> jax.Array:
+        """(), half the squared norm of a row's id vectors (He et al. 2020, eq. 15).
+
+        Of its user, its positive and the negatives that it shares with no other row.
+        """
+        if not self._model.spec.uses_graph:
+            return jnp.zeros(())
+        batch = len(self._batch.users_B)
+        sampled = self._batch.sampled_BK
+        own = sampled is not None and len(sampled) == batch
+        rows = self._ego if own else self._ego[: 2 * batch]
+        return 0.5 * jnp.sum(rows**2) / batch
+
+    def _keep(self, stream: int, numbers: jax.Array) -> jax.Array:
+        if not self._dropout:
+            return jnp.ones(len(numbers), bool)
+        key = jax.random.fold_in(self._batch.key, stream)
+        return keep_mask(key, numbers, dropout=self._dropout)

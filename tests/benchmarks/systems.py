@@ -1,0 +1,63 @@
+"""Trivial systems for the harness: each runs in a worker process of its own."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.harness import Task, Unavailable
+
+
+def double(inputs, *, factor: float = 2.0, log: str = "", name: str = "", wait=0.0):
+    """Twice the numbers; writes down when it computes."""
+
+    def run() -> None:
+        began = time.monotonic_ns()
+        time.sleep(wait)
+        if log:
+            with Path(log).open("a") as file:
+                file.write(f"{name} {began} {time.monotonic_ns()}\n")
+
+    return Task(
+        run=run,
+        outputs=lambda: {
+            "out": factor * np.asarray(inputs["numbers"]),
+            "gradient": np.full(3, 1e-6 * factor),
+        },
+        units=4,
+        compile_s=1.5,
+        notes={"cores": len_of_affinity()},
+    )
+
+
+def wrong_shape(inputs):
+    """One number too few."""
+    return Task(run=lambda: None, outputs=lambda: {"out": np.ones(4)})
+
+
+def absent(inputs):
+    """Says that it cannot run here."""
+    raise Unavailable("it is not there")
+
+
+def broken(inputs):
+    """Fails with a message."""
+    raise RuntimeError("the reason why")
+
+
+def noisy(inputs):
+    """Prints where the answers go."""
+    print("a library's banner", flush=True)
+    return double(inputs)
+
+
+def ends(inputs):
+    """Dies."""
+    raise SystemExit(3)
+
+
+def len_of_affinity() -> int:
+    """How many cores this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,342 @@
+"""Planetoid's graphs: arrays, and pickles of which nothing but numbers is taken."""
+
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from llmgnn_jax import assets
+from llmgnn_jax.assets.download import MirrorError
+from llmgnn_jax.assets.local import LocalMirror
+from llmgnn_jax.data import catalog
+from llmgnn_jax.data.node_dataset import NodeSplit
+from llmgnn_jax.data.sources.planetoid import read_planetoid
+from llmgnn_jax.errors import UserError
+
+KNOWN, TESTED, NUM_TRAIN = 506, 3, 4
+# Node 507 lies between the tested ones and is in no file, as some of Citeseer are.
+PLACES = (509, 506, 508)
+
+
+def graph() -> dict[str, np.ndarray]:
+    """A small graph under the names of NAME.npz."""
+    rng = np.random.default_rng(0)
+    num_nodes = max(PLACES) + 1
+    features = scipy.sparse.random_array(
+        (num_nodes, 6), density=0.4, rng=rng, dtype=np.float32
+    ).toarray()
+    labels = rng.integers(0, 3, num_nodes)
+    features[507], labels[507] = 0, -1
+    ends = np.unique(np.sort(rng.integers(0, num_nodes, (900, 2)), axis=1), axis=0)
+    sparse = scipy.sparse.csr_array(features)
+    return {
+        "x_indptr": sparse.indptr,
+        "x_indices": sparse.indices,
+        "x_data": sparse.data,
+        "x_shape": np.array(sparse.shape),
+        "y": labels,
+        "edges": ends[ends[:, 0] < ends[:, 1]],
+        "train_idx": np.arange(NUM_TRAIN),
+        "val_idx": np.arange(NUM_TRAIN, NUM_TRAIN + 500),
+        "test_idx": np.array(sorted(PLACES)),
+    }
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.savez_compressed(folder / "tiny.npz", **graph())
+    return folder
+
+
+# As Python 2 and the NumPy and SciPy of 2016 write them.
+def _text(word: str) -> bytes:
+    return b"U" + struct.pack("<B", len(word)) + word.encode()
+
+
+def _number(number: int) -> bytes:
+    return b"J" + struct.pack("<i", number)
+
+
+def _array(array: np.ndarray, *, kind: str | None = None) -> bytes:
+    raw = array.tobytes()
+    shape = b"(" + b"".join(map(_number, array.shape)) + b"t"
+    kind = kind or array.dtype.str[1:]
+    return (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01"
+        + shape
+        + b"cnumpy\ndtype\n("
+        + _text(kind)
+        + b"K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + struct.pack("<i", len(raw))
+        + raw
+        + b"tb"
+    )
+
+
+def _matrix(matrix: scipy.sparse.csr_array) -> bytes:
+    parts = [_text("_shape") + b"(" + b"".join(map(_number, matrix.shape)) + b"t"]
+    parts += [
+        _text(name) + _array(getattr(matrix, name))
+        for name in ("indptr", "indices", "data")
+    ]
+    return b"cscipy.sparse.csr\ncsr_matrix\n)\x81}(" + b"".join(parts) + b"ub"
+
+
+def _neighbours(lists: dict[int, list[int]]) -> bytes:
+    parts = [
+        _number(node) + b"](" + b"".join(map(_number, near)) + b"e"
+        for node, near in lists.items()
+    ]
+    start = b"ccollections\ndefaultdict\n(c__builtin__\nlist\ntR("
+    return start + b"".join(parts) + b"u"
+
+
+def _write(folder: Path, part: str, content: bytes) -> None:
+    (folder / f"ind.tiny.{part}").write_bytes(b"\x80\x02" + content + b".")
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """The same graph as Planetoid would publish it."""
+    folder, said = tmp_path / "raw", graph()
+    folder.mkdir()
+    features = scipy.sparse.csr_array(
+        (said["x_data"], said["x_indices"], said["x_indptr"]), said["x_shape"]
+    )
+    one_hot = np.eye(3, dtype=np.int32)[said["y"]]
+    lists: dict[int, list[int]] = {node: [node] for node in range(len(said["y"]))}
+    for one, other in said["edges"].tolist():
+        lists[one] += [other, other]  # Planetoid's lists repeat themselves
+        lists[other].append(one)
+    _write(folder, "allx", _matrix(features[:KNOWN]))
+    _write(folder, "ally", _array(one_hot[:KNOWN]))
+    _write(folder, "tx", _matrix(features[list(PLACES)]))
+    _write(folder, "ty", _array(one_hot[list(PLACES)]))
+    _write(folder, "y", _array(one_hot[:NUM_TRAIN]))
+    _write(folder, "graph", _neighbours(lists))
+    places = "".join(f"{place}\n" for place in PLACES)
+    (folder / "ind.tiny.test.index").write_text(places)
+    return folder
+
+
+def check(split: NodeSplit) -> None:
+    said = graph()
+    data = split.dataset
+    assert (data.name, data.num_nodes, data.num_features) == ("tiny", 510, 6)
+    assert data.class_names == ("0", "1", "2")
+    np.testing.assert_array_equal(data.labels, said["y"])
+    np.testing.assert_array_equal(data.edges, said["edges"])
+    assert isinstance(data.features, scipy.sparse.csr_array)
+    np.testing.assert_array_equal(data.features.data, said["x_data"])
+    np.testing.assert_array_equal(data.features.indices, said["x_indices"])
+    np.testing.assert_array_equal(data.features.indptr, said["x_indptr"])
+    for part, key in (
+        ("train", "train_idx"),
+        ("valid", "val_idx"),
+        ("test", "test_idx"),
+    ):
+        np.testing.assert_array_equal(getattr(split, part), said[key])
+    assert split.name == "planetoid 4/500/3"
+
+
+def test_both_layouts_say_the_same(arrays: Path, raw: Path) -> None:
+    for folder in (arrays, raw):
+        check(read_planetoid(folder))
+        check(catalog.load_nodes(folder))
+        assert read_planetoid(folder, name="mine").dataset.name == "mine"
+    assert catalog._node_content_hash(arrays) == catalog._node_content_hash(raw)
+
+
+def test_the_stand_ins_read_what_pickle_itself_would(raw: Path) -> None:
+    # The bytes above are real pickles: NumPy and SciPy agree on what they say.
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(sys.modules, "numpy.core.multiarray", np._core.multiarray)
+        content = (raw / "ind.tiny.ally").read_bytes()
+        array = pickle.loads(content, encoding="latin-1")
+    np.testing.assert_array_equal(array.argmax(axis=1), graph()["y"][:KNOWN])
+
+
+@pytest.mark.parametrize(
+    "name", ["posix\nsystem", "builtins\neval", "numpy\nload", "__builtin__\neval"]
+)
+def test_a_pickle_that_calls_something_is_refused(
+    raw: Path, name: str, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    call = f"c{name}\n(".encode() + _text(f"touch {trace}") + b"tR"
+    _write(raw, "graph", call)
+    with pytest.raises(UserError, match=r"ind\.tiny\.graph: .*it names") as caught:
+        read_planetoid(raw)
+    assert name.replace("\n", ".") in str(caught.value)
+    assert not trace.exists()
+
+
+SHORT = scipy.sparse.csr_array(np.ones((2, 6), np.float32))
+
+
+def _out_of_range() -> bytes:
+    matrix = scipy.sparse.csr_array(np.ones((TESTED, 6), np.float32))
+    matrix.indices[0] = 600
+    return _matrix(matrix)
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        (
+            "tx",
+            _matrix(SHORT),
+            r"that fit one another, got 506 rows in allx, .* 2 in tx",
+        ),
+        ("y", _array(np.eye(3, dtype=np.int32)[[0] * 7]), "7 in y"),
+        ("ty", _array(np.ones((3, 4), np.int32)), "fit one another"),
+        ("ty", _array(np.ones(3, np.int32)), r"ind\.tiny\.ty: .*array of shape \(3,\)"),
+        ("ty", _array(np.ones((3, 3), np.int32), kind="O8"), "an array of <O8"),
+        (
+            "ty",
+            _array(np.ones((3, 3), np.int32), kind="i8"),
+            r"ind\.tiny\.ty: expected",
+        ),
+        ("tx", _out_of_range(), r"ind\.tiny\.tx: expected the file as Planetoid"),
+        ("tx", b"}", r"ind\.tiny\.tx: expected the file"),
+        ("graph", _number(3), r"ind\.tiny\.graph: expected the file"),
+        ("graph", _neighbours({0: [9999]}), r"raw: edges\[0\]: expected nodes in"),
+        ("allx", b"", r"ind\.tiny\.allx: expected the file"),
+        ("allx", b"T\xff\xff\xff\x7f", r"ind\.tiny\.allx: expected the file"),
+    ],
+)
+def test_malformed_pickles_are_named(
+    raw: Path, part: str, content: bytes, said: str
+) -> None:
+    _write(raw, part, content)
+    with pytest.raises(UserError, match=said) as caught:
+        read_planetoid(raw)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ("509\n506\n", r"2 in test\.index"),
+        ("509\n506\n506\n", r"split\.test: expected each node once, got 506"),
+        ("509\n506\n4\n", "fit one another"),
+        ("509\n506\n99999999999\n", "fit one another"),
+        ("509 506 x", r"ind\.tiny\.test\.index: .*'x'"),
+        ("", r"0 in test\.index"),
+    ],
+)
+def test_malformed_test_index(raw: Path, places: str, said: str) -> None:
+    (raw / "ind.tiny.test.index").write_text(places)
+    with pytest.raises(UserError, match=said):
+        read_planetoid(raw)
+
+
+def test_a_missing_file(raw: Path) -> None:
+    (raw / "ind.tiny.ally").unlink()
+    with pytest.raises(UserError, match=r"ind\.tiny\.ally: expected a readable file"):
+        read_planetoid(raw)
+
+
+def test_malformed_arrays(arrays: Path) -> None:
+    path = arrays / "tiny.npz"
+    whole = path.read_bytes()
+    for content in (whole[:-40], b"", b"PK\x03\x04" + b"x" * 50):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"tiny\.npz: expected"):
+            read_planetoid(arrays)
+    for changes, said in (
+        (
+            {"y": np.array(["a"] * 510, object)},
+            r"tiny\.npz: expected arrays of numbers",
+        ),
+        ({"y": graph()["y"][:-1]}, r"tiny\.npz: labels: expected shape \(510,\)"),
+        ({"x_indices": graph()["x_indices"][:-1]}, r"tiny\.npz: x: expected features"),
+        ({"x_shape": np.array([510, 2])}, r"tiny\.npz: features: expected a CSR"),
+        ({"test_idx": np.array([3])}, r"tiny\.npz: split\.test, node 3: .*one part"),
+        ({"y": np.array(["a"] * 510)}, r"tiny\.npz: "),
+    ):
+        np.savez(path, **{**graph(), **changes})
+        with pytest.raises(UserError, match=said):
+            read_planetoid(arrays)
+    with path.open("wb") as file:
+        np.save(file, graph()["y"])
+    with pytest.raises(UserError, match=r"tiny\.npz: expected a whole npz file"):
+        read_planetoid(arrays)
+    few = graph()
+    del few["val_idx"], few["edges"]
+    np.savez(path, **few)
+    with pytest.raises(UserError, match="got no edges, val_idx"):
+        read_planetoid(arrays)
+
+
+def test_which_file_is_meant(arrays: Path, tmp_path: Path) -> None:
+    (arrays / "other.npz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"one NAME\.npz.* got other\.npz, tiny\.npz"):
+        read_planetoid(arrays)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="got none"):
+        catalog.load_nodes(tmp_path / "none")
+
+
+def test_names_of_the_other_kind(arrays: Path) -> None:
+    with pytest.raises(UserError, match=r"one of cora, or .* got 'gowalla'; that is a"):
+        catalog.load_nodes("gowalla")
+    with pytest.raises(UserError, match=r"got 'core'; did you mean 'cora'"):
+        catalog.load_nodes("core")
+    with pytest.raises(UserError, match=r"synthetic, or .* got 'cora'; that is a data"):
+        catalog.load("cora")
+    with pytest.raises(UserError, match="got a graph of labelled nodes"):
+        catalog.load(arrays)
+
+
+def check_cora(split: NodeSplit) -> None:
+    data = split.dataset
+    assert (data.num_nodes, data.num_edges) == (2_708, 5_278)
+    assert (data.num_features, data.num_classes) == (1_433, 7)
+    sizes = (len(split.train), len(split.valid), len(split.test))
+    assert sizes == (140, 500, 1_000)
+    assert np.bincount(data.labels[split.train]).tolist() == [20] * 7
+    assert (data.labels >= 0).all()
+    train = split.training()
+    assert (train.labels >= 0).sum() == 140
+    assert (train.labels[split.test] == -1).all()
+
+
+def test_the_real_cora(
+    shared_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shared_data("cora-planetoid").parent
+    monkeypatch.setenv("LLMGNN_CACHE", str(tmp_path))
+    monkeypatch.setenv("LLMGNN_OFFLINE", "1")
+    monkeypatch.delenv("LLMGNN_MIRROR", raising=False)
+    monkeypatch.setenv("LLMGNN_SHARED", str(root))
+    split = catalog.load_nodes("cora")
+    assert split.dataset.name == "cora"
+    check_cora(split)
+    assert assets.where("cora") == tmp_path / "assets" / "cora"
+    wanted = assets.ASSETS["cora"].content_sha256
+    assert catalog._node_content_hash(tmp_path / "assets" / "cora") == wanted
+
+
+@pytest.mark.slow
+def test_the_published_files_say_the_same(tmp_path: Path) -> None:
+    asset = assets.ASSETS["cora"]
+    folder = tmp_path / "cora"
+    folder.mkdir()
+    try:
+        if local := os.environ.get("LLMGNN_MIRROR"):
+            LocalMirror(Path(local) / "cora", asset.mirrors).fill(folder, tmp_path)
+        else:
+            asset.mirrors[0].fill(folder, tmp_path)
+    except MirrorError as error:
+        pytest.skip(f"{asset.mirrors[0].label} is out of reach: {error}")
+    assert catalog._node_content_hash(folder) == asset.content_sha256
+    check_cora(read_planetoid(folder))

@@ -1,0 +1,350 @@
+"""Message passing over trees: against dense matrices, whole graphs and slow loops."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+import pytest
+from flax import nnx
+
+from llmgnn_jax.graph.layers import (
+    GATLayer,
+    GATv2Layer,
+    GCNLayer,
+    RGCNLayer,
+    SAGELayer,
+)
+from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood
+from llmgnn_jax.graph.plan import sorted_graph
+from llmgnn_jax.graph.sampling import (
+    SampledTree,
+    TreeNeighbourhood,
+    gather_features,
+    propagate_tree,
+    sample_table,
+    sample_tree,
+)
+
+SEEDS = np.asarray([7, 0, 36, 7, 12, -1])
+FANOUTS = ((2, 0, 3), (1, 2, 1))
+WIDTH = 4
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def tree(multigraph: Any) -> SampledTree:
+    host = sample_tree(jax.random.key(0), multigraph.table, SEEDS, fanouts=FANOUTS)
+    assert 0 < host.edge_mask.sum() < host.num_edges
+    return jax.device_put(host)
+
+
+def table_of_nodes(*shape: int) -> jax.Array:
+    return jnp.asarray(RNG.normal(size=(40, *(shape or (WIDTH,)))), jnp.float32)
+
+
+def dense(
+    tree: SampledTree, weights: jax.Array, edges: jax.Array | None = None
+) -> jax.Array:
+    """out[v] = sum of weights[e] edges[e], with a matrix [M, E] of real edges."""
+    graph = tree.graph()
+    matrix = (
+        np.asarray(graph.receivers)[None, :] == np.arange(tree.num_parents)[:, None]
+    ) & np.asarray(tree.edge_mask)[None, :]
+    messages = weights if edges is None else weights[..., None] * edges
+    return jnp.einsum("ve,e...->v...", matrix.astype(np.float32), messages)
+
+
+def test_the_graph(tree: SampledTree) -> None:
+    graph = tree.graph(tree.node_ids, edges={"relation": tree.relations})
+    receivers, senders = np.asarray(graph.receivers), np.asarray(graph.senders)
+    assert (np.diff(receivers) >= 0).all()
+    # Breadth first: 5 children for each of 6 seeds, 4 for each of these.
+    expected = np.concatenate([np.repeat(np.arange(6), 5), 6 + np.arange(120) // 4])
+    np.testing.assert_array_equal(receivers, expected)
+    np.testing.assert_array_equal(senders, 6 + np.arange(150))
+    np.testing.assert_array_equal(graph.edges["weight"], tree.edge_mask)
+    assert graph.edges["relation"].tolist() == [0, 0, 2, 2, 2] * 6 + [0, 1, 1, 2] * 30
+    assert int(graph.n_node[0]) == 156 == tree.num_nodes
+    assert tree.num_parents == 36 == tree.trimmed.num_nodes
+    assert tree.trimmed.node_ids.tolist() == tree.node_ids[:36].tolist()
+
+
+def test_the_graph_runs_in_jraph(tree: SampledTree) -> None:
+    nodes = gather_features(table_of_nodes(), tree)
+    network = jraph.GraphNetwork(
+        update_edge_fn=lambda edges, sent, *_: {"m": sent * edges["weight"][:, None]},
+        update_node_fn=lambda nodes, sent, received, globals_: received["m"],
+    )
+    out = network(tree.graph(nodes)).nodes[: tree.num_parents]
+    expected = tree.neighbourhood().sum(nodes)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+
+
+Operation = Callable[[TreeNeighbourhood, jax.Array, jax.Array], jax.Array]
+
+
+def operations(tree: SampledTree) -> dict[str, tuple[Operation, Operation]]:
+    """Name -> ours and the reference, of the tree's nodes (N, D) and weights (E,)."""
+    senders, receivers = tree.graph().senders, tree.graph().receivers
+    ones = jnp.ones(tree.num_edges)
+    degrees = dense(tree, ones)
+    mask = tree.edge_mask
+
+    def softmax(logits: jax.Array) -> jax.Array:
+        powers = jnp.exp(logits)
+        total = jnp.concatenate([dense(tree, powers), jnp.ones(tree.num_edges)])
+        shares = powers / jnp.where(total > 0, total, 1.0)[receivers]
+        return jnp.where(mask, shares, 0.0)
+
+    def maximum(nodes: jax.Array) -> jax.Array:
+        reached = jnp.where(mask[:, None], nodes[senders], -jnp.inf)
+        highest = jax.ops.segment_max(reached, receivers, tree.num_parents)
+        return jnp.where(degrees[:, None] > 0, highest, 0.0)
+
+    return {
+        "sum": (
+            lambda tn, x, w: tn.sum(x, w),
+            lambda tn, x, w: dense(tree, w, x[senders]),
+        ),
+        "plain sum": (
+            lambda tn, x, w: tn.sum(x),
+            lambda tn, x, w: dense(tree, ones, x[senders]),
+        ),
+        "mean": (
+            lambda tn, x, w: tn.mean(x),
+            lambda tn, x, w: (
+                dense(tree, ones, x[senders]) / jnp.maximum(degrees, 1)[:, None]
+            ),
+        ),
+        "max": (lambda tn, x, w: tn.max(x), lambda tn, x, w: maximum(x)),
+        "softmax": (lambda tn, x, w: tn.softmax(w), lambda tn, x, w: softmax(w)),
+        "sum_edges": (
+            lambda tn, x, w: tn.sum_edges(tn.gather_senders(x)),
+            lambda tn, x, w: dense(tree, ones, x[senders]),
+        ),
+        "gather_receivers": (
+            lambda tn, x, w: tn.gather_receivers(x) * w[:, None],
+            lambda tn, x, w: x[receivers] * w[:, None],
+        ),
+        "own": (lambda tn, x, w: tn.own(x), lambda tn, x, w: x[: tree.num_parents]),
+        "attention": (
+            lambda tn, x, w: tn.sum(x, tn.softmax(tn.gather_receivers(x)[:, 0] * w)),
+            lambda tn, x, w: dense(tree, softmax(x[receivers][:, 0] * w), x[senders]),
+        ),
+    }
+
+
+@pytest.mark.parametrize("of_table", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sum", "plain sum", "mean", "max", "softmax", "sum_edges"),
+        *("gather_receivers", "own", "attention"),
+    ],
+)
+def test_values_and_gradients(tree: SampledTree, name: str, of_table: bool) -> None:
+    ours, reference = operations(tree)[name]
+    table = table_of_nodes()
+    weights = jnp.asarray(RNG.normal(size=tree.num_edges), jnp.float32)
+    neighbourhood = tree.neighbourhood(of_table=of_table)
+
+    def loss(
+        operation: Operation, table: jax.Array, weights: jax.Array, whole: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        nodes = table if whole else table[tree.node_ids]
+        out = operation(neighbourhood, nodes, weights)
+        directions = jnp.cos(jnp.arange(out.size, dtype=jnp.float32))
+        return jnp.sum(jnp.sin(out) * directions.reshape(out.shape)), out
+
+    both = jax.value_and_grad(loss, argnums=(1, 2), has_aux=True)
+    (_, out), gradients = jax.jit(both, static_argnums=(0, 3))(
+        ours, table, weights, of_table
+    )
+    (_, expected), references = both(reference, table, weights, False)
+    assert out.shape == expected.shape
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+    for gradient, right in zip(gradients, references, strict=True):
+        np.testing.assert_allclose(gradient, right, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("of_table", [False, True])
+def test_heads_have_weights_of_their_own(tree: SampledTree, of_table: bool) -> None:
+    table = table_of_nodes(2, WIDTH)
+    weights = jnp.asarray(RNG.normal(size=(tree.num_edges, 2)), jnp.float32)
+    nodes = table if of_table else table[tree.node_ids]
+    neighbourhood = tree.neighbourhood(of_table=of_table)
+    out = neighbourhood.sum(nodes, weights)
+    shares = neighbourhood.softmax(weights)
+    unweighted = neighbourhood.sum(nodes)
+    for head in range(2):
+        one = tree.neighbourhood()
+        held = table[tree.node_ids][:, head]
+        np.testing.assert_allclose(
+            out[:, head], one.sum(held, weights[:, head]), rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            unweighted[:, head], one.sum(held), rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(shares[:, head], one.softmax(weights[:, head]))
+
+
+def test_degrees_and_constant_weights(tree: SampledTree) -> None:
+    ones = jnp.ones(tree.num_edges)
+    neighbourhood = tree.neighbourhood()
+    np.testing.assert_array_equal(neighbourhood.degrees(), dense(tree, ones))
+    nodes = gather_features(table_of_nodes(), tree)
+    with pytest.raises(ValueError, match="the tree has none"):
+        neighbourhood.weighted(nodes)
+    weights = jnp.arange(tree.num_edges, dtype=jnp.float32)
+    np.testing.assert_array_equal(
+        tree.neighbourhood(weights=weights).weighted(nodes),
+        neighbourhood.sum(nodes, weights),
+    )
+
+
+@pytest.mark.parametrize("of_table", [False, True])
+def test_bfloat16_is_summed_in_float32(of_table: bool) -> None:
+    # A running sum in bfloat16 gets no further than 256 ones.
+    table = sample_table(np.ones(1000, int), np.zeros(1000, int), 2)
+    host = sample_tree(jax.random.key(0), table, np.asarray([0]), fanouts=(1000,))
+    tree = jax.device_put(host)
+    ones = jnp.ones((2, 3), jnp.bfloat16)
+    nodes = ones if of_table else gather_features(ones, tree)
+    out = tree.neighbourhood(of_table=of_table).sum(nodes)
+    assert out.dtype == jnp.bfloat16
+    assert out.tolist() == [[1000.0] * 3]
+
+
+def test_gathered_features(multigraph: Any, tree: SampledTree) -> None:
+    table = table_of_nodes()
+    rows = gather_features(table, tree)
+    expected = np.where(
+        np.asarray(tree.node_mask)[:, None], np.asarray(table)[tree.node_ids], 0
+    )
+    np.testing.assert_array_equal(rows, expected)
+    host = jax.tree.map(np.asarray, tree)
+    np.testing.assert_array_equal(gather_features(np.asarray(table), host), expected)
+    halves = gather_features(table.astype(jnp.bfloat16), tree)
+    assert halves.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(halves, jnp.asarray(expected, jnp.bfloat16))
+
+
+def relu(layer: nnx.Module) -> Callable[..., jraph.GraphsTuple]:
+    def both(graph: jraph.GraphsTuple, *, neighbours: Any) -> jraph.GraphsTuple:
+        out = layer(graph, neighbours=neighbours)  # type: ignore[operator]
+        return out._replace(nodes=jax.nn.relu(out.nodes))
+
+    return both
+
+
+LAYERS: dict[str, Callable[[nnx.Rngs], nnx.Module]] = {
+    "gcn": lambda rngs: GCNLayer(WIDTH, WIDTH, rngs=rngs),
+    "mean": lambda rngs: SAGELayer(WIDTH, WIDTH, rngs=rngs),
+    "max": lambda rngs: SAGELayer(WIDTH, WIDTH, aggregator="max", rngs=rngs),
+    "pool": lambda rngs: SAGELayer(WIDTH, WIDTH, aggregator="pool", rngs=rngs),
+    "gat": lambda rngs: GATLayer(WIDTH, 2, heads=2, residual=True, rngs=rngs),
+    "gatv2": lambda rngs: GATv2Layer(WIDTH, 2, heads=2, rngs=rngs),
+    "rgcn": lambda rngs: RGCNLayer(WIDTH, WIDTH, num_relations=3, rngs=rngs),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "of_table"),
+    [*((name, True) for name in LAYERS), ("mean", False), ("gat", False)],
+)
+def test_with_every_neighbour_it_is_the_whole_graph(name: str, of_table: bool) -> None:
+    rng = np.random.default_rng(5)
+    senders, receivers = rng.integers(0, 20, (2, 60))
+    edges = {
+        "relation": rng.integers(0, 3, 60).astype(np.int32),
+        "weight": rng.uniform(0.1, 1, 60).astype(np.float32),
+    }
+    most = int(np.bincount(receivers).max())
+    table = sample_table(
+        senders, receivers, 20, relations=edges["relation"], num_relations=3
+    )
+    seeds = np.arange(20)
+    tree = jax.device_put(
+        sample_tree(jax.random.key(0), table, seeds, fanouts=((most,) * 3,) * 2)
+    )
+    held = {"relation": tree.relations, "weight": tree.edge_values(edges["weight"])}
+    whole, plan = sorted_graph(senders, receivers, 20, edges=edges)
+    features = jnp.asarray(rng.normal(size=(20, WIDTH)), jnp.float32)
+    rngs = nnx.Rngs(0)
+    definition, params = nnx.split([LAYERS[name](rngs) for _ in range(2)])
+
+    def loss(
+        params: Any, features: jax.Array, sampled: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        first, second = nnx.merge(definition, params)
+        layers = [relu(first), second]
+        if sampled:
+            given = {"table_ND": features}
+            if not of_table:
+                given = {"nodes_ND": gather_features(features, tree)}
+            out = propagate_tree(layers, tree, **given, edges=held)
+        else:
+            graph = whole._replace(nodes=features)
+            neighbours = LocalNeighbourhood(plan=plan, backend="segment")
+            for layer in layers:
+                graph = layer(graph, neighbours=neighbours)
+            out = graph.nodes
+        return jnp.sum(jnp.sin(out)), out
+
+    both = jax.jit(
+        jax.value_and_grad(loss, argnums=(0, 1), has_aux=True), static_argnums=2
+    )
+    (_, out), gradients = both(params, features, True)
+    (_, expected), references = both(params, features, False)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
+    for gradient, reference in zip(
+        jax.tree.leaves(gradients), jax.tree.leaves(references), strict=True
+    ):
+        np.testing.assert_allclose(gradient, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_updates_of_edges_are_carried_on(tree: SampledTree) -> None:
+    def counts(graph: jraph.GraphsTuple, *, neighbours: Any) -> jraph.GraphsTuple:
+        heard = neighbours.sum_edges(graph.edges["features"])
+        updated = {**graph.edges, "features": graph.edges["features"] + 1.0}
+        return graph._replace(nodes=neighbours.own(graph.nodes) + heard, edges=updated)
+
+    nodes = jnp.zeros((tree.num_nodes, 1))
+    edges = {"features": jnp.ones((tree.num_edges, 1))}
+    out = propagate_tree([counts, counts], tree, nodes, edges=edges)
+    degrees = tree.neighbourhood().degrees()[: len(SEEDS)]
+    np.testing.assert_array_equal(out[:, 0], 3 * degrees)
+
+
+def test_layers_and_hops_belong_together(tree: SampledTree) -> None:
+    with pytest.raises(ValueError, match="expected 2 layers, got 1"):
+        propagate_tree([lambda graph, neighbours: graph], tree, jnp.zeros((156, 1)))
+    with pytest.raises(ValueError, match="one of nodes_ND and table_ND"):
+        propagate_tree([lambda graph, neighbours: graph] * 2, tree)
+
+
+def test_no_scatter_is_left_in_a_training_step(tree: SampledTree) -> None:
+    table = table_of_nodes()
+
+    def ours(kernel: jax.Array, table: jax.Array, tree: SampledTree) -> jax.Array:
+        def layer(graph: jraph.GraphsTuple, *, neighbours: Any) -> jraph.GraphsTuple:
+            heard = neighbours.mean(graph.nodes) + neighbours.own(graph.nodes)
+            attention = neighbours.softmax(neighbours.gather_senders(graph.nodes)[:, 0])
+            heard = heard + neighbours.sum(graph.nodes, attention)
+            return graph._replace(nodes=jnp.tanh(heard @ kernel))
+
+        return jnp.sum(propagate_tree([layer, layer], tree, table_ND=table))
+
+    def autodiff(kernel: jax.Array, table: jax.Array, tree: SampledTree) -> jax.Array:
+        rows = (table @ kernel)[tree.node_ids]
+        return jnp.sum(jnp.tanh(rows))
+
+    def program(loss: Callable[..., jax.Array]) -> str:
+        compiled = jax.jit(jax.grad(loss)).lower(jnp.eye(WIDTH), table, tree).compile()
+        return str(compiled.as_text())
+
+    assert "scatter(" not in program(ours)
+    assert "scatter(" in program(autodiff)
