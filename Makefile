@@ -14,14 +14,16 @@ CONSTRAINTS := $(wildcard constraints/py$(VERSION).txt)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help setup setup-test setup-bench quickstart test test-full lint format bench clean
+.PHONY: help setup setup-test setup-bench quickstart test test-full lint format \
+	quality bench clean
 
 help:
 	@echo 'make quickstart   install, train on MovieLens-100K, recommend, write a report'
 	@echo 'make test         lint, types and the fast tests (under 10 minutes on 2 cores)'
 	@echo 'make test-full    the slow tests: subprocesses, killed runs, PyTorch parity'
 	@echo 'make format       let ruff format the code'
-	@echo 'make bench        the quality table of MovieLens-100K, three seeds'
+	@echo 'make quality      the quality tables: MovieLens-100K and Cora, several seeds'
+	@echo 'make bench        throughput beside PyTorch and PyG, installed into the environment'
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,8 +64,24 @@ test: lint
 test-full: setup-test
 	$(BIN)/pytest -m slow -n 2
 
-bench: setup
+quality: setup
 	$(BIN)/python -m benchmarks.quality_ml100k --json docs/results/ml-100k.json
+	$(BIN)/python -m benchmarks.quality_cora --json docs/results/cora.json
+
+# torch-sparse and torch-scatter have no wheels for new versions of PyTorch: they are built
+# from source against the one that is there, which takes about 15 minutes once.
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP_INSTALL) --editable '.[bench]' setuptools wheel ninja
+	$(PIP_INSTALL) --no-build-isolation torch-scatter torch-sparse || \
+		echo 'note: the rows of torch-sparse will be missing'
+	@touch $@
+
+setup-bench: $(VENV)/.installed-bench
+
+bench: setup-bench
+	for name in propagation lightgcn_step sampled_sage gat scale; do \
+		$(BIN)/python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

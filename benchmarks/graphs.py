@@ -4,13 +4,14 @@ Shapes: N nodes, E directed edges. Edges are sorted by (receiver, sender); both 
 a benchmark are given the same arrays.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.harness import Unavailable
+from llmgnn_jax.data import catalog
+from llmgnn_jax.data.splits import split_published
+from llmgnn_jax.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,45 +73,23 @@ class Interactions:
         )
 
 
-def shared_data() -> Path:
-    """The folder of data sets that are too large, or not ours, to be in the project.
-
-    Raises:
-        Unavailable: If it is not there.
-    """
-    root = os.environ.get("LLMGNN_SHARED")
-    beside = Path(__file__).resolve().parents[2] / "shared"
-    folder = Path(root or beside) / "data"
-    if not folder.is_dir():
-        raise Unavailable(
-            f"{folder} is not there: set LLMGNN_SHARED to the folder that holds data/"
-        )
-    return folder
-
-
 def gowalla() -> Interactions:
     """The train part of the published LightGCN split of Gowalla: 810,128 pairs.
 
-    Each line of the file is a user and its items (He et al. 2020).
-
     Raises:
-        Unavailable: If the file is not there.
+        Unavailable: If no mirror serves it.
     """
-    path = shared_data() / "gowalla-lightgcn" / "train.txt"
-    if not path.is_file():
-        raise Unavailable(f"{path} is not there")
-    users, items = [], []
-    for line in path.read_text("ascii").splitlines():
-        user, *liked = map(int, line.split())
-        users.append(np.full(len(liked), user, np.int32))
-        items.append(np.asarray(liked, np.int32))
-    user, item = np.concatenate(users), np.concatenate(items)
-    order = np.lexsort((item, user))
+    try:
+        dataset = catalog.load("gowalla")
+    except UserError as error:
+        raise Unavailable(str(error)) from None
+    split = split_published(dataset, seed=0, valid_share=0.0)
+    pairs = split.training().csr()
     return Interactions(
-        num_users=int(user.max()) + 1,
-        num_items=int(item.max()) + 1,
-        users=user[order],
-        items=item[order],
+        num_users=dataset.num_users,
+        num_items=dataset.num_items,
+        users=np.repeat(np.arange(pairs.num_rows, dtype=np.int32), pairs.counts()),
+        items=pairs.indices,
     )
 
 

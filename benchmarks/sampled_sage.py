@@ -11,7 +11,8 @@ prefetch for free while others are timed. Memory of a loader's worker processes 
 counted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,17 +25,22 @@ WIDTH = 64
 FANOUTS = [15, 10]
 BATCH, BATCHES, QUICK_BATCHES = 1024, 20, 4
 SETTING = {"fanouts": FANOUTS, "learning_rate": 1e-3}
-# Variant -> how a block is computed, workers of the loader, whether malloc is tuned.
+# Variant -> how a block is computed, workers of the loader, and who gathers vectors: a
+# worker or the process that trains.
 PEERS = {
     "NeighborLoader, plain SAGEConv": ("plain", 0, False),
     "NeighborLoader, trimmed SAGEConv": ("trimmed", 0, False),
-    "NeighborLoader, trimmed SAGEConv, 1 worker": ("trimmed", 1, False),
     "NeighborLoader, trimmed SAGEConv, 2 workers": ("trimmed", 2, False),
     "NeighborLoader, embedding_bag": ("bags", 0, False),
-    "NeighborLoader, embedding_bag, tuned malloc": ("bags", 0, True),
     "NeighborLoader, embedding_bag, 1 worker": ("bags", 1, False),
     "NeighborLoader, embedding_bag, 2 workers": ("bags", 2, False),
+    "NeighborLoader, embedding_bag, 2 workers that gather": ("bags", 2, True),
 }
+# Once more with an allocator that keeps what is freed.
+KEEPING = (
+    "NeighborLoader, trimmed SAGEConv, 2 workers",
+    "NeighborLoader, embedding_bag, 2 workers",
+)
 
 
 def inputs_of(num_nodes: int, num_edges: int, *, batches: int) -> Callable[[], Inputs]:
@@ -88,17 +94,10 @@ def about(inputs: Inputs) -> str:
 
 
 def systems(*, replace: bool) -> tuple[System, ...]:
-    """Ours, and the loader with 0, 1 and 2 workers."""
+    """Ours both ways, and the loaders."""
     options = {**SETTING, "replace": replace}
-    peers = [
-        System(
-            system="pyg",
-            variant=variant,
-            setup="benchmarks.torch_baseline.sampled_sage:setup",
-            options={**options, "forward": forward, "num_workers": workers},
-            environment=KEEPS_MEMORY if tuned else {},
-        )
-        for variant, (forward, workers, tuned) in PEERS.items()
+    peers = [_loader(variant, options) for variant in PEERS] + [
+        _loader(variant, options, keeps_memory=True) for variant in KEEPING
     ]
     ours = [
         System(
@@ -110,6 +109,24 @@ def systems(*, replace: bool) -> tuple[System, ...]:
         for variant, in_place in (("table in place", True), ("rows gathered", False))
     ]
     return (*ours, *peers)
+
+
+def _loader(
+    variant: str, options: Mapping[str, Any], *, keeps_memory: bool = False
+) -> System:
+    forward, workers, gather = PEERS[variant]
+    return System(
+        system="pyg",
+        variant=f"{variant}, tuned malloc" if keeps_memory else variant,
+        setup="benchmarks.torch_baseline.sampled_sage:setup",
+        options={
+            **options,
+            "forward": forward,
+            "num_workers": workers,
+            "workers_gather": gather,
+        },
+        environment=KEEPS_MEMORY if keeps_memory else {},
+    )
 
 
 def cases(quick: bool) -> Sequence[Case]:

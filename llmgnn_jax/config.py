@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from llmgnn_jax.errors import UserError
 
+TaskName = Literal["ranking", "node_classification"]
 ModelName = Literal["graph", "text", "fused"]
 
 
@@ -40,7 +41,8 @@ class GraphConfig:
     num_layers: int = 3
     """Rounds of message passing, at least 1."""
     embedding_dim: int = 64
-    """Width D of node vectors and of the fused vectors that are ranked by."""
+    """Width D of node vectors and of the fused vectors that are ranked by; of hidden
+    layers, where nodes have features."""
     init: Literal["normal", "xavier"] = "normal"
     """Of the node vectors: normal, or uniform with Glorot and Bengio's bound for each
     side's table, sqrt(6 / (rows + width))."""
@@ -55,6 +57,16 @@ class GraphConfig:
     """Empty item slots, for items that come after training."""
     spare_edges: int = 8192
     """Empty directed edges, for interactions that come after training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeConfig:
+    """Nodes with features, for the tasks that are about them."""
+
+    normalisation: Literal["rows", "none"] = "rows"
+    """`rows`: each node's features are divided by the sum of their magnitudes."""
+    dropout: float = 0.5
+    """Share of each layer's input that is dropped in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +121,8 @@ class TrainConfig:
     """Steps in which the step size halves; 0 keeps it. No part of it depends on how
     long a run is, so a run may be made longer."""
     l2: float = 3e-3
-    """L2 on the id vectors of the batch, as LightGCN counts it."""
+    """L2 on the id vectors of the batch, as LightGCN counts it; on the first layer, for
+    node classification."""
     weight_decay: float = 0.0
     """Decoupled weight decay of the text projection."""
     steps: int = 600
@@ -128,10 +141,10 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """How rankings are judged."""
+    """How models are judged."""
 
     ks: tuple[int, ...] = (10, 20)
-    """Cut-offs."""
+    """Cut-offs of rankings."""
     metric: str = "ndcg@10"
     """What early stopping and the best checkpoint go by, on the validation part."""
     memory_limit_mb: int = 256
@@ -146,12 +159,15 @@ class Config:
 
     recipe: str
     """The recipe's name."""
+    task: TaskName = "ranking"
+    """What is learned: which items a user likes, or the classes of a graph's nodes."""
     seed: int = 0
     """Of the split, the initial parameters and every draw."""
     models: tuple[ModelName, ...] = ("graph", "text", "fused")
     """Which models are trained, in this order; the last one recommends."""
     data: DataConfig = field(default_factory=DataConfig)
     graph: GraphConfig = field(default_factory=GraphConfig)
+    node: NodeConfig = field(default_factory=NodeConfig)
     text: TextConfig = field(default_factory=TextConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -203,6 +219,7 @@ class Config:
             raise UserError.field("seed", expected="below 2**32", got=self.seed)
         shares = {
             "data.valid_share": self.data.valid_share,
+            "node.dropout": self.node.dropout,
             "fusion.modality_dropout": self.fusion.modality_dropout,
         }
         for name, value in shares.items():
@@ -220,6 +237,9 @@ class Config:
             )
         names = ("recall", "ndcg", "mrr", "map", "hit", "precision")
         metrics = [f"{name}@{k}" for name in names for k in self.evaluation.ks]
+        if self.task == "node_classification":
+            metrics = ["accuracy", "macro_f1"]
+            self._check_node_classification()
         if self.evaluation.metric not in metrics:
             raise UserError.field(
                 "evaluation.metric",
@@ -233,6 +253,26 @@ class Config:
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
             )
+
+    def _check_node_classification(self) -> None:
+        only: dict[str, tuple[Any, Any]] = {
+            "models": (self.models, ("graph",)),
+            "data.split": (self.data.split, "published"),
+            "graph.layer": (self.graph.layer, "gcn"),
+            "evaluation.baselines": (self.evaluation.baselines, False),
+        }
+        for name, (value, there_is) in only.items():
+            if value != there_is:
+                raise UserError.field(
+                    name,
+                    expected=f"{_typed(there_is)} in the task node_classification",
+                    got=_typed(value),
+                )
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed after its option."""
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def replace(config: Config, **changes: Any) -> Config:

@@ -147,6 +147,7 @@ def test_numbers_from_0_on(name: str) -> None:
         ({"seed": 2**32}, r"seed: expected below 2\*\*32, got 4294967296"),
         ({"fusion.modality_dropout": 1.0}, "fusion.modality_dropout: .*got 1.0"),
         ({"fusion.modality_dropout": -0.1}, "fusion.modality_dropout: .*got -0.1"),
+        ({"node.dropout": 1.0}, "node.dropout: .*got 1.0"),
         ({"models": ()}, "models: expected different ones of .*, got none"),
         ({"models": ("text", "text")}, "models: expected .*, got text text"),
         ({"evaluation.ks": ()}, "evaluation.ks: expected cut-offs from 1 on"),
@@ -157,12 +158,32 @@ def test_numbers_from_0_on(name: str) -> None:
             {"train.loss": "bpr", "train.negatives": "all"},
             "train.negatives: expected uniform or in_batch with the loss bpr",
         ),
+        ({"task": "node_classification"}, "models: expected graph in the task node_"),
     ],
 )
 def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}") as caught:
         replace(Config(recipe="r"), **changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("models", ("graph", "text"), "expected graph in the task .*, got graph text"),
+        ("data.split", "random", "expected published in the task .*, got random"),
+        ("graph.layer", "lightgcn", "expected gcn in the task .*, got lightgcn"),
+        ("evaluation.baselines", True, "expected False in the task .*, got True"),
+        ("evaluation.metric", "ndcg@10", "expected one of accuracy, macro_f1, got"),
+        ("task", "ranking", "evaluation.metric: expected one of recall@10"),
+    ],
+)
+def test_a_task_has_its_own_fields(field: str, value: object, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        replace(recipe("cora-gcn"), **{field: value})
+    assert "\n" not in str(caught.value)
+    changed = replace(recipe("cora-gcn"), **{"evaluation.metric": "macro_f1"})
+    assert changed.evaluation.metric == "macro_f1"
 
 
 def test_replace() -> None:
@@ -185,7 +206,7 @@ def test_replace() -> None:
 
 def test_flatten_names_every_option() -> None:
     flat = flatten(CHANGED)
-    assert list(flat)[:4] == ["recipe", "seed", "models", "data.source"]
+    assert list(flat)[:5] == ["recipe", "task", "seed", "models", "data.source"]
     assert flat["train.loss"] == "bpr"
     assert flat["evaluation.ks"] == (5,)
     assert replace(Config(recipe="r"), **flat) == CHANGED

@@ -25,6 +25,7 @@ def setup(
     learning_rate: float,
     replace: bool,
     num_workers: int,
+    workers_gather: bool = False,
     forward: Literal["plain", "trimmed", "bags"] = "trimmed",
 ) -> Task:
     """One run is a pass of the loader over all of `seeds`."""
@@ -58,6 +59,7 @@ def setup(
         batch_size=seeds.shape[1],
         is_sorted=True,
         num_workers=num_workers,
+        filter_per_worker=workers_gather,
         persistent_workers=num_workers > 0,
         prefetch_factor=4 if num_workers else None,
     )

@@ -19,8 +19,15 @@ def models_table(document: Mapping[str, Any]) -> str:
     """
     main = main_metric(document)
     cutoff = main.partition("@")[2]
-    on_test = [f"{name}@{cutoff}" for name in _SHOWN] if cutoff else [main]
     models = by_quality(document)
+    # Without cut-offs there are few metrics.
+    on_test = (
+        [f"{name}@{cutoff}" for name in _SHOWN]
+        if cutoff
+        else list(
+            dict.fromkeys([main, *(m for _, model in models for m in model["test"])])
+        )
+    )
     on_test = [m for m in on_test if any(m in model["test"] for _, model in models)]
     columns = [("valid", main), *(("test", metric) for metric in on_test)]
 

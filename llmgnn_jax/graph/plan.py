@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jraph
 import numpy as np
+import scipy.sparse
 
 from llmgnn_jax.graph.buckets import Buckets, bucket_rows
 
@@ -73,17 +74,13 @@ class EdgePlan:
     outgoing: Rows
     num_edges: jax.Array
 
-    @property
-    def transposed(self) -> "EdgePlan":
-        """The plan of the reversed edges, in the same list of edges."""
-        return replace(self, incoming=self.outgoing, outgoing=self.incoming)
-
 
 def plan_edges(
     senders: np.ndarray,
     receivers: np.ndarray,
     num_nodes: int,
     *,
+    num_senders: int | None = None,
     weights: np.ndarray | None = None,
     num_edges: int | None = None,
     buckets: bool = False,
@@ -94,6 +91,8 @@ def plan_edges(
         senders: (E,) node numbers.
         receivers: (E,), ascending.
         num_nodes: N.
+        num_senders: How many there are of those who send, where they are others than
+            those who hear; N if not given.
         weights: (E,) constant weights, or None.
         num_edges: Edges from this number on are padding; E if not given.
         buckets: Whether to lay out what the backend `bucketed` reads.
@@ -102,20 +101,25 @@ def plan_edges(
         ValueError: If the edges are not sorted by receiver, or name a node that is not
             there.
     """
-    for name, ends in (("senders", senders), ("receivers", receivers)):
-        if len(ends) and not (np.min(ends) >= 0 and np.max(ends) < num_nodes):
-            raise ValueError(f"{name} must lie in [0, {num_nodes})")
+    num_senders = num_nodes if num_senders is None else num_senders
+    for name, ends, count in (
+        ("senders", senders, num_senders),
+        ("receivers", receivers, num_nodes),
+    ):
+        if len(ends) and not (np.min(ends) >= 0 and np.max(ends) < count):
+            raise ValueError(f"{name} must lie in [0, {count})")
     senders = np.asarray(senders, np.int32)
     receivers = np.asarray(receivers, np.int32)
     if np.any(np.diff(receivers) < 0):
         raise ValueError("edges must be sorted by receiver: see sorted_graph")
-    by_sender = np.lexsort((receivers, senders)).astype(np.int32)
     weights = None if weights is None else np.asarray(weights, np.float32)
     incoming = _rows(receivers, senders, num_nodes, None, weights, buckets)
+    by_sender = _by_column(np.asarray(incoming.indptr), senders, num_senders)
     others, own = receivers[by_sender], senders[by_sender]
     reordered = None if weights is None else weights[by_sender]
     if (
-        np.array_equal(others, senders)
+        num_senders == num_nodes
+        and np.array_equal(others, senders)
         and np.array_equal(own, receivers)
         and (weights is None or np.array_equal(weights[by_sender], weights))
     ):
@@ -126,7 +130,7 @@ def plan_edges(
             fresh = bucket_rows(indptr, others, by_sender, reordered)
             outgoing = replace(outgoing, buckets=fresh)
     else:
-        outgoing = _rows(own, others, num_nodes, by_sender, reordered, buckets)
+        outgoing = _rows(own, others, num_senders, by_sender, reordered, buckets)
     return EdgePlan(
         incoming=incoming,
         outgoing=outgoing,
@@ -134,6 +138,15 @@ def plan_edges(
             len(senders) if num_edges is None else num_edges, jnp.int32
         ),
     )
+
+
+def _by_column(indptr: np.ndarray, columns: np.ndarray, width: int) -> np.ndarray:
+    """(E,) int32 places of edges in order of (column, row): a counting sort."""
+    places = np.arange(len(columns), dtype=np.int32)
+    matrix = scipy.sparse.csr_array(
+        (places, columns, indptr), shape=(len(indptr) - 1, width)
+    )
+    return matrix.tocsc().data
 
 
 def _rows(

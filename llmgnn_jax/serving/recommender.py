@@ -77,6 +77,12 @@ class Recommender:
         """
         folder = Path(run).expanduser()
         config = read_config(folder)
+        if config.task != "ranking":
+            raise UserError.field(
+                str(folder),
+                expected="a run that ranks items",
+                got=f"one of the task {config.task}",
+            )
         name = model or config.models[-1]
         if name not in config.models:
             raise UserError.field(

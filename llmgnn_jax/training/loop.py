@@ -1,8 +1,10 @@
-"""The training loop of one model, readable from top to bottom."""
+"""The training loop of one model of any task, readable from top to bottom."""
 
 import dataclasses
 import logging
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from llmgnn_jax.config import Config, ModelName
+from llmgnn_jax.config import Config
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
-from llmgnn_jax.evaluation.ranking import rank_factors
-from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
-from llmgnn_jax.training.prepare import Prepared, train_data
+from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
-from llmgnn_jax.training.step import build_program
-from llmgnn_jax.training.trained import TrainedModel, copy_params, set_up, trained
+from llmgnn_jax.training.state import copy_params
 
 logger = logging.getLogger(__name__)
 
@@ -28,36 +26,56 @@ class TrainingDiverged(UserError):
     """The loss is no longer a number; the last good checkpoint is kept."""
 
 
-def fit_model(
-    name: ModelName,
-    prepared: Prepared,
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trainee:
+    """A model as the loop sees it.
+
+    Attributes:
+        name: What its checkpoints and its lines in the log are called.
+        program: Runs its steps.
+        data: What they read, on the device.
+        start: The state before the first one; also the template of its checkpoints.
+        validate: Parameters -> METRIC -> value on the validation part; None where there
+            is none, and the newest parameters are the best.
+        examples_per_step: For the log.
+    """
+
+    name: str
+    program: Program
+    data: Any
+    start: Snapshot
+    validate: Callable[[Any], Mapping[str, float]] | None
+    examples_per_step: int
+
+
+def train_model(
+    trainee: Trainee,
+    config: Config,
     *,
     folder: Path,
     log: MetricsLog | None = None,
     resume: bool = False,
     profile_steps: int = 0,
-) -> TrainedModel:
-    """Trains one model until `train.steps` or early stopping.
+) -> Snapshot:
+    """Trains until `train.steps` or early stopping.
 
     Args:
-        name: Which one.
-        prepared: Data on the device.
+        trainee: The model and its data.
+        config: Of the run.
         folder: The run folder: `metrics.jsonl`, `checkpoints/<name>`, `profile/`.
         log: Where metrics go; by default to `metrics.jsonl` alone.
         resume: Whether to go on from the newest checkpoint, where there is one.
         profile_steps: Steps to trace with `jax.profiler`, after the first.
 
+    Returns:
+        How it ended.
+
     Raises:
         TrainingDiverged: If a step's loss is not finite.
         UserError: If the checkpoint cannot be read.
     """
-    config, train = prepared.config, prepared.config.train
-    setup = set_up(name, prepared)
-    program = build_program(setup.definition, setup.optimizer, config)
-    scorer = Scorer(setup.definition, setup.spec)
-    data = train_data(prepared, text=setup.spec.uses_text)
+    train, name, snapshot = config.train, trainee.name, trainee.start
     log = log or MetricsLog(folder / "metrics.jsonl")
-    snapshot = setup.snapshot
 
     with CheckpointFolder(
         folder / "checkpoints" / name, keep=train.keep_checkpoints
@@ -83,7 +101,7 @@ def fit_model(
             while step < train.steps and not _stops_early(stopping, config):
                 count = trace.limit(_next_stop(step, config) - step)
                 began = time.perf_counter()
-                state, metrics = program(state, data, jnp.int32(count))
+                state, metrics = trainee.program(state, trainee.data, jnp.int32(count))
                 losses = np.asarray(metrics.loss)[:count]
                 seconds = time.perf_counter() - began
                 norms = np.asarray(metrics.gradient_norm)[:count]
@@ -97,17 +115,20 @@ def fit_model(
                     step=step,
                     loss=float(losses.mean()),
                     gradient_norm=float(norms[-1]),
-                    examples_per_s=round(count * train.batch_size / seconds, 1),
+                    examples_per_s=round(
+                        count * trainee.examples_per_step / seconds, 1
+                    ),
                     # Text vectors are stored: no step runs a token through an encoder.
                     tokens_per_s=0.0,
                     memory_mb=round(peak_memory_mb(), 1),
                 )
-                # Without a validation part the newest parameters are the best.
-                if prepared.valid.nnz and (
+                if trainee.validate is not None and (
                     step % train.validate_every == 0 or step >= train.steps
                 ):
-                    stopping, best = _validated(
-                        stopping, best, state.params, scorer, prepared, step, name, log
+                    valid = trainee.validate(state.params)
+                    log.write(model=name, step=step, valid=valid)
+                    stopping, best = _judged(
+                        stopping, best, state.params, valid, step, config
                     )
                 update(step, f"loss {losses.mean():.4f}, {_best(stopping, config)}")
                 stopping = dataclasses.replace(
@@ -120,44 +141,20 @@ def fit_model(
                 ):
                     checkpoints.save(_snapshot(state, best, stopping))
             update(train.steps, f"{_best(stopping, config)}, stopped at {step}")
-    return trained(name, setup, _snapshot(state, best, stopping))
+    return _snapshot(state, best, stopping)
 
 
-def validate(scorer: Scorer, params: Any, prepared: Prepared) -> Metrics:
-    """Ranks the validation part, train items masked."""
-    evaluation, dataset = prepared.config.evaluation, prepared.dataset
-    users, items = scorer.vectors(params, prepared.features)
-    rankings = rank_factors(
-        users[: dataset.num_users],
-        items[: dataset.num_items],
-        seen=prepared.history,
-        k=max(evaluation.ks),
-        memory_limit_mb=evaluation.memory_limit_mb,
-    )
-    return evaluate_rankings(
-        rankings.items,
-        rankings.users,
-        prepared.valid,
-        ks=evaluation.ks,
-        num_items=dataset.num_items,
-    )
-
-
-def _validated(
+def _judged(
     stopping: Progress,
     best: Any,
     params: Any,
-    scorer: Scorer,
-    prepared: Prepared,
+    valid: Mapping[str, float],
     step: int,
-    name: str,
-    log: MetricsLog,
+    config: Config,
 ) -> tuple[Progress, Any]:
-    """Early stopping and the best parameters after a validation, which is logged."""
-    valid = validate(scorer, params, prepared)
-    log.write(model=name, step=step, valid=valid.mean)
-    value = valid.mean[prepared.config.evaluation.metric]
-    if step % prepared.config.train.validate_every:
+    """Early stopping and the best parameters after a validation."""
+    value = valid[config.evaluation.metric]
+    if step % config.train.validate_every:
         return dataclasses.replace(stopping, end_value=value), best
     if value <= stopping.best_value:
         return dataclasses.replace(stopping, worse=stopping.worse + 1), best

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -73,6 +74,19 @@ class Prepared:
     def text_dim(self) -> int:
         """Width of the text vectors; 0 where no model reads text."""
         return self.encoder.dim if self.encoder else 0
+
+    def records(self) -> list[dict[str, Any]]:
+        """What preparing took, as lines of `metrics.jsonl`."""
+        if self.encoded is None or not self.encoded.encoded:
+            return []
+        return [
+            {
+                "model": "encoder",
+                "step": 0,
+                "texts": self.encoded.encoded,
+                "tokens_per_s": round(self.encoded.tokens / self.encoded.seconds, 1),
+            }
+        ]
 
 
 def prepare(config: Config) -> Prepared:
@@ -224,7 +238,12 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
     history, config = prepared.history, prepared.config
     users = np.repeat(np.arange(history.num_rows), history.counts())
     graph = prepared.graph
-    counts = np.bincount(history.indices, minlength=graph.item_capacity)
+    weights = None
+    if config.train.examples == "users":
+        # A pair is drawn by its user first: those of few items weigh more.
+        active = np.count_nonzero(history.counts())
+        weights = history.nnz / (active * history.counts()[users])
+    counts = np.bincount(history.indices, weights, minlength=graph.item_capacity)
     features = prepared.features
     if not text:
         features = dataclasses.replace(features, text=None)

@@ -1,25 +1,52 @@
-"""A whole run: prepare, train each model, evaluate, write results and report."""
+"""A whole run of any task: prepare, train each model, evaluate, write results."""
 
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from llmgnn_jax.config import Config
+from llmgnn_jax.config import Config, TaskName
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.report import write_report
-from llmgnn_jax.evaluation.results import write_results
-from llmgnn_jax.training.loop import fit_model
-from llmgnn_jax.training.measure import measure
-from llmgnn_jax.training.prepare import Prepared, prepare
+from llmgnn_jax.evaluation.results import Results, write_results
+from llmgnn_jax.training import node_classification, ranking
 from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
 from llmgnn_jax.training.run_folder import RunFolder, check_split, read_config
-from llmgnn_jax.training.trained import TrainedModel, load_trained
 
 logger = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """What a run asks of its task: a module with these functions.
+
+    What `prepare` gives has `config`, with `auto` replaced by what it chose, `split`
+    with its `split_hash`, and `records()` for `metrics.jsonl`.
+    """
+
+    @property
+    def prepare(self) -> Callable[[Config], Any]:
+        """Reads, splits, builds; writes into no run."""
+
+    @property
+    def fit_model(self) -> Callable[..., Any]:
+        """`fit_model(name, prepared, folder=, log=, resume=, profile_steps=)`."""
+
+    @property
+    def load_trained(self) -> Callable[..., Any]:
+        """`load_trained(name, prepared, folder=)`, from the newest checkpoint."""
+
+    @property
+    def measure(self) -> Callable[..., Results]:
+        """`measure(prepared, models, command=)`, the only reader of the test part."""
+
+
+TASKS: Mapping[TaskName, Task] = {
+    "ranking": ranking,
+    "node_classification": node_classification,
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,21 +94,17 @@ def fit(
     folder = RunFolder.choose(config, out=out, resume=resume, overwrite=overwrite)
     if tensorboard:
         require_tensorboard()
-    prepared = prepare(folder.agreed(config))
+    config = folder.agreed(config)
+    task = TASKS[config.task]
+    prepared = task.prepare(config)
     path = folder.claim(prepared.config, split_hash=prepared.split.split_hash)
     log = MetricsLog(
         path / "metrics.jsonl", events=path / "events" if tensorboard else None
     )
-    if prepared.encoded is not None and prepared.encoded.encoded:
-        encoded = prepared.encoded
-        log.write(
-            model="encoder",
-            step=0,
-            texts=encoded.encoded,
-            tokens_per_s=round(encoded.tokens / encoded.seconds, 1),
-        )
+    for record in prepared.records():
+        log.write(**record)
     models = [
-        fit_model(
+        task.fit_model(
             name,
             prepared,
             folder=path,
@@ -91,7 +114,7 @@ def fit(
         )
         for name in config.models
     ]
-    return _report(path, prepared, models, command)
+    return _report(path, task, prepared, models, command)
 
 
 def evaluate(run: str | Path, *, command: str | None = None) -> Run:
@@ -103,24 +126,28 @@ def evaluate(run: str | Path, *, command: str | None = None) -> Run:
         UserError: If the folder is no run or lacks a checkpoint.
     """
     path = Path(run).expanduser()
-    prepared = prepare(read_config(path))
+    config = read_config(path)
+    task = TASKS[config.task]
+    prepared = task.prepare(config)
     check_split(path, prepared.config, split_hash=prepared.split.split_hash)
     models = [
-        load_trained(name, prepared, folder=path) for name in prepared.config.models
+        task.load_trained(name, prepared, folder=path)
+        for name in prepared.config.models
     ]
-    return _report(path, prepared, models, command)
+    return _report(path, task, prepared, models, command)
 
 
 def _report(
     path: Path,
-    prepared: Prepared,
-    models: Sequence[TrainedModel],
+    task: Task,
+    prepared: Any,
+    models: Sequence[Any],
     command: str | None,
 ) -> Run:
     if command is None:
         # The script's name without its folder: results are meant to be shared.
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    results = measure(prepared, models, command=command)
+    results = task.measure(prepared, models, command=command)
     try:
         write_results(path, results)
         write_report(path)

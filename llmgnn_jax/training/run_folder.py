@@ -9,6 +9,7 @@ from pathlib import Path
 from llmgnn_jax.config import Config, flatten, from_json, replace, to_json
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_atomically
+from llmgnn_jax.graph.aggregate import checked_backend, usable_backend
 
 CONFIG = "config.json"
 SPLIT = "split.json"
@@ -98,7 +99,7 @@ class RunFolder:
         before = read_config(self.path)
         was, now = flatten(before), flatten(config)
         for name, value in was.items():
-            if name == "graph.backend" and now[name] == "auto":
+            if name == "graph.backend" and _same_backend(str(now[name]), value):
                 config = replace(config, **{"graph.backend": value})
             elif now[name] != value and name not in _MAY_CHANGE:
                 raise UserError.field(
@@ -185,9 +186,14 @@ def check_split(path: Path, config: Config, *, split_hash: str) -> None:
         raise UserError.field(
             f"data.source {config.data.source!r}",
             expected=f"the data that {path} was trained on",
-            got="other interactions",
+            got="other data",
             fix="train again",
         )
+
+
+def _same_backend(asked: str, used: object) -> bool:
+    """Whether a run that used `used` goes on as asked: it chose it, or stood it in."""
+    return asked in ("auto", used) or usable_backend(checked_backend(asked)) == used
 
 
 def _typed(value: object) -> str:

@@ -55,7 +55,8 @@ class TrainData:
         users_E: (E,) int32, user of each different train pair.
         items_E: (E,) int32, its item.
         known: The same pairs as a set.
-        item_counts_I: (item slots,) float32, how often each item is a positive.
+        item_counts_I: (item slots,) float32, how often each item is a positive in E
+            draws.
         active_users_A: (A,) int32, the users that have a train pair.
         num_items: Item slots in use: negatives are drawn below it.
     """
@@ -79,3 +80,8 @@ def create_state(
         step=jnp.zeros((), jnp.int32),
         key_data=jax.random.key_data(jax.random.key(seed)),
     )
+
+
+def copy_params(params: Any) -> Any:
+    """Parameters of their own, where those that they come from are donated."""
+    return jax.tree.map(jnp.copy, params)

@@ -1,10 +1,9 @@
-"""One training step, and the compiled program that runs many of them.
+"""One training step of a ranking model, and the compiled program of many.
 
 Shapes: B rows, R items that a batch names, K negatives, D width of a ranked vector.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,18 +14,9 @@ from llmgnn_jax.config import Config
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.training import losses
 from llmgnn_jax.training.batch import draw_batch
+from llmgnn_jax.training.program import Program, compile_steps
 from llmgnn_jax.training.sides import Sides
-from llmgnn_jax.training.state import TrainData, TrainState
-
-
-class StepMetrics(NamedTuple):
-    """What a step reports: (K,) arrays for K steps of one call."""
-
-    loss: jax.Array
-    gradient_norm: jax.Array
-
-
-Program = Callable[[TrainState, TrainData, jax.Array], tuple[TrainState, StepMetrics]]
+from llmgnn_jax.training.state import TrainData
 
 
 def batch_loss(
@@ -104,46 +94,11 @@ def build_program(
     optimizer: optax.GradientTransformation,
     config: Config,
 ) -> Program:
-    """Compiles, at its first call, a program that runs up to `steps_per_call` steps.
+    """The program of a ranking model, see `compile_steps`."""
 
-    `program(state, data, count)` takes `count` steps, a () int32 that is traced: a
-    shorter last call, a resumed run and a full call share one compilation and one step
-    body, and so give the same bits. The state is donated.
+    def loss(
+        params: Any, data: TrainData, *, key: jax.Array, step: jax.Array
+    ) -> jax.Array:
+        return batch_loss(params, definition, data, key=key, step=step, config=config)
 
-    Returns:
-        The program: (state, data, count) -> (state, metrics with (steps_per_call,)
-        arrays, of which the first `count` are filled in).
-    """
-    capacity = config.train.steps_per_call
-
-    def one_step(state: TrainState, data: TrainData) -> tuple[TrainState, StepMetrics]:
-        key = jax.random.wrap_key_data(state.key_data)
-        loss, gradients = jax.value_and_grad(batch_loss)(
-            state.params, definition, data, key=key, step=state.step, config=config
-        )
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        state = TrainState(
-            params=optax.apply_updates(state.params, updates),
-            opt_state=opt_state,
-            step=state.step + 1,
-            key_data=state.key_data,
-        )
-        return state, StepMetrics(loss, optax.tree.norm(gradients))
-
-    def run_steps(
-        state: TrainState, data: TrainData, count: jax.Array
-    ) -> tuple[TrainState, StepMetrics]:
-        def body(
-            number: jax.Array, carry: tuple[TrainState, StepMetrics]
-        ) -> tuple[TrainState, StepMetrics]:
-            state, metrics = carry
-            state, new = one_step(state, data)
-            return state, StepMetrics(
-                loss=metrics.loss.at[number].set(new.loss),
-                gradient_norm=metrics.gradient_norm.at[number].set(new.gradient_norm),
-            )
-
-        empty = StepMetrics(jnp.zeros(capacity), jnp.zeros(capacity))
-        return jax.lax.fori_loop(0, count, body, (state, empty))
-
-    return jax.jit(run_steps, donate_argnums=0)
+    return compile_steps(loss, optimizer, capacity=config.train.steps_per_call)

@@ -4,19 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from llmgnn_jax.config import ModelName
+from llmgnn_jax.config import Config, ModelName
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.prepare import Prepared
-from llmgnn_jax.training.state import create_state
+from llmgnn_jax.training.state import copy_params, create_state
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,38 +86,54 @@ def load_trained(name: ModelName, prepared: Prepared, *, folder: Path) -> Traine
         UserError: If there is none, or it cannot be read.
     """
     setup = set_up(name, prepared)
-    where = folder / "checkpoints" / name
+    snapshot = newest_snapshot(
+        folder / "checkpoints" / name, setup.snapshot, prepared.config
+    )
+    return trained(name, setup, snapshot)
+
+
+def newest_snapshot(folder: Path, template: Snapshot, config: Config) -> Snapshot:
+    """What the newest checkpoint of a model holds.
+
+    Args:
+        folder: `checkpoints/<model>`.
+        template: A snapshot of the same shapes, types and placement.
+        config: Of the run.
+
+    Raises:
+        UserError: If there is none, or it cannot be read.
+    """
     snapshot = None
-    if where.is_dir():  # To read a run writes nothing into it.
-        keep = prepared.config.train.keep_checkpoints
-        with CheckpointFolder(where, keep=keep) as kept:
-            snapshot = kept.restore(setup.snapshot)
+    if folder.is_dir():  # To read a run writes nothing into it.
+        with CheckpointFolder(folder, keep=config.train.keep_checkpoints) as kept:
+            snapshot = kept.restore(template)
     if snapshot is None:
         raise UserError.field(
-            str(where),
+            str(folder),
             expected="a checkpoint",
             got="none",
             fix="train it, or go on with --resume",
         )
-    return trained(name, setup, snapshot)
+    return snapshot
 
 
 def trained(name: ModelName, setup: Setup, snapshot: Snapshot) -> TrainedModel:
     """What a snapshot says of a model."""
-    progress = snapshot.progress
-    step = int(snapshot.state.step)
-    # Before the first validation the newest parameters are the best there are.
-    newest = not progress.best_step or progress.end_value > progress.best_value
+    params, best_step = best_params(snapshot)
     return TrainedModel(
         name=name,
         scorer=Scorer(setup.definition, setup.spec),
-        params=snapshot.state.params if newest else snapshot.best_params,
-        step=step,
-        best_step=step if newest else progress.best_step,
-        seconds=progress.seconds,
+        params=params,
+        step=int(snapshot.state.step),
+        best_step=best_step,
+        seconds=snapshot.progress.seconds,
     )
 
 
-def copy_params(params: Any) -> Any:
-    """Parameters of their own, where those that they come from are donated."""
-    return jax.tree.map(jnp.copy, params)
+def best_params(snapshot: Snapshot) -> tuple[Any, int]:
+    """The parameters to keep, and the step that they come from."""
+    progress = snapshot.progress
+    # Before the first validation the newest parameters are the best there are.
+    if not progress.best_step or progress.end_value > progress.best_value:
+        return snapshot.state.params, int(snapshot.state.step)
+    return snapshot.best_params, progress.best_step

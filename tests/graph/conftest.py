@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.data.splits import TrainSplit
-from llmgnn_jax.graph.structure import EdgePlan, InteractionGraph
+from llmgnn_jax.graph.aggregate import BACKENDS, Backend
+from llmgnn_jax.graph.native import library
+from llmgnn_jax.graph.plan import EdgePlan, plan_edges
+from llmgnn_jax.graph.structure import InteractionGraph
 
 # 5 users, 6 items; user 3 and item 4 are alone, (0, 1) is repeated.
 USERS = (0, 0, 0, 1, 1, 2, 4, 4, 4, 4)
@@ -93,29 +96,25 @@ def _digraph(
 ) -> tuple[jraph.GraphsTuple, EdgePlan]:
     edges = sorted(zip(receivers, senders, weights, strict=True))
     edges += [(num_nodes - 1, num_nodes - 1, 0.0)] * padding
-    receivers, senders, weights = (list(part) for part in zip(*edges, strict=True))
-    by_sender = sorted(range(len(edges)), key=lambda e: (senders[e], receivers[e]))
-
-    def indptr(nodes: list[int]) -> list[int]:
-        return [sum(n < node for n in nodes) for node in range(num_nodes + 1)]
-
-    def integers(values: list[int]) -> jnp.ndarray:
-        return jnp.asarray(values, jnp.int32)
-
-    plan = EdgePlan(
-        indptr=integers(indptr(receivers)),
-        by_sender=integers(by_sender),
-        receivers_by_sender=integers([receivers[e] for e in by_sender]),
-        sender_indptr=integers(indptr(senders)),
+    receivers, senders, weights = (
+        np.asarray([*part]) for part in zip(*edges, strict=True)
+    )
+    plan = plan_edges(
+        senders.astype(np.int64),
+        receivers.astype(np.int64),
+        num_nodes,
+        weights=weights,
+        num_edges=len(edges) - padding,
+        buckets=True,
     )
     graph = jraph.GraphsTuple(
         nodes=None,
         edges={"weight": jnp.asarray(weights, jnp.float32)},
-        senders=integers(senders),
-        receivers=integers(receivers),
+        senders=jnp.asarray(senders, jnp.int32),
+        receivers=jnp.asarray(receivers, jnp.int32),
         globals=None,
-        n_node=integers([num_nodes - 1, 1]),
-        n_edge=integers([len(edges) - padding, padding]),
+        n_node=jnp.asarray([num_nodes - 1, 1], jnp.int32),
+        n_edge=jnp.asarray([len(edges) - padding, padding], jnp.int32),
     )
     return graph, plan
 
@@ -124,3 +123,18 @@ def _digraph(
 def digraph() -> Callable[..., tuple[jraph.GraphsTuple, EdgePlan]]:
     """Any directed graph with its plan; the last node is the padding node."""
     return _digraph
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each kernel that can be had here."""
+    if request.param == "native" and (reason := library.unavailable_because()):
+        pytest.skip(f"native kernels: {reason}")
+    return request.param
+
+
+@pytest.fixture
+def native() -> None:
+    """Skips where the C++ kernels cannot be had."""
+    if reason := library.unavailable_because():
+        pytest.skip(f"native kernels: {reason}")

@@ -1,6 +1,5 @@
 """The graph of a train part: against dense matrices, and what it refuses."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -136,32 +135,50 @@ def test_edges_are_sorted_and_the_plan_is_both_csr_forms(small: TrainSplit) -> N
     weights = np.asarray(graph.graph.edges["weight"])
     ranks = receivers.astype(np.int64) * graph.num_nodes + senders
     assert (np.diff(ranks) >= 0).all()
-    plan = {
-        item.name: np.asarray(getattr(graph.plan, item.name))
-        for item in dataclasses.fields(graph.plan)
-    }
+    incoming, outgoing = graph.plan.incoming, graph.plan.outgoing
+    by_sender = np.asarray(outgoing.edges)
     for node in range(graph.num_nodes):
-        into = slice(plan["indptr"][node], plan["indptr"][node + 1])
+        into = slice(incoming.indptr[node], incoming.indptr[node + 1])
         np.testing.assert_array_equal(
             np.arange(graph.edge_capacity)[into], np.flatnonzero(receivers == node)
         )
-        out = slice(plan["sender_indptr"][node], plan["sender_indptr"][node + 1])
-        assert (senders[plan["by_sender"][out]] == node).all()
-    assert sorted(plan["by_sender"].tolist()) == list(range(graph.edge_capacity))
-    np.testing.assert_array_equal(
-        plan["receivers_by_sender"], receivers[plan["by_sender"]]
-    )
+        out = slice(outgoing.indptr[node], outgoing.indptr[node + 1])
+        assert (senders[by_sender[out]] == node).all()
+    assert sorted(by_sender.tolist()) == list(range(graph.edge_capacity))
+    np.testing.assert_array_equal(outgoing.others, receivers[by_sender])
+    np.testing.assert_array_equal(outgoing.weights, weights[by_sender])
+    assert int(graph.plan.num_edges) == 2 * 9
     shape = (graph.num_nodes, graph.num_nodes)
-    matrix = scipy.sparse.csr_matrix((weights, senders, plan["indptr"]), shape)
+    matrix = scipy.sparse.csr_matrix((weights, senders, incoming.indptr), shape)
     transposed = scipy.sparse.csr_matrix(
-        (
-            weights[plan["by_sender"]],
-            plan["receivers_by_sender"],
-            plan["sender_indptr"],
-        ),
+        tuple(map(np.asarray, (outgoing.weights, outgoing.others, outgoing.indptr))),
         shape,
     )
     np.testing.assert_array_equal(transposed.toarray(), matrix.toarray().T)
+
+
+def test_both_directions_are_the_same_arrays_until_newcomers_come(
+    small: TrainSplit,
+) -> None:
+    graph = build(small, spare_users=1, spare_items=1, spare_edges=4)
+    for name in ("indptr", "own", "others", "weights"):
+        ends = graph.plan.incoming, graph.plan.outgoing
+        assert getattr(ends[0], name) is getattr(ends[1], name)
+    assert graph.graph.senders is graph.plan.incoming.others
+    assert graph.graph.edges["weight"] is graph.plan.incoming.weights
+    # A newcomer hears, and is not heard.
+    plan = extend(graph, support((5, 0))).plan
+    assert plan.incoming.others is not plan.outgoing.others
+
+
+def test_buckets_are_laid_out_when_asked_for(small: TrainSplit) -> None:
+    assert build(small).plan.incoming.buckets is None
+    graph = build(small, spare_users=1, spare_edges=4, buckets=True)
+    for rows in (graph.plan.incoming, graph.plan.outgoing):
+        assert rows.buckets is not None
+        slots = sum(int(block.counts.sum()) for block in rows.buckets.blocks)
+        assert slots == graph.edge_capacity
+    assert extend(graph, support((5, 0))).plan.incoming.buckets is None
 
 
 def test_node_vectors_lie_where_their_slots_are(small: TrainSplit) -> None:

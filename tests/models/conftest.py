@@ -98,6 +98,7 @@ def spec() -> Callable[..., ModelSpec]:
             layer="lightgcn",
             num_layers=2,
             embedding_dim=3,
+            init="normal",
             init_scale=0.5,
             backend="csr",
             activation="leaky_relu",

@@ -61,9 +61,7 @@ def dense_newcomer(
         matrix[newcomer, first_item + item] = (own_degree * degree) ** -0.5
     if graph.self_loops:
         matrix[newcomer, newcomer] = 1 / own_degree
-    start = np.concatenate(
-        [params["user_embedding"], params["item_embedding"], np.zeros((1, 3))]
-    )
+    start = params["node_embedding"]
     if spec.layer == "lightgcn":
         out = (start + matrix @ start + matrix @ matrix @ start) / 3
     else:

@@ -56,13 +56,7 @@ def reference_vectors(
     sides: dict[str, list[np.ndarray]] = {"user": [], "item": []}
     if spec.sides != "text":
         matrix = dense_graph(features)
-        start = np.concatenate(
-            [
-                params["user_embedding"],
-                params["item_embedding"],
-                np.zeros((1, spec.embedding_dim)),
-            ]
-        )
+        start = params["node_embedding"]
         if spec.layer == "lightgcn":
             powers = [
                 np.linalg.matrix_power(matrix, n) @ start
@@ -145,7 +139,7 @@ def test_a_model_is_a_pure_dict_of_parameters(
             assert tree.dtype == jnp.float32
 
     check(params)
-    names = {"graph": {"user_embedding", "item_embedding"}}
+    names = {"graph": {"node_embedding"}}
     names["text"] = {"text_projection", "null_text"}
     names["fused"] = names["graph"] | names["text"] | {"null_graph", "fusion"}
     gcn = {"gcn_0", "gcn_1"} if layer == "gcn" else set()
@@ -158,20 +152,84 @@ def test_initial_parameters_follow_the_seed(
     model_spec = spec(features(), embedding_dim=64)
     same, again, other = (create(model_spec, seed=seed)[1] for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, same, again)
-    for name in ("user_embedding", "item_embedding", "text_projection"):
-        assert (same[name] != other[name]).any()
-    assert float(same["user_embedding"][:6].std()) == pytest.approx(0.5, rel=0.15)
+    # Users are nodes 0 to 5 of 8 slots, items 8 to 14.
+    for part in (slice(0, 6), slice(8, 15)):
+        drawn = same["node_embedding"][part]
+        assert (drawn != other["node_embedding"][part]).all()
+        assert float(drawn.std()) == pytest.approx(0.5, rel=0.15)
+    assert (same["node_embedding"][:6] != same["node_embedding"][8:14]).all()
+    assert (same["text_projection"] != other["text_projection"]).any()
+
+
+def test_xavier_fills_its_bounds(features: MakeFeatures, spec: MakeSpec) -> None:
+    model_spec = spec(features(), embedding_dim=64, init="xavier", init_scale=0.0)
+    nodes = np.asarray(create(model_spec, seed=0)[1]["node_embedding"])
+    for part, rows in ((nodes[:6], 6), (nodes[8:15], 7)):
+        bound = (6 / (rows + 64)) ** 0.5
+        assert 0.98 * bound < np.abs(part).max() <= bound
+        assert part.std() == pytest.approx(bound / 3**0.5, rel=0.1)
+        assert abs(part.mean()) < 0.1 * bound
+    assert not nodes[6:8].any()
+    assert not nodes[15:].any()
 
 
 def test_spare_slots_start_at_zero(features: MakeFeatures, spec: MakeSpec) -> None:
     made = features(spare_users=3, spare_items=2)
     _, params = create(spec(made), seed=0)
-    assert params["user_embedding"].shape == (9, 3)
-    assert params["item_embedding"].shape == (9, 3)
-    assert params["user_embedding"][:6].all()
-    assert params["item_embedding"][:7].all()
-    assert not params["user_embedding"][6:].any()
-    assert not params["item_embedding"][7:].any()
+    nodes = params["node_embedding"]
+    assert nodes.shape == (9 + 9 + 1, 3)
+    users, items = made.graph.split_nodes(nodes)
+    assert users.shape == items.shape == (9, 3)
+    assert users[:6].all()
+    assert items[:7].all()
+    assert not users[6:].any()
+    assert not items[7:].any()
+    assert not nodes[-1].any()  # jraph's padding node
+
+
+@pytest.mark.parametrize("layer", ["lightgcn", "gcn"])
+@pytest.mark.parametrize("backend", ["csr", "bucketed"])
+def test_some_nodes_vectors_are_those_of_all(
+    features: MakeFeatures, spec: MakeSpec, layer: str, backend: str
+) -> None:
+    made = features(self_loops=layer == "gcn")
+    definition, params = create(
+        spec(made, sides="graph", layer=layer, backend=backend), seed=0
+    )
+    params = with_noise(params)
+    # A user, an item (twice), a user without edges.
+    nodes = jnp.asarray([0, 9, 9, 3], jnp.int32)
+
+    @jax.jit
+    def both(params: Params) -> tuple[jax.Array, ...]:
+        model: RecommenderModel = nnx.merge(definition, params)
+        final, ego = model.propagate_to(made.graph, nodes)
+        users, items = model.propagate(made.graph)
+        return final, ego, users, items
+
+    final, ego, users, items = both(params)
+    expected = jnp.stack([users[0], items[1], items[1], users[3]])
+    np.testing.assert_allclose(final, expected, rtol=1e-6)
+    np.testing.assert_array_equal(ego, params["node_embedding"][nodes])
+
+    def of_some(params: Params) -> jax.Array:
+        model: RecommenderModel = nnx.merge(definition, params)
+        final, ego = model.propagate_to(made.graph, nodes)
+        return jnp.sum(jnp.tanh(final)) + jnp.sum(ego**2)
+
+    def of_all(params: Params) -> jax.Array:
+        model: RecommenderModel = nnx.merge(definition, params)
+        whole = made.graph.join_nodes(*model.propagate(made.graph))
+        ego = params["node_embedding"][nodes]
+        return jnp.sum(jnp.tanh(whole[nodes])) + jnp.sum(ego**2)
+
+    jax.tree.map(
+        lambda left, right: np.testing.assert_allclose(
+            left, right, rtol=1e-5, atol=1e-6
+        ),
+        jax.grad(of_some)(params),
+        jax.grad(of_all)(params),
+    )
 
 
 def test_null_vectors_stand_in_where_masks_say(
@@ -240,7 +298,13 @@ def test_spec_of_a_configuration(features: MakeFeatures) -> None:
     made = features(spare_users=3)
     config = Config(
         recipe="test",
-        graph=GraphConfig(layer="gcn", num_layers=4, embedding_dim=9, init_scale=0.7),
+        graph=GraphConfig(
+            layer="gcn",
+            num_layers=4,
+            embedding_dim=9,
+            init="xavier",
+            init_scale=0.7,
+        ),
     )
     made_spec = ModelSpec.of(
         config, "text", graph=made.graph, text_dim=5, backend="segment"
@@ -255,6 +319,7 @@ def test_spec_of_a_configuration(features: MakeFeatures) -> None:
         layer="gcn",
         num_layers=4,
         embedding_dim=9,
+        init="xavier",
         init_scale=0.7,
         backend="segment",
         activation=config.fusion.activation,

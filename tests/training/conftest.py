@@ -103,6 +103,7 @@ def _small(
         spare_users=config.graph.spare_users,
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
+        buckets=config.graph.backend == "bucketed",
     )
     if item_vectors is None:
         # The cluster, blurred.
@@ -132,7 +133,11 @@ def _small(
         encoded=None,
     )
     spec = ModelSpec.of(
-        config, sides, graph=graph, text_dim=item_vectors.shape[1], backend="csr"
+        config,
+        sides,
+        graph=graph,
+        text_dim=item_vectors.shape[1],
+        backend=prepared.backend,
     )
     definition, params = create(spec, seed=config.seed)
     return Small(

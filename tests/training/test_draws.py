@@ -10,6 +10,7 @@ import pytest
 from llmgnn_jax.training.draws import (
     draw_examples,
     draw_items,
+    draw_of_users,
     keep_mask,
     permute,
     row_keys,
@@ -126,3 +127,36 @@ def test_masks_differ_between_steps_and_repeat_for_the_same() -> None:
     # Independent: both keep with 0.49, both drop with 0.09.
     assert (first == second).mean() == pytest.approx(0.58, abs=0.05)
     assert np.asarray(keep_mask(KEY, rows, dropout=0.0)).all()
+
+
+def test_a_user_then_one_of_its_items() -> None:
+    # Users 0 to 4 have 2, 0, 1, 3 and 0 items.
+    indptr, indices = jnp.asarray([0, 2, 2, 3, 6, 6]), jnp.asarray([4, 7, 1, 0, 4, 9])
+    user_key, item_key = jax.random.split(KEY)
+
+    @jax.jit
+    def draw(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return draw_of_users(
+            user_key,
+            item_key,
+            rows,
+            active_users_A=jnp.asarray([0, 2, 3]),
+            indptr=indptr,
+            indices=indices,
+        )
+
+    users, items = map(np.asarray, draw(jnp.arange(6000)))
+    assert users.dtype == items.dtype == np.int32
+    pairs = {(0, 4): 2, (0, 7): 2, (2, 1): 1, (3, 0): 3, (3, 4): 3, (3, 9): 3}
+    found = {pair: 0 for pair in pairs}
+    for pair in zip(users.tolist(), items.tolist(), strict=True):
+        found[pair] += 1
+    # Each of 3 users 2,000 times, each of its items as often as the others.
+    chi_square = sum(
+        (found[pair] - 2000 / size) ** 2 / (2000 / size) for pair, size in pairs.items()
+    )
+    assert chi_square < 20.5  # 5 degrees of freedom, p = 0.001
+    # A row's draw does not depend on which rows are drawn with it.
+    some = jnp.asarray([17, 3, 5999])
+    for whole, part in zip((users, items), draw(some), strict=True):
+        np.testing.assert_array_equal(part, whole[np.asarray(some)])

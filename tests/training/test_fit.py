@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.config import replace
-from llmgnn_jax.training import loop
+from llmgnn_jax.training import ranking
 from llmgnn_jax.training import step as step_module
 from llmgnn_jax.training.checkpoint import CheckpointFolder
-from llmgnn_jax.training.loop import TrainingDiverged, fit_model
+from llmgnn_jax.training.loop import TrainingDiverged
 from llmgnn_jax.training.prepare import prepare
+from llmgnn_jax.training.ranking import fit_model
 from llmgnn_jax.training.reporting import MetricsLog
 from llmgnn_jax.training.run import evaluate
 from llmgnn_jax.training.trained import load_trained, set_up
@@ -197,7 +198,7 @@ def test_every_line_says_how_fast_and_how_large(train, tmp_path):
 def programs(monkeypatch):
     """The compiled programs of the training steps and of the vectors."""
     made = {"steps": [], "vectors": []}
-    build, scorer = loop.build_program, loop.Scorer
+    build, scorer = ranking.build_program, ranking.Scorer
 
     def spy(*arguments):
         made["steps"].append(build(*arguments))
@@ -207,8 +208,8 @@ def programs(monkeypatch):
         made["vectors"].append(scorer(*arguments))
         return made["vectors"][-1]
 
-    monkeypatch.setattr(loop, "build_program", spy)
-    monkeypatch.setattr(loop, "Scorer", spy_scorer)
+    monkeypatch.setattr(ranking, "build_program", spy)
+    monkeypatch.setattr(ranking, "Scorer", spy_scorer)
     return made
 
 
@@ -236,8 +237,8 @@ def scripted(monkeypatch, values):
         mean = {**metrics.mean, "ndcg@10": next(values)}
         return dataclasses.replace(metrics, mean=mean)
 
-    real = loop.validate
-    monkeypatch.setattr(loop, "validate", validate)
+    real = ranking.validate
+    monkeypatch.setattr(ranking, "validate", validate)
     return seen
 
 
@@ -353,8 +354,8 @@ def test_parameters_that_are_not_finite_are_never_saved(train, monkeypatch, tmp_
 
         return run
 
-    build = loop.build_program
-    monkeypatch.setattr(loop, "build_program", broken)
+    build = ranking.build_program
+    monkeypatch.setattr(ranking, "build_program", broken)
     with pytest.raises(
         TrainingDiverged, match=r"parameters at step 2: .*no checkpoint"
     ):

@@ -13,7 +13,7 @@ from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.table import models_table
-from llmgnn_jax.training import loop
+from llmgnn_jax.training import ranking
 from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.run import evaluate, fit
@@ -57,7 +57,7 @@ def test_a_run_without_a_validation_part(
     def validated(*_: object) -> None:
         raise AssertionError("there is nothing to validate on")
 
-    monkeypatch.setattr(loop, "validate", validated)
+    monkeypatch.setattr(ranking, "validate", validated)
     run = fit(config, out="run")
     models = run.results["models"]
     # What would have to be tuned is not there.

@@ -11,7 +11,7 @@ from llmgnn_jax.config import Config, FusionConfig, TrainConfig
 from llmgnn_jax.training.optimizer import build_optimizer
 
 PARAMS: dict[str, Any] = {
-    "user_embedding": jnp.full((2, 3), 2.0),
+    "node_embedding": jnp.full((2, 3), 2.0),
     "text_projection": jnp.full((4, 3), 3.0),
     "null_text": jnp.full(3, 4.0),
     "gcn_0": {"kernel": jnp.full((3, 3), 5.0)},

@@ -2,16 +2,26 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
-from llmgnn_jax.training import step as step_module
-from llmgnn_jax.training.draws import draw_examples, draw_items, keep_mask
+from llmgnn_jax.graph.native import library
+from llmgnn_jax.training import batch as streams
+from llmgnn_jax.training.batch import Batch, draw_batch
+from llmgnn_jax.training.draws import (
+    draw_examples,
+    draw_items,
+    draw_of_users,
+    keep_mask,
+)
+from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainState
 from llmgnn_jax.training.step import Program, batch_loss
 
@@ -36,21 +46,36 @@ class Reference:
         self.step_key = jax.random.fold_in(noise_key, step)
         batch = config.train.batch_size
         self.rows = np.arange(batch)
-        examples = np.asarray(
-            draw_examples(
-                example_key,
-                jnp.int32(step),
-                jnp.arange(batch),
-                num_examples=len(small.data.users_E),
-                batch=batch,
-            )
-        )
-        self.users = np.asarray(small.data.users_E)[examples]
-        self.positives = np.asarray(small.data.items_E)[examples]
         history = small.prepared.history
         self.history = [
             set(history.row(user).tolist()) for user in range(history.num_rows)
         ]
+        if config.train.examples == "users":
+            self.users, self.positives = map(
+                np.asarray,
+                draw_of_users(
+                    jax.random.fold_in(self.step_key, streams.USERS),
+                    jax.random.fold_in(self.step_key, streams.POSITIVES),
+                    jnp.arange(batch),
+                    active_users_A=jnp.asarray(
+                        [user for user, items in enumerate(self.history) if items]
+                    ),
+                    indptr=jnp.asarray(history.indptr),
+                    indices=jnp.asarray(history.indices),
+                ),
+            )
+        else:
+            examples = np.asarray(
+                draw_examples(
+                    example_key,
+                    jnp.int32(step),
+                    jnp.arange(batch),
+                    num_examples=len(small.data.users_E),
+                    batch=batch,
+                )
+            )
+            self.users = np.asarray(small.data.users_E)[examples]
+            self.positives = np.asarray(small.data.items_E)[examples]
         self.graph = self._propagate()
         # Numbers are rows of the batch or items.
         numbers = jnp.arange(max(batch, small.spec.item_capacity))
@@ -63,10 +88,10 @@ class Reference:
                 )
             )
             for stream in (
-                step_module._USER_GRAPH,
-                step_module._USER_TEXT,
-                step_module._ITEM_GRAPH,
-                step_module._ITEM_TEXT,
+                streams.USER_GRAPH,
+                streams.USER_TEXT,
+                streams.ITEM_GRAPH,
+                streams.ITEM_TEXT,
             )
         }
 
@@ -80,13 +105,7 @@ class Reference:
                 weight = (len(items) * likers) ** -0.5
                 node = graph.user_capacity + item
                 matrix[user, node] = matrix[node, user] = weight
-        start = np.concatenate(
-            [
-                self.params["user_embedding"],
-                self.params["item_embedding"],
-                np.zeros((1, self.small.spec.embedding_dim)),
-            ]
-        )
+        start = self.params["node_embedding"]
         return (start + matrix @ start + matrix @ matrix @ start) / 3
 
     def fuse(self, graph: np.ndarray, text: np.ndarray) -> np.ndarray:
@@ -100,18 +119,18 @@ class Reference:
         item_texts = np.asarray(self.small.data.features.text.item_IT, np.float64)
         others = sorted(self.history[user] - {target})
         graph, text = self.params["null_graph"], self.params["null_text"]
-        if self.keep[step_module._USER_GRAPH][row]:
+        if self.keep[streams.USER_GRAPH][row]:
             graph = self.graph[user]
-        if others and self.keep[step_module._USER_TEXT][row]:
+        if others and self.keep[streams.USER_TEXT][row]:
             mean = item_texts[others].mean(axis=0)
             text = mean / np.linalg.norm(mean) @ self.params["text_projection"]
         return self.fuse(graph, text)
 
     def item(self, item: int) -> np.ndarray:
         graph, text = self.params["null_graph"], self.params["null_text"]
-        if self.keep[step_module._ITEM_GRAPH][item]:
+        if self.keep[streams.ITEM_GRAPH][item]:
             graph = self.graph[self.small.spec.user_capacity + item]
-        if self.keep[step_module._ITEM_TEXT][item]:
+        if self.keep[streams.ITEM_TEXT][item]:
             stored = np.asarray(self.small.data.features.text.item_IT[item], np.float64)
             text = stored @ self.params["text_projection"]
         return self.fuse(graph, text)
@@ -122,17 +141,29 @@ class Reference:
         if train.negatives == "all":
             drawn = [(item, 1.0) for item in range(num_items)]
         elif train.negatives == "in_batch":
-            counts = np.bincount(np.asarray(self.small.data.items_E))
-            share = (train.batch_size - 1) / len(self.small.data.items_E)
-            drawn = [(item, counts[item] * share) for item in self.positives]
+            others = train.batch_size - 1
+            drawn = [(item, others * self.share(item)) for item in self.positives]
         else:
-            first = row * train.num_negatives if train.loss == "bpr" else 0
-            places = jnp.arange(first, first + train.num_negatives)
-            key = jax.random.fold_in(self.step_key, step_module._NEGATIVES)
-            items = np.asarray(draw_items(key, places, num_items=num_items))
-            drawn = [(item, train.num_negatives / num_items) for item in items.tolist()]
+            items = self.drawn(row)
+            drawn = [(item, train.num_negatives / num_items) for item in items]
         known = self.history[self.users[row]]
         return [(item, expected) for item, expected in drawn if item not in known]
+
+    def share(self, item: int) -> float:
+        """How likely an item is the positive of a row."""
+        sizes = [len(items) for items in self.history if item in items]
+        if self.small.config.train.examples == "users":
+            active = sum(bool(items) for items in self.history)
+            return sum(1 / size for size in sizes) / active
+        return len(sizes) / sum(map(len, self.history))
+
+    def drawn(self, row: int) -> list[int]:
+        """The uniform draws of a row."""
+        train, num_items = self.small.config.train, self.small.prepared.train.num_items
+        first = row * train.num_negatives if train.loss == "bpr" else 0
+        places = jnp.arange(first, first + train.num_negatives)
+        key = jax.random.fold_in(self.step_key, streams.NEGATIVES)
+        return np.asarray(draw_items(key, places, num_items=num_items)).tolist()
 
     def loss(self) -> float:
         config = self.small.config
@@ -150,13 +181,18 @@ class Reference:
             else:
                 rest = sum(np.exp(user @ items[i]) / n for i, n in negatives)
                 total += np.log(np.exp(positive) + rest) - positive
-        squares = sum(
-            (self.params["user_embedding"][u] ** 2).sum()
-            + (self.params["item_embedding"][i] ** 2).sum()
-            for u, i in zip(self.users, self.positives, strict=True)
-        )
         batch = config.train.batch_size
-        return total / batch + config.train.l2 * 0.5 * squares / batch
+        return total / batch + config.train.l2 * 0.5 * self.squares() / batch
+
+    def squares(self) -> float:
+        """Of the id vectors of each row, its own negatives among them."""
+        train, first_item = self.small.config.train, self.small.spec.user_capacity
+        nodes = [*self.users, *(first_item + item for item in self.positives)]
+        if train.loss == "bpr" and train.negatives == "uniform":
+            nodes += [
+                first_item + item for row in self.rows for item in self.drawn(row)
+            ]
+        return sum((self.params["node_embedding"][node] ** 2).sum() for node in nodes)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:
@@ -195,10 +231,110 @@ def test_each_combination(small: Callable[..., Any], loss: str, negatives: str) 
     # The clusters are found.
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
     # Nobody is in the spare slots, and nothing was learned of them.
-    assert not state.params["user_embedding"][18:].any()
-    assert not state.params["item_embedding"][15:].any()
+    graph = made.prepared.graph
+    users, items = graph.split_nodes(state.params["node_embedding"])
+    assert users[:18].all()
+    assert items[:15].all()
+    assert not users[18:].any()
+    assert not items[15:].any()
+    assert not state.params["node_embedding"][-1].any()
     # Whatever the count, there was one compilation.
     assert program._cache_size() == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("loss", "negatives"), COMBINATIONS[1:])
+def test_rows_drawn_by_user(
+    small: Callable[..., Any], loss: str, negatives: str
+) -> None:
+    made = small(
+        **{
+            "train.loss": loss,
+            "train.negatives": negatives,
+            "train.examples": "users",
+        }
+    )
+    program = made.program()
+    state, metrics = program(made.state(), made.data, jnp.int32(1))
+    assert float(metrics.loss[0]) == pytest.approx(
+        Reference(made, step=0).loss(), rel=1e-5
+    )
+    state, metrics = program(state, made.data, jnp.int32(3))
+    for count in [4] * 20:
+        state, metrics = program(state, made.data, jnp.int32(count))
+    assert np.isfinite(metrics.loss).all()
+    assert int(state.step) == 84
+    assert program._cache_size() == 1  # type: ignore[attr-defined]
+
+
+BACKENDS = ("segment", "csr", "bucketed", "native")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("negatives", ["all", "uniform"])
+def test_each_backend_takes_the_same_steps(
+    small: Callable[..., Any], backend: str, negatives: str
+) -> None:
+    if backend == "native" and (reason := library.unavailable_because()):
+        pytest.skip(f"native kernels: {reason}")
+    made = small("graph", **{"train.negatives": negatives, "graph.backend": backend})
+    assert made.spec.backend == backend
+    program = made.program()
+    state, metrics = program(made.state(), made.data, jnp.int32(1))
+    state, more = program(state, made.data, jnp.int32(3))
+    assert program._cache_size() == 1  # type: ignore[attr-defined]
+    got = [*metrics.loss[:1].tolist(), *more.loss[:3].tolist()]
+    expected = _losses(small, negatives)
+    assert got == pytest.approx(expected, rel=1e-5)
+    # To the last bit when it is run again, and cut another way.
+    again, _ = program(made.state(), made.data, jnp.int32(4))
+    assert_same(again, state)
+
+
+@functools.cache
+def _losses(small: Callable[..., Any], negatives: str) -> list[float]:
+    """Of four steps over the sorted segment sum, not compiled into one program."""
+    made = small("graph", **{"train.negatives": negatives, "graph.backend": "segment"})
+    state, found = made.state(), []
+    value_and_gradient = jax.jit(jax.value_and_grad(loss_of(made)))
+    for step in range(4):
+        loss, gradient = value_and_gradient(state.params, made.data, jnp.int32(step))
+        found.append(float(loss))
+        updates, opt_state = made.optimizer.update(
+            gradient, state.opt_state, state.params
+        )
+        state = replace(
+            state,
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+        )
+    return found
+
+
+@pytest.mark.parametrize("examples", ["interactions", "users"])
+def test_how_often_an_item_is_a_positive(
+    small: Callable[..., Any], examples: str
+) -> None:
+    # 6,400 rows of draws against what the correction of in-batch negatives goes by.
+    made = small("graph", **{"train.examples": examples})
+    train = replace(made.config.train, negatives="in_batch", batch_size=64)
+    draw = jax.jit(
+        lambda step: (
+            draw_batch(
+                made.data, key=jax.random.key(0), step=step, train=train
+            ).positives_B
+        )
+    )
+    drawn = np.concatenate([np.asarray(draw(step)) for step in range(100)])
+    counts = np.asarray(made.data.item_counts_I, np.float64)
+    pairs = len(made.data.users_E)
+    assert counts.sum() == pytest.approx(pairs, rel=1e-6)
+    expected = counts / pairs * len(drawn)
+    found = np.bincount(drawn, minlength=len(counts))
+    assert not found[expected == 0].any()
+    assert np.abs(found - expected).max() < 5 * np.sqrt(expected.max())
+    reference = Reference(made, step=0)
+    shares = [reference.share(item) for item in range(15)]
+    np.testing.assert_allclose(counts[:15] / pairs, shares, rtol=1e-6)
 
 
 def test_golden_steps_and_donation(small: Callable[..., Any]) -> None:
@@ -281,10 +417,10 @@ def test_the_targets_text_does_not_reach_its_user(small: Callable[..., Any]) -> 
     made = small("text", item_vectors=np.eye(15), **{"graph.embedding_dim": 15})
     params = made.params | {"text_projection": jnp.eye(15)}
     model = nnx.merge(made.definition, params)
-    sides = step_module._Sides(model, made.data, jax.random.key(0), 0.0)
     users, targets = np.asarray(made.data.users_E), np.asarray(made.data.items_E)
-    rows = jnp.arange(len(users))
-    vectors = np.asarray(sides.users(jnp.asarray(users), rows, jnp.asarray(targets)))
+    batch = Batch(jax.random.key(0), made.data.users_E, made.data.items_E, None)
+    sides = Sides(model, made.data, batch, dropout=0.0, whole=False)
+    vectors = np.asarray(sides.users())
     for user, target, vector in zip(users, targets, vectors, strict=True):
         others = set(made.prepared.history.row(user).tolist()) - {target}
         assert set(np.flatnonzero(np.abs(vector) > 1e-6).tolist()) == others

@@ -26,7 +26,7 @@ def finding(document: Document) -> Markup:
     name, is_baseline, value = ranked[0]
     sentence: list[Child] = [
         element("strong", name),
-        " ranks best on test: ",
+        " ranks best on test: " if len(ranked) > 1 else " on test: ",
         f"{metric} ",
         element("strong", numbers.metric(value)),
     ]

@@ -33,7 +33,7 @@ def weighted_row_sums(
         As `nodes`, accumulated in float32.
     """
     if not rows.own.shape[0]:
-        return jnp.zeros_like(nodes)
+        return jnp.zeros((rows.num_nodes, *nodes.shape[1:]), nodes.dtype)
     if backend == "native":
         out = native.weighted_row_sums(rows, nodes, weights)
     elif backend == "bucketed" and rows.buckets is not None:
@@ -115,6 +115,8 @@ def edge_dots(
     Returns:
         (E,) or (E, H) float32.
     """
+    if not rows.own.shape[0]:
+        return jnp.zeros((0, *own.shape[1:-1]), jnp.float32)
     if backend == "native":
         return native.edge_dots(rows, own, others)
     return jnp.sum(
@@ -134,11 +136,12 @@ def _ordered_weights(rows: Rows, weights: jax.Array | None) -> jax.Array:
 def _csr_sums(rows: Rows, nodes: jax.Array, weights: jax.Array | None) -> jax.Array:
     matrix = sparse.BCSR(
         (_ordered_weights(rows, weights), rows.others, rows.indptr),
-        shape=(rows.num_nodes, rows.num_nodes),
+        shape=(rows.num_nodes, nodes.shape[0]),
     )
     flat = nodes.reshape(nodes.shape[0], -1)
     # The CPU kernel knows float32 and float64 only; the sum is float32 either way.
-    return (matrix @ flat.astype(jnp.float32)).reshape(nodes.shape)
+    out = matrix @ flat.astype(jnp.float32)
+    return out.reshape(rows.num_nodes, *nodes.shape[1:])
 
 
 def _segment_sums(rows: Rows, messages: jax.Array) -> jax.Array:

@@ -31,9 +31,10 @@ class RGCNLayer(nnx.Module):
 
     Edges tell their relation in `edges["relation"]` (E,). Both forms are a sum of K
     products (A_k H) W_k over the one list of edges, where A_k holds [r_e = k] / c, or
-    a_rk / c with bases: K passes over E edges of the narrower of D_in and D_out, and
-    no array is larger than (N, D) or (E, R). With many relations give bases, which
-    is what they were made for: the cost is then that of B relations.
+    a_rk / c with bases: K passes over E edges of the narrower of D_in and D_out. What
+    the layer itself makes is no larger than (N, D), (E, R) or (E, K). With many
+    relations give bases, which is what they were made for: the cost is then that of B
+    relations.
 
     Args:
         in_dim: D_in.

@@ -26,7 +26,7 @@ class EdgeList:
 
     senders: np.ndarray
     receivers: np.ndarray
-    edges: Mapping[str, np.ndarray] = field(default_factory=dict)
+    edges: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def with_self_loops(

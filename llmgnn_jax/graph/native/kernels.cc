@@ -142,7 +142,7 @@ struct Rows {
 // Adds columns [0, 16 C) of the edges lo:hi into `sums`, W values a row of `values`.
 template <typename T, int C>
 inline void AddEdges(const Rows& rows, const float* weights, int64_t heads,
-                     int64_t head_width, const T* values, int64_t width,
+                     const int64_t* head_of, const T* values, int64_t width,
                      int64_t column, int64_t lo, int64_t hi, Lanes* sums) {
   for (int64_t e = lo; e < hi; ++e) {
     int64_t row = rows.other(e);
@@ -164,8 +164,7 @@ inline void AddEdges(const Rows& rows, const float* weights, int64_t heads,
     } else {
       const float* of_head = weights + rows.place(e) * heads;
       for (int c = 0; c < C; ++c)
-        sums[c] +=
-            Load(from + kLanes * c) * of_head[(column + kLanes * c) / head_width];
+        sums[c] += Load(from + kLanes * c) * of_head[head_of[c]];
     }
   }
 }
@@ -175,6 +174,8 @@ void SumColumns(const Rows& rows, const float* weights, int64_t heads,
                 int64_t head_width, const T* values, int64_t width, int64_t column,
                 const float* start, const int32_t* slots, const int32_t* chosen,
                 int64_t first, int64_t last, T* out) {
+  int64_t head_of[C];
+  for (int c = 0; c < C; ++c) head_of[c] = (column + kLanes * c) / head_width;
   for (int64_t r = first; r < last; ++r) {
     int64_t v = chosen ? chosen[r] : r;
     Lanes sums[C];
@@ -183,12 +184,12 @@ void SumColumns(const Rows& rows, const float* weights, int64_t heads,
       sums[c] = slot < 0 ? Lanes{} : Load(start + slot * width + column + kLanes * c);
     int64_t lo = rows.indptr[v], hi = rows.indptr[v + 1];
     if (hi - lo <= kPart) {
-      AddEdges<T, C>(rows, weights, heads, head_width, values, width, column, lo, hi,
+      AddEdges<T, C>(rows, weights, heads, head_of, values, width, column, lo, hi,
                      sums);
     } else {
       for (; lo < hi; lo += kPart) {
         Lanes part[C] = {};
-        AddEdges<T, C>(rows, weights, heads, head_width, values, width, column, lo,
+        AddEdges<T, C>(rows, weights, heads, head_of, values, width, column, lo,
                        std::min(lo + kPart, hi), part);
         for (int c = 0; c < C; ++c) sums[c] += part[c];
       }
@@ -197,24 +198,33 @@ void SumColumns(const Rows& rows, const float* weights, int64_t heads,
   }
 }
 
-template <typename T>
-void SumScalars(const Rows& rows, const float* weights, int64_t heads,
-                int64_t head_width, const T* values, int64_t width, int64_t column,
-                int64_t columns, const float* start, const int32_t* slots,
-                const int32_t* chosen, int64_t first, int64_t last, T* out) {
+// N columns that fill no lanes, or whose heads are narrower than lanes.
+template <typename T, int N>
+void SumFew(const Rows& rows, const float* weights, int64_t heads, int64_t head_width,
+            const T* values, int64_t width, int64_t column, const float* start,
+            const int32_t* slots, const int32_t* chosen, int64_t first, int64_t last,
+            T* out) {
+  int64_t head_of[N];
+  for (int c = 0; c < N; ++c) head_of[c] = (column + c) / head_width;
   for (int64_t r = first; r < last; ++r) {
     int64_t v = chosen ? chosen[r] : r;
     int64_t slot = slots ? slots[v] : -1;
-    for (int64_t c = column; c < column + columns; ++c) {
-      double sum = slot < 0 ? 0.0 : start[slot * width + c];
-      for (int64_t e = rows.indptr[v]; e < rows.indptr[v + 1]; ++e) {
-        int64_t row = rows.other(e);
-        if (rows.slots && (row = rows.slots[row]) < 0) continue;
-        float weight = weights ? weights[rows.place(e) * heads + c / head_width] : 1.0f;
-        sum += weight * Widen(values[row * width + c]);
+    double sums[N];
+    for (int c = 0; c < N; ++c)
+      sums[c] = slot < 0 ? 0.0 : start[slot * width + column + c];
+    for (int64_t e = rows.indptr[v]; e < rows.indptr[v + 1]; ++e) {
+      int64_t row = rows.other(e);
+      if (rows.slots && (row = rows.slots[row]) < 0) continue;
+      const T* from = values + row * width + column;
+      if (weights == nullptr) {
+        for (int c = 0; c < N; ++c) sums[c] += Widen(from[c]);
+      } else {
+        const float* of_head = weights + rows.place(e) * heads;
+        for (int c = 0; c < N; ++c) sums[c] += of_head[head_of[c]] * Widen(from[c]);
       }
-      Store(out + r * width + c, static_cast<float>(sum));
     }
+    for (int c = 0; c < N; ++c)
+      Store(out + r * width + column + c, static_cast<float>(sums[c]));
   }
 }
 
@@ -227,20 +237,21 @@ void SumRows(ffi::ThreadPool& pool, const Rows& rows, const float* weights,
   bool lanes = heads == 1 || head_width % kLanes == 0;
   auto range = [&](int64_t first, int64_t last) {
     int64_t column = 0;
-    auto columns = [&](auto sum, int64_t lanes_wide) {
-      while (lanes && width - column >= lanes_wide * kLanes) {
+    auto columns = [&](auto sum, int64_t wide) {
+      for (; width - column >= wide; column += wide)
         sum(rows, weights, heads, head_width, values, width, column, start, slots,
             chosen, first, last, out);
-        column += lanes_wide * kLanes;
-      }
     };
-    columns(SumColumns<T, 8>, 8);
-    columns(SumColumns<T, 4>, 4);
-    columns(SumColumns<T, 2>, 2);
-    columns(SumColumns<T, 1>, 1);
-    if (column < width)
-      SumScalars(rows, weights, heads, head_width, values, width, column,
-                 width - column, start, slots, chosen, first, last, out);
+    if (lanes) {
+      columns(SumColumns<T, 8>, 8 * kLanes);
+      columns(SumColumns<T, 4>, 4 * kLanes);
+      columns(SumColumns<T, 2>, 2 * kLanes);
+      columns(SumColumns<T, 1>, kLanes);
+    }
+    columns(SumFew<T, 8>, 8);
+    columns(SumFew<T, 4>, 4);
+    columns(SumFew<T, 2>, 2);
+    columns(SumFew<T, 1>, 1);
   };
   if (chosen) {
     constexpr int64_t kStep = 64;
@@ -446,9 +457,9 @@ ffi::Error SoftmaxForward(ffi::ThreadPool pool, ffi::Buffer<ffi::S32> indptr,
       }
       for (int64_t i = lo; i < hi; ++i) out_[i] = Exp(out_[i]);
       for (int64_t h = 0; h < heads; ++h) {
-        float sum = 0.0f;
+        double sum = 0.0;
         for (int64_t i = lo + h; i < hi; i += heads) sum += out_[i];
-        float scale = 1.0f / sum;
+        float scale = static_cast<float>(1.0 / sum);
         for (int64_t i = lo + h; i < hi; i += heads) out_[i] *= scale;
       }
     }
@@ -468,8 +479,9 @@ ffi::Error SoftmaxBackward(ffi::ThreadPool pool, ffi::Buffer<ffi::S32> indptr,
     for (int64_t v = first; v < last; ++v) {
       int64_t lo = starts[v] * heads, hi = starts[v + 1] * heads;
       for (int64_t h = 0; h < heads; ++h) {
-        float flow = 0.0f;
-        for (int64_t i = lo + h; i < hi; i += heads) flow += shares_[i] * gradient_[i];
+        double sum = 0.0;
+        for (int64_t i = lo + h; i < hi; i += heads) sum += shares_[i] * gradient_[i];
+        float flow = static_cast<float>(sum);
         for (int64_t i = lo + h; i < hi; i += heads)
           out_[i] = shares_[i] * (gradient_[i] - flow);
       }

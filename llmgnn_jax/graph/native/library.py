@@ -1,8 +1,8 @@
 """Builds the C++ kernels once a machine and makes them known to XLA.
 
-The library lies in `<cache>/native/<hash>.so`; the hash covers the source, the flags,
-the compiler, jaxlib and the processor, so a cache that several machines share serves
-each what was built for it.
+The library lies in `<cache>/native/kernels-<identity>-<digest>.so`. The identity covers
+the source, the flags, the compiler, jaxlib and the processor, so a cache that several
+machines share serves each what was built for it; the digest is of the file's own bytes.
 """
 
 import ctypes
@@ -20,20 +20,19 @@ from pathlib import Path
 import jax
 
 from llmgnn_jax.assets import cache_root
+from llmgnn_jax.assets.digests import sha256_of
 
 logger = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("kernels.cc")
 _FLAGS = (
-    *(
-        "-std=c++17",
-        "-O3",
-        "-march=native",
-        "-fno-math-errno",
-        "-shared",
-        "-fPIC",
-        "-w",
-    ),
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-shared",
+    "-fPIC",
+    "-w",
 )
 _SECONDS = 300
 # XLA's name of each kernel -> its symbol in the library.
@@ -67,7 +66,7 @@ def unavailable_because() -> str | None:
     if jax.default_backend() != "cpu":
         return f"the device is a {jax.default_backend()}, not a cpu"
     try:
-        _register(_built())
+        _register(_library())
     except NativeUnavailable as error:
         return str(error)
     return None
@@ -86,54 +85,70 @@ def require() -> None:
 def _register(path: Path) -> None:
     try:
         library = ctypes.cdll.LoadLibrary(str(path))
-    except OSError as error:
+        handlers = {name: getattr(library, symbol) for name, symbol in TARGETS.items()}
+    except (OSError, AttributeError) as error:
         raise NativeUnavailable(f"{path.name} cannot be loaded: {error}") from error
-    for name, symbol in TARGETS.items():
-        handler = jax.ffi.pycapsule(getattr(library, symbol))
-        jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    for name, handler in handlers.items():
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
 
 
-def _built() -> Path:
+def _library() -> Path:
     """The library, from the cache or built now."""
     compiler = _compiler()
-    if compiler is None:
-        raise NativeUnavailable("no C++ compiler: set CXX, or install g++ or clang++")
-    path = cache_root() / "native" / f"kernels-{_identity(compiler)}.so"
-    if path.is_file():
-        return path
+    folder = cache_root() / "native"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / "kernels.so"
-            include = f"-I{jax.ffi.include_dir()}"
-            command = [compiler, *_FLAGS, include, str(SOURCE), "-o", str(made)]
-            result = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-            if result.returncode:
-                lines = result.stderr.strip().splitlines() or ["it said nothing"]
-                wrong = [line for line in lines if "error" in line] or lines
-                raise NativeUnavailable(f"{compiler} failed: {wrong[0][:200]}")
-            # At once: another process sees a whole library or none.
-            made.replace(path)
+        name = f"kernels-{_identity(compiler)}"
+        for path in folder.glob(f"{name}-*.so"):
+            # A library that was cut short would end the process that loads it.
+            if path.stem == f"{name}-{_digest(path)}":
+                return path
+            logger.warning("%s is damaged: the native kernels are built anew", path)
+            path.unlink(missing_ok=True)
+        path = _build(compiler, folder, name)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NativeUnavailable(f"building failed: {error}") from error
     logger.info("native kernels built into %s", path)
     return path
 
 
-def _compiler() -> str | None:
+def _build(compiler: str, folder: Path, name: str) -> Path:
+    """Compiles into `<folder>/<name>-<digest>.so`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as workplace:
+        made = Path(workplace) / "kernels.so"
+        include = f"-I{jax.ffi.include_dir()}"
+        result = subprocess.run(
+            [compiler, *_FLAGS, include, str(SOURCE), "-o", str(made)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if result.returncode:
+            lines = result.stderr.strip().splitlines() or ["it said nothing"]
+            wrong = [line for line in lines if "error" in line] or lines
+            raise NativeUnavailable(f"{compiler} failed: {wrong[0][:200]}")
+        path = folder / f"{name}-{_digest(made)}.so"
+        # At once: another process sees a whole library or none.
+        made.replace(path)
+    return path
+
+
+def _digest(path: Path) -> str:
+    return sha256_of(path)[:16]
+
+
+def _compiler() -> str:
     named = os.environ.get("CXX")
-    for candidate in (named,) if named else ("g++", "clang++", "c++"):
-        if candidate and (found := shutil.which(candidate)):
+    candidates = (named,) if named else ("g++", "clang++", "c++")
+    for candidate in candidates:
+        if found := shutil.which(candidate):
             return found
-    return None
+    if named:
+        raise NativeUnavailable(f"no C++ compiler: CXX names no program, {named!r}")
+    raise NativeUnavailable("no C++ compiler: install g++ or clang++, or set CXX")
 
 
 def _identity(compiler: str) -> str:

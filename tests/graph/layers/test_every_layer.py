@@ -120,7 +120,9 @@ def test_a_tree_is_a_graph(drawn: Callable[..., Any], name: str) -> None:
             out = layer(graph._replace(nodes=nodes), neighbours=neighbours).nodes
             return jnp.sum(jnp.sin(out[:num_parents])), out
 
-        (_, out), (gradient, gradients) = jax.jit(total, compiler_options=QUICKLY)(held, params)
+        (_, out), (gradient, gradients) = jax.jit(total, compiler_options=QUICKLY)(
+            held, params
+        )
         return out, gradient, gradients
 
     def same(got: Any, expected: Any) -> None:

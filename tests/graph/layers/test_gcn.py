@@ -78,7 +78,7 @@ def test_weights_are_those_of_a_dense_matrix(weighted: bool, self_loops: str) ->
         matrix += np.diag([1.0, 1.0, 1.0, 0.0, 1.0])
     with np.errstate(divide="ignore"):
         scale = np.where(matrix.sum(1) > 0, matrix.sum(1) ** -0.5, 0.0)
-    graph, _ = sorted_graph(edges.senders, edges.receivers, 5, edges=dict(edges.edges))
+    graph, _ = sorted_graph(edges.senders, edges.receivers, 5, edges=edges.edges)
     assert graph.edges["weight"].dtype == jnp.float32
     got = np.zeros((5, 5))
     ends = np.asarray(graph.receivers), np.asarray(graph.senders)

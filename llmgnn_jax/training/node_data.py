@@ -1,0 +1,130 @@
+"""From a configuration to labelled nodes on the device.
+
+Shapes: T nodes of the train part.
+"""
+
+import functools
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.config import Config, replace
+from llmgnn_jax.data import catalog
+from llmgnn_jax.data.node_dataset import LabelledNodes, NodeSplit, NodeTrainSplit
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.graph.aggregate import (
+    Backend,
+    checked_backend,
+    choose_backend,
+    usable_backend,
+)
+from llmgnn_jax.graph.transductive import TransductiveGraph, build_transductive
+
+logger = logging.getLogger(__name__)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["graph", "nodes_T", "labels_T"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class NodeTrainData:
+    """All that a step reads, on the device; an argument, never a captured constant.
+
+    Attributes:
+        graph: Every node and edge.
+        nodes_T: (T,) int32, the nodes of the train part.
+        labels_T: (T,) int32, their classes.
+    """
+
+    graph: TransductiveGraph
+    nodes_T: jax.Array
+    labels_T: jax.Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedNodes:
+    """A run's nodes, ready to train on.
+
+    Attributes:
+        config: With `auto` replaced by what it chose.
+        split: The data and which labels are held out.
+        train: The graph and the labels of the train part.
+        valid: The nodes to be classified in the validation part.
+        data: On the device; made from `train` alone.
+    """
+
+    config: Config
+    split: NodeSplit
+    train: NodeTrainSplit
+    valid: LabelledNodes
+    data: NodeTrainData
+
+    @property
+    def backend(self) -> Backend:
+        """The aggregation kernel that the run uses."""
+        return checked_backend(self.config.graph.backend)
+
+    def records(self) -> list[dict[str, Any]]:
+        """What preparing took, as lines of `metrics.jsonl`: nothing to speak of."""
+        return []
+
+
+def prepare_nodes(config: Config) -> PreparedNodes:
+    """Reads, hides labels and builds; writes nothing.
+
+    Raises:
+        UserError: For an unknown source, data that do not hold together, or none to
+            validate and to test on.
+    """
+    split = catalog.load_nodes(config.data.source)
+    train, valid = split.training(), split.held_out("valid")
+    dataset = split.dataset
+    if not len(valid.nodes) or not len(split.test):
+        raise UserError.field(
+            f"data.source {config.data.source!r}",
+            expected="labelled nodes to validate and to test on",
+            got=f"{len(valid.nodes)} and {len(split.test)}",
+        )
+    logger.info(
+        "%s: %d nodes, %d edges, %d features, %d classes (%d labels to train on)",
+        dataset.name,
+        dataset.num_nodes,
+        dataset.num_edges,
+        dataset.num_features,
+        dataset.num_classes,
+        len(train.train),
+    )
+    config, graph = _graph(config, train)
+    data = NodeTrainData(
+        graph=graph,
+        nodes_T=jnp.asarray(train.train.astype(np.int32)),
+        labels_T=jnp.asarray(train.labels[train.train]),
+    )
+    return PreparedNodes(
+        config=config, split=split, train=train, valid=valid, data=data
+    )
+
+
+def _graph(config: Config, train: NodeTrainSplit) -> tuple[Config, TransductiveGraph]:
+    """The graph, and the configuration with the backend that its edges go through."""
+    build = functools.partial(
+        build_transductive, train, normalisation=config.node.normalisation
+    )
+    if config.graph.backend == "auto":
+        incoming = build(backend="segment").plan.incoming
+        backend = choose_backend(
+            np.asarray(incoming.others),
+            np.asarray(incoming.own),
+            np.asarray(incoming.weights),
+            incoming.num_nodes,
+            width=config.graph.embedding_dim,
+        )
+    else:
+        backend = usable_backend(checked_backend(config.graph.backend))
+    return replace(config, **{"graph.backend": backend}), build(backend=backend)

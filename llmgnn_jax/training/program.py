@@ -1,0 +1,76 @@
+"""The compiled program that runs many training steps of any task."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from llmgnn_jax.training.state import TrainState
+
+
+class StepMetrics(NamedTuple):
+    """What a step reports: (K,) arrays for K steps of one call."""
+
+    loss: jax.Array
+    gradient_norm: jax.Array
+
+
+Program = Callable[[TrainState, Any, jax.Array], tuple[TrainState, StepMetrics]]
+
+# loss(params, data, key=root key, step=() int32) -> () float32
+Loss = Callable[..., jax.Array]
+
+
+def compile_steps(
+    loss: Loss, optimizer: optax.GradientTransformation, *, capacity: int
+) -> Program:
+    """Compiles, at its first call, a program that runs up to `capacity` steps.
+
+    `program(state, data, count)` takes `count` steps, a () int32 that is traced: a
+    shorter last call, a resumed run and a full call share one compilation and one step
+    body, and so give the same bits. The state is donated.
+
+    Args:
+        loss: `loss(params, data, key=, step=)` of a step; every draw follows from the
+            root key and the step.
+        optimizer: What its gradients go through.
+        capacity: Most steps of one call.
+
+    Returns:
+        The program: (state, data, count) -> (state, metrics with (capacity,) arrays, of
+        which the first `count` are filled in).
+    """
+
+    def one_step(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
+        key = jax.random.wrap_key_data(state.key_data)
+        value, gradients = jax.value_and_grad(loss)(
+            state.params, data, key=key, step=state.step
+        )
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        state = TrainState(
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+            step=state.step + 1,
+            key_data=state.key_data,
+        )
+        return state, StepMetrics(value, optax.tree.norm(gradients))
+
+    def run_steps(
+        state: TrainState, data: Any, count: jax.Array
+    ) -> tuple[TrainState, StepMetrics]:
+        def body(
+            number: jax.Array, carry: tuple[TrainState, StepMetrics]
+        ) -> tuple[TrainState, StepMetrics]:
+            state, metrics = carry
+            state, new = one_step(state, data)
+            return state, StepMetrics(
+                loss=metrics.loss.at[number].set(new.loss),
+                gradient_norm=metrics.gradient_norm.at[number].set(new.gradient_norm),
+            )
+
+        empty = StepMetrics(jnp.zeros(capacity), jnp.zeros(capacity))
+        return jax.lax.fori_loop(0, count, body, (state, empty))
+
+    return jax.jit(run_steps, donate_argnums=0)
