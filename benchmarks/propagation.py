@@ -19,6 +19,8 @@ from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs, Precision
 
 WIDTH = 64
+# A hub's sum of 50,000 float32 terms depends on their order to more than 1e-5.
+HUB_TOLERANCE = 1e-4
 BACKENDS = ("native", "csr", "segment", "bucketed")
 # Product of `torch_baseline.products` -> system and variant.
 PEERS = {
@@ -140,7 +142,7 @@ def cases(quick: bool) -> list[Case]:
         unit="ms",
         inputs=power_law(nodes, edges),
         systems=systems("float32"),
-        tolerance=1e-5,
+        tolerance=HUB_TOLERANCE,
         about=about,
     )
     return [first, half, synthetic]

@@ -82,7 +82,7 @@ def cases(quick: bool) -> Sequence[Case]:
                 systems=propagation.systems(
                     "float32", backends=BACKENDS, peers=PEERS, jraph=False
                 ),
-                tolerance=1e-5,
+                tolerance=propagation.HUB_TOLERANCE,
                 about=propagation.about,
             ),
             Case(

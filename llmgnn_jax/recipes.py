@@ -113,8 +113,9 @@ def cora_gcn() -> Config:
 
     Command:   python train.py cora-gcn
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet run
-    Metric:    not yet run
+    Time:      3 s; 29 s for ten seeds
+    Metric:    test accuracy, mean of seeds 0-9: 81.86 % +- 0.61 (published: 81.5 %);
+               `python -m benchmarks.quality_cora --json docs/results/cora.json`
     """
     return Config(
         recipe="cora-gcn",

@@ -23,7 +23,6 @@ from llmgnn_jax.data.validation import (
     checked_floats,
     checked_ids,
     checked_indices,
-    checked_order,
     checked_texts,
     checked_timestamps,
     read_only,
@@ -198,25 +197,6 @@ class Dataset:
             items=self.items[rows],
             timestamps=self.timestamps[rows],
             values=self.values[rows],
-        )
-
-    def renumbered(self, user_order: np.ndarray, item_order: np.ndarray) -> "Dataset":
-        """The same data, users and items in another order; rows stay where they are.
-
-        Content and split hashes stay too: they go by external ids.
-
-        Args:
-            user_order: (U,) a permutation: the user that becomes user n is
-                `user_order[n]`.
-            item_order: (I,) likewise.
-
-        Raises:
-            UserError: If one is no permutation.
-        """
-        return self.taken(
-            rows=np.arange(self.num_interactions),
-            users=checked_order("user_order", user_order, self.num_users),
-            items=checked_order("item_order", item_order, self.num_items),
         )
 
     def taken(

@@ -7,7 +7,6 @@ in the later one: it is masked there and is no positive. Nothing new is learned 
 recommending it again.
 """
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -110,17 +109,6 @@ class Split:
         ratios = "" if self.ratios is None else " " + ":".join(map(str, self.ratios))
         share = "" if self.valid_share is None else f" valid {self.valid_share:g}"
         return f"{self.rule}{ratios}{share}, seed {self.seed}"
-
-    def renumbered(self, user_order: np.ndarray, item_order: np.ndarray) -> "Split":
-        """The same rows of the dataset with users and items in another order.
-
-        The hashes stay. See `Dataset.renumbered`.
-
-        Raises:
-            UserError: If one is no permutation.
-        """
-        renumbered = self.dataset.renumbered(user_order, item_order)
-        return dataclasses.replace(self, dataset=renumbered)
 
     def training(self) -> TrainSplit:
         """The train part with its texts, and nothing else."""

@@ -64,19 +64,6 @@ def checked_flags(name: str, flags: np.ndarray, num_rows: int) -> np.ndarray:
     return read_only(array.copy())
 
 
-def checked_order(name: str, order: np.ndarray, size: int) -> np.ndarray:
-    """(N,) int64 copy of each of 0..N-1 once."""
-    array = checked_indices(name, order, size, size).astype(np.int64)
-    times = np.bincount(array, minlength=size)
-    if (times != 1).any():
-        raise UserError.field(
-            name,
-            expected=f"each of 0 to {size - 1} once",
-            got=f"{int((times == 0).argmax())} not at all",
-        )
-    return array
-
-
 def checked_floats(
     name: str, values: np.ndarray, num_rows: int, *, missing: bool = False
 ) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.filters import filter_interactions
-from llmgnn_jax.data.splits import Split, split_by_rule, split_published
+from llmgnn_jax.data.splits import split_by_rule, split_published
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
 
@@ -140,71 +140,6 @@ def test_filters_take_the_published_parts_along() -> None:
     mask = np.bincount(dataset.users)[dataset.users] >= 20
     assert kept.published_test.tolist() == dataset.published_test[mask].tolist()
     assert 0 < kept.published_test.sum() < dataset.published_test.sum()
-
-
-def told(split: Split) -> dict[str, list[tuple[str, str, str]]]:
-    """Part -> its rows in order, told by ids and title."""
-    data = split.dataset
-    return {
-        part: [
-            (data.user_ids[u], data.item_ids[i], data.item_titles[i])
-            for u, i in zip(data.users[rows], data.items[rows], strict=True)
-        ]
-        for part, rows in (
-            ("train", split.train),
-            ("valid", split.valid),
-            ("test", split.test),
-        )
-    }
-
-
-@pytest.mark.parametrize("rule", ["random", "leave_last_out", "published"])
-def test_renumbered_is_the_same_in_another_order(rule: str) -> None:
-    dataset = published() if rule == "published" else synthetic(reviews=True)
-    split = split_by_rule(dataset, rule=rule, seed=0)
-    rng = np.random.default_rng(1)
-    user_order = rng.permutation(dataset.num_users)
-    item_order = rng.permutation(dataset.num_items)
-    other = split.renumbered(user_order, item_order)
-    assert other.dataset.user_ids[0] == dataset.user_ids[user_order[0]]
-    assert other.dataset.item_ids[3] == dataset.item_ids[item_order[3]]
-    assert not np.array_equal(other.dataset.users, dataset.users)
-    assert told(other) == told(split)
-    assert other.dataset.content_hash() == dataset.content_hash()
-    assert other.split_hash == split.split_hash
-    assert other.name == split.name
-    protocol = {"masking": "train+valid", "metric": "ndcg@10"}
-    assert other.fingerprint(**protocol) == split.fingerprint(**protocol)
-    # Drawn anew it is the same split as well.
-    again = split_by_rule(other.dataset, rule=rule, seed=0)
-    assert again.split_hash == split.split_hash
-    train, same = split.training(), other.training()
-    assert [same.item_texts[n] for n in np.argsort(item_order)] == list(
-        train.item_texts
-    )
-    for column in ("item_numeric", "user_numeric"):
-        order = item_order if column == "item_numeric" else user_order
-        for key, values in getattr(dataset, column).items():
-            np.testing.assert_array_equal(
-                getattr(other.dataset, column)[key], values[order]
-            )
-    back = other.dataset.renumbered(np.argsort(user_order), np.argsort(item_order))
-    np.testing.assert_array_equal(back.users, dataset.users)
-    assert back.item_ids == dataset.item_ids
-
-
-@pytest.mark.parametrize(
-    ("order", "said"),
-    [
-        (np.zeros(60, int), r"user_order: expected each of 0 to 59 once, got 1 not"),
-        (np.arange(59), r"user_order: expected shape \(60,\)"),
-        (np.arange(60) + 1, r"user_order\[59\]: expected an index in \[0, 60\)"),
-        (np.arange(60.0), "user_order: expected integers"),
-    ],
-)
-def test_only_permutations_renumber(order: np.ndarray, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        synthetic().renumbered(order, np.arange(40))
 
 
 def test_what_is_taken_holds_together() -> None:

@@ -215,7 +215,7 @@ def test_heads_have_weights_of_their_own(
     check_weighted_sum(nodes, weights, direction, plan, backend)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_graphs_drawn_at_random(seed: int, backend: Backend) -> None:
     # Degrees from 0 to hundreds: many widths of block, several tasks of a kernel.
     rng = np.random.default_rng(seed)
@@ -373,7 +373,9 @@ def test_softmax_over_incoming_edges(
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", ["random", "hub that hears all", "isolated nodes", "duplicate edges"]
+)
 def test_maximum_and_its_ties(
     digraph: Digraph, name: str, dtype: Any, backend: Backend
 ) -> None:

@@ -206,7 +206,7 @@ def test_a_run_whose_data_have_changed_is_refused(finished_run, films, tmp_path)
     lines = path.read_text("utf-8").splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n", "utf-8")
     with pytest.raises(
-        UserError, match=r"expected the data that .* was trained on, got other inter"
+        UserError, match=r"expected the data that .* was trained on, got other data"
     ):
         Recommender.load(run)
 

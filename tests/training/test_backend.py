@@ -1,4 +1,4 @@
-"""The aggregation kernel of a run: chosen once, written down, replaced where it must."""
+"""The aggregation kernel of a run: chosen once, written down, replaced if it must."""
 
 import json
 import logging
