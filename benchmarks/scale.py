@@ -45,7 +45,7 @@ def inputs_of(edges_m: float) -> Inputs:
 
 
 def gathers() -> tuple[System, ...]:
-    """What the ceiling is measured with. Not `llmgnn_jax`: it has no ratio."""
+    """What the ceiling is measured with."""
     return (
         *(
             System(
@@ -53,6 +53,7 @@ def gathers() -> tuple[System, ...]:
                 variant=variant,
                 setup="benchmarks.torch_baseline.gather:setup",
                 options={"how": how},
+                unit="GB/s",
             )
             for variant, how in (
                 ("index_select, read and written", "copy"),
@@ -63,38 +64,30 @@ def gathers() -> tuple[System, ...]:
             system="jax",
             variant="jnp.take, read and written",
             setup="benchmarks.ours.gather:setup",
+            unit="GB/s",
         ),
     )
 
 
 def cases(quick: bool) -> Sequence[Case]:
-    """For each size the propagation, then the ceiling."""
-    found = []
-    for edges_m in EDGES_M[:2] if quick else EDGES_M:
-        size = f"{edges_m} M edges"
-        make = functools.partial(inputs_of, edges_m)
-        found += [
-            Case(
-                size=size,
-                precision="float32",
-                unit="ms",
-                inputs=make,
-                systems=propagation.systems(
+    """For each size the propagation, and in the same rounds the ceiling."""
+    return [
+        Case(
+            size=f"{edges_m} M edges",
+            precision="float32",
+            unit="ms",
+            inputs=functools.partial(inputs_of, edges_m),
+            systems=(
+                *propagation.systems(
                     "float32", backends=BACKENDS, peers=PEERS, jraph=False
                 ),
-                tolerance=propagation.HUB_TOLERANCE,
-                about=propagation.about,
+                *gathers(),
             ),
-            Case(
-                size=f"{size}, random rows",
-                precision="float32",
-                unit="GB/s",
-                inputs=make,
-                systems=gathers(),
-                tolerance=1e-5,
-            ),
-        ]
-    return found
+            tolerance=propagation.HUB_TOLERANCE,
+            about=propagation.about,
+        )
+        for edges_m in (EDGES_M[:2] if quick else EDGES_M)
+    ]
 
 
 def finish(document: dict[str, Any], path: Path | None) -> None:
@@ -135,8 +128,8 @@ def finish(document: dict[str, Any], path: Path | None) -> None:
 
 def _point(rows: Sequence[dict[str, Any]], edges_m: float) -> dict[str, Any] | None:
     size, edges = f"{edges_m} M edges", edges_m * 1e6
-    timed = [row for row in rows if row["size"] == size]
-    probed = [row for row in rows if row["size"] == f"{size}, random rows"]
+    timed = [row for row in rows if (row["size"], row["unit"]) == (size, "ms")]
+    probed = [row for row in rows if (row["size"], row["unit"]) == (size, "GB/s")]
     if not timed or not probed:
         return None
     best = max(probed, key=lambda row: row["median"])

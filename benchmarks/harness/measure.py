@@ -136,20 +136,18 @@ def _set_up(
 def _check_parity(
     workers: list[Worker], case: Case, folder: Path, result: CaseResult
 ) -> None:
-    reference: Path | None = None
+    references: dict[str, tuple[str, Path]] = {}
     for number, worker in enumerate(workers):
         outputs = folder / f"outputs-{number}"
         outputs.mkdir()
         worker.ask("outputs", folder=str(outputs))
-        name = worker.system.name
-        if reference is None:
-            reference = outputs
+        name, unit = worker.system.name, case.unit_of(worker.system)
+        if unit not in references:
+            references[unit] = (name, outputs)
             continue
+        reference, wanted = references[unit]
         result.parity[name] = compare(
-            reference,
-            outputs,
-            names=(workers[0].system.name, name),
-            tolerance=case.tolerance,
+            wanted, outputs, names=(reference, name), tolerance=case.tolerance
         )
         for path in outputs.iterdir():
             path.unlink()

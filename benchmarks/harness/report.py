@@ -79,7 +79,7 @@ def ratios(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for peer in rows:
             if ours["system"] != OURS or peer["system"] == OURS:
                 continue
-            if any(ours[key] != peer[key] for key in ("size", "precision", "unit")):
+            if _kind(ours) != _kind(peer):
                 continue
             faster = ours["median"] / peer["median"]
             found.append(
@@ -97,16 +97,11 @@ def ratios(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def table(document: Mapping[str, Any]) -> str:
     """The rows in Markdown, a column of ratios for each of our variants."""
     lines = []
-    for size, precision in dict.fromkeys(
-        (row["size"], row["precision"]) for row in document["rows"]
-    ):
+    for size, precision, unit in dict.fromkeys(map(_kind, document["rows"])):
         rows = [
-            row
-            for row in document["rows"]
-            if (row["size"], row["precision"]) == (size, precision)
+            row for row in document["rows"] if _kind(row) == (size, precision, unit)
         ]
         ours = [row["variant"] for row in rows if row["system"] == OURS]
-        unit = rows[0]["unit"]
         lines += [
             f"{size}, {precision}. {document['sizes'].get(size, '')}".rstrip(),
             "",
@@ -159,9 +154,15 @@ def table(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What rows must have in common to stand in one table."""
+    return row["size"], row["precision"], row["unit"]
+
+
 def _row(case: Case, measured: Measured) -> dict[str, Any]:
     seconds = np.asarray(measured.seconds)
-    if case.unit == "ms":
+    unit = case.unit_of(measured.system)
+    if unit == "ms":
         values = seconds * 1e3 / measured.units
     else:
         values = measured.units / seconds
@@ -174,7 +175,7 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
         "variant": measured.system.variant,
         "precision": case.precision,
         "size": case.size,
-        "unit": case.unit,
+        "unit": unit,
         "median": median,
         "p10": low,
         "p90": high,

@@ -49,6 +49,8 @@ class System:
         setup: "module:function" of `setup(inputs, **options) -> Task`.
         options: Keyword arguments of it; what JSON can hold.
         environment: Variables that its worker starts with, beside the common ones.
+        unit: As a case's, where it is another one: a measurement of the machine, taken
+            in the same rounds. Only systems of one unit must agree and have ratios.
     """
 
     system: str
@@ -56,6 +58,7 @@ class System:
     setup: str
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ class Case:
         precision: Of all the systems.
         unit: "ms" a unit of work, or units a second, as "seeds/s".
         inputs: Makes the arrays. May raise `Unavailable`.
-        systems: The first that is there is what the others must agree with.
+        systems: The first of a unit that is there is what the others must agree with.
         tolerance: Largest difference of an output or gradient, as a share of the
             array's largest entry.
         about: What the reader should know of the inputs or of the peers; from the
@@ -88,11 +91,16 @@ class Case:
     about: Callable[[Inputs], str] = lambda inputs: ""
 
     def __post_init__(self) -> None:
-        if self.unit != "ms" and not self.unit.endswith("/s"):
-            raise ValueError(f"unit: expected 'ms' or one in '/s', got {self.unit!r}")
+        for unit in {self.unit_of(system) for system in self.systems}:
+            if unit != "ms" and not unit.endswith("/s"):
+                raise ValueError(f"unit: expected 'ms' or one in '/s', got {unit!r}")
         names = [system.name for system in self.systems]
         if len(set(names)) < len(names):
             raise ValueError(f"systems: expected different names, got {names}")
+
+    def unit_of(self, system: System) -> str:
+        """What the medians of a system are in."""
+        return system.unit or self.unit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from llmgnn_jax.graph.aggregate import Backend, native, weighted_sum
+from llmgnn_jax.graph.aggregate.operations import no_gradient
 from llmgnn_jax.graph.plan import EdgePlan
 
 
@@ -30,7 +30,7 @@ def lightgcn_of(
 
     Args:
         ego_ND: (N, D) float32 id vectors.
-        chosen_R: (R,) int32 nodes, may repeat.
+        chosen_R: (R,) int32 nodes in [0, N), may repeat; they are not checked.
         plan: The edges, with constant weights.
         num_layers: L.
         backend: Which kernel.
@@ -86,14 +86,7 @@ def _backward(
             slots=slots_N,
             compact=layer == 0,
         )
-    no_gradient = functools.partial(jax.tree.map, _no_gradient)
     return flow, no_gradient(chosen_R), no_gradient(plan)
 
 
 _native.defvjp(_forward, _backward)
-
-
-def _no_gradient(leaf: jax.Array) -> jax.Array | np.ndarray:
-    if jnp.issubdtype(leaf.dtype, jnp.floating):
-        return jnp.zeros_like(leaf)
-    return np.zeros(leaf.shape, jax.dtypes.float0)

@@ -98,8 +98,8 @@ def plan_edges(
         buckets: Whether to lay out what the backend `bucketed` reads.
 
     Raises:
-        ValueError: If the edges are not sorted by receiver, or name a node that is not
-            there.
+        ValueError: If the edges are not sorted by receiver, name a node that is not
+            there, or are 2**31 or more.
     """
     num_senders = num_nodes if num_senders is None else num_senders
     for name, ends, count in (
@@ -108,6 +108,12 @@ def plan_edges(
     ):
         if len(ends) and not (np.min(ends) >= 0 and np.max(ends) < count):
             raise ValueError(f"{name} must lie in [0, {count})")
+    held = len(receivers) if weights is None else len(weights)
+    if not len(senders) == len(receivers) == held < 2**31:
+        raise ValueError(
+            "expected as many senders as receivers and weights, fewer than 2**31, got "
+            f"{len(senders)}, {len(receivers)} and {held}"
+        )
     senders = np.asarray(senders, np.int32)
     receivers = np.asarray(receivers, np.int32)
     if np.any(np.diff(receivers) < 0):

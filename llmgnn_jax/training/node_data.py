@@ -19,8 +19,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.aggregate import (
     Backend,
     checked_backend,
-    choose_backend,
-    usable_backend,
+    resolve_backend,
 )
 from llmgnn_jax.graph.transductive import TransductiveGraph, build_transductive
 
@@ -116,15 +115,8 @@ def _graph(config: Config, train: NodeTrainSplit) -> tuple[Config, TransductiveG
     build = functools.partial(
         build_transductive, train, normalisation=config.node.normalisation
     )
-    if config.graph.backend == "auto":
-        incoming = build(backend="segment").plan.incoming
-        backend = choose_backend(
-            np.asarray(incoming.others),
-            np.asarray(incoming.own),
-            np.asarray(incoming.weights),
-            incoming.num_nodes,
-            width=config.graph.embedding_dim,
-        )
-    else:
-        backend = usable_backend(checked_backend(config.graph.backend))
+    plan = build(backend="segment").plan
+    backend = resolve_backend(
+        config.graph.backend, plan, width=config.graph.embedding_dim
+    )
     return replace(config, **{"graph.backend": backend}), build(backend=backend)

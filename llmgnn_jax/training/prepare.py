@@ -18,8 +18,7 @@ from llmgnn_jax.graph import structure
 from llmgnn_jax.graph.aggregate import (
     Backend,
     checked_backend,
-    choose_backend,
-    usable_backend,
+    resolve_backend,
 )
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
 from llmgnn_jax.text.encode import TextEncoder
@@ -149,21 +148,12 @@ def _graph(
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
     )
-    graph = None
-    if config.graph.backend == "auto":
-        graph = build()
-        incoming = graph.plan.incoming
-        backend = choose_backend(
-            np.asarray(incoming.others),
-            np.asarray(incoming.own),
-            np.asarray(incoming.weights),
-            graph.num_nodes,
-            width=config.graph.embedding_dim,
-        )
-    else:
-        backend = usable_backend(checked_backend(config.graph.backend))
-    if graph is None or backend == "bucketed":
-        graph = build(buckets=backend == "bucketed")
+    graph = build()
+    backend = resolve_backend(
+        config.graph.backend, graph.plan, width=config.graph.embedding_dim
+    )
+    if backend == "bucketed":
+        graph = build(buckets=True)
     return replace(config, **{"graph.backend": backend}), graph
 
 

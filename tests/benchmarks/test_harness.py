@@ -167,6 +167,18 @@ def test_document_has_the_agreed_keys_and_units() -> None:
     assert float(shown[2]) == pytest.approx(ratio["ratio"], abs=0.01)
 
 
+def test_another_unit_is_measured_beside_and_not_compared() -> None:
+    probe = dataclasses.replace(
+        system(of="machine", factor=7.0, wait=0.01), unit="GB/s"
+    )
+    result = measure(case(ours(), system(), probe), EFFORT)
+    assert list(result.parity) == ["peer a"]
+    document = report.document("trivial", [result], effort=EFFORT, command="python")
+    assert [row["unit"] for row in document["rows"]] == ["ms", "ms", "GB/s"]
+    assert [ratio["peer"] for ratio in document["ratios"]] == ["peer a"]
+    assert report.table(document).count("| system |") == 2
+
+
 def test_a_rate_is_units_over_seconds() -> None:
     result = measure(case(ours(wait=0.02), system(wait=0.01), unit="seeds/s"), EFFORT)
     document = report.document("trivial", [result], effort=EFFORT, command="python")

@@ -16,8 +16,8 @@ from llmgnn_jax.config import (
     replace,
 )
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.graph.aggregate import choice
 from llmgnn_jax.graph.native import library
-from llmgnn_jax.training import prepare as prepare_module
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.run import evaluate, fit
 
@@ -65,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.append(width)
         return "bucketed"
 
-    monkeypatch.setattr(prepare_module, "choose_backend", chosen)
+    monkeypatch.setattr(choice, "choose_backend", chosen)
     return found
 
 

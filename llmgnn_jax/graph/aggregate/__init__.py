@@ -17,6 +17,7 @@ from llmgnn_jax.graph.aggregate.backends import BACKENDS, Backend
 from llmgnn_jax.graph.aggregate.choice import (
     checked_backend,
     choose_backend,
+    resolve_backend,
     usable_backend,
 )
 from llmgnn_jax.graph.aggregate.operations import (
@@ -39,6 +40,7 @@ __all__ = [
     "gather_receivers",
     "gather_senders",
     "maximum",
+    "resolve_backend",
     "sum_edges",
     "usable_backend",
     "weighted_sum",

@@ -158,10 +158,10 @@ def _bucketed_sums(
             assert block.weights is not None
             weights_RK = block.weights
         else:
-            mask = block.mask.reshape(*block.others.shape, *[1] * (weights.ndim - 1))
-            held = weights[block.edges].astype(jnp.float32)
-            weights_RK = jnp.where(mask, held, 0.0)
+            weights_RK = weights[block.edges].astype(jnp.float32)
         messages = nodes[block.others].astype(jnp.float32) * weights_RK[..., None]
-        return messages.sum(axis=1)
+        mask = block.mask.reshape(*block.others.shape, *[1] * (messages.ndim - 2))
+        # Not by a weight of 0: times infinity it would be no number.
+        return jnp.where(mask, messages, 0.0).sum(axis=1)
 
     return buckets.reduce(block_rows)

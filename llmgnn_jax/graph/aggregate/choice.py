@@ -10,6 +10,7 @@ import numpy as np
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.aggregate.backends import BACKENDS, Backend
+from llmgnn_jax.graph.aggregate.canary import scatter_canary
 from llmgnn_jax.graph.aggregate.operations import weighted_sum
 from llmgnn_jax.graph.native import library
 from llmgnn_jax.graph.plan import EdgePlan, plan_edges
@@ -56,6 +57,29 @@ def candidates() -> tuple[Backend, ...]:
     if jax.config.read("jax_bcoo_cusparse_lowering"):
         return ("csr", "segment", "bucketed")
     return ("segment", "bucketed")
+
+
+def resolve_backend(name: str, plan: EdgePlan, *, width: int) -> Backend:
+    """The backend behind a configured name: "auto" is measured on the plan's edges.
+
+    Also lets the canary look at a GPU: what training scatters besides is slow where
+    XLA's scatter is.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if jax.default_backend() == "gpu":
+        scatter_canary()
+    if name != "auto":
+        return usable_backend(checked_backend(name))
+    incoming = plan.incoming
+    return choose_backend(
+        np.asarray(incoming.others),
+        np.asarray(incoming.own),
+        np.asarray(incoming.weights),
+        incoming.num_nodes,
+        width=width,
+    )
 
 
 def choose_backend(

@@ -4,6 +4,7 @@ Shapes: N nodes, E edges, H heads, D width; `...` any number of trailing axes.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +57,13 @@ def weighted_sum(
         backend: Which kernel.
 
     Returns:
-        As `nodes`, accumulated in float32.
+        As `nodes`, accumulated in float32. Differentiable once with `native`, any
+        number of times with the others.
 
     Raises:
         ValueError: If the shapes do not belong together, or there are no weights.
     """
+    _check_nodes(nodes, plan.outgoing.num_nodes, ndim=2)
     if weights is None:
         if plan.incoming.weights is None:
             raise ValueError("weights: expected (E,), got none, and the plan has none")
@@ -71,6 +74,7 @@ def weighted_sum(
             f"weights {weights.shape} do not belong to nodes {nodes.shape}: expected "
             "(E,) with (N, D) or (E, H) with (N, H, D)"
         )
+    _check_edges("weights", weights, plan)
     return _weighted_sum(nodes, weights, plan, backend)
 
 
@@ -89,7 +93,7 @@ def _constant_sum_backward(
     backend: Backend, plan: EdgePlan, gradient: jax.Array
 ) -> tuple:
     nodes_gradient = weighted_row_sums(plan.outgoing, gradient, None, backend)
-    return nodes_gradient, _no_gradient(plan)
+    return nodes_gradient, no_gradient(plan)
 
 
 _constant_sum.defvjp(_constant_sum_forward, _constant_sum_backward)
@@ -118,7 +122,7 @@ def _weighted_sum_backward(
     return (
         nodes_gradient,
         weights_gradient.astype(weights.dtype),
-        _no_gradient(plan),
+        no_gradient(plan),
     )
 
 
@@ -134,7 +138,7 @@ _gather_senders.defvjp(
     lambda nodes, plan, backend: (_gather_senders(nodes, plan, backend), plan),
     lambda backend, plan, gradient: (
         row_sums(plan.outgoing, gradient, backend),
-        _no_gradient(plan),
+        no_gradient(plan),
     ),
 )
 
@@ -148,7 +152,7 @@ _gather_receivers.defvjp(
     lambda nodes, plan, backend: (_gather_receivers(nodes, plan, backend), plan),
     lambda backend, plan, gradient: (
         row_sums(plan.incoming, gradient, backend),
-        _no_gradient(plan),
+        no_gradient(plan),
     ),
 )
 
@@ -162,13 +166,14 @@ _sum_edges.defvjp(
     lambda edges, plan, backend: (_sum_edges(edges, plan, backend), plan),
     lambda backend, plan, gradient: (
         gradient[plan.incoming.own],
-        _no_gradient(plan),
+        no_gradient(plan),
     ),
 )
 
 
 def gather_senders(nodes: jax.Array, plan: EdgePlan, *, backend: Backend) -> jax.Array:
     """(N, ...) -> (E, ...), what each edge's sender holds; its gradient: row sums."""
+    _check_nodes(nodes, plan.outgoing.num_nodes)
     return _gather_senders(nodes, plan, backend)
 
 
@@ -176,6 +181,7 @@ def gather_receivers(
     nodes: jax.Array, plan: EdgePlan, *, backend: Backend
 ) -> jax.Array:
     """(N, ...) -> (E, ...), what each edge's receiver holds; likewise."""
+    _check_nodes(nodes, plan.incoming.num_nodes)
     return _gather_receivers(nodes, plan, backend)
 
 
@@ -185,6 +191,7 @@ def sum_edges(edges: jax.Array, plan: EdgePlan, *, backend: Backend) -> jax.Arra
     In the dtype of the edges, accumulated in float32. Padding edges are summed too,
     into the padding node.
     """
+    _check_edges("edges", edges, plan)
     return _sum_edges(edges, plan, backend)
 
 
@@ -219,10 +226,10 @@ def _edge_softmax_backward(
         back = native.softmax_backward(
             plan.incoming, shares.reshape(flat), gradient.reshape(flat)
         )
-        return back.reshape(shares.shape).astype(like.dtype), _no_gradient(plan)
+        return back.reshape(shares.shape).astype(like.dtype), no_gradient(plan)
     flow = shares * gradient
     into = row_sums(plan.incoming, flow, backend)[plan.incoming.own]
-    return (flow - shares * into).astype(like.dtype), _no_gradient(plan)
+    return (flow - shares * into).astype(like.dtype), no_gradient(plan)
 
 
 _edge_softmax.defvjp(_edge_softmax_forward, _edge_softmax_backward)
@@ -239,6 +246,7 @@ def edge_softmax(logits: jax.Array, plan: EdgePlan, *, backend: Backend) -> jax.
     Returns:
         As `logits`, float32; they sum to 1 over each node's edges.
     """
+    _check_edges("logits", logits, plan)
     return _edge_softmax(logits, plan, backend)
 
 
@@ -247,6 +255,7 @@ def maximum(nodes: jax.Array, plan: EdgePlan, *, backend: Backend) -> jax.Array:
 
     The gradient of a maximum that several senders reach is spread evenly over them.
     """
+    _check_nodes(nodes, plan.outgoing.num_nodes)
     return _maximum(nodes, plan, backend)
 
 
@@ -271,18 +280,31 @@ def _maximum_backward(backend: Backend, residuals: tuple, gradient: jax.Array) -
     ties = row_sums(incoming, reached.astype(jnp.float32), backend)
     shared = gradient.astype(jnp.float32) / jnp.maximum(ties, 1.0)
     flow = jnp.where(reached, shared[incoming.own], 0.0)
-    return row_sums(outgoing, flow, backend).astype(nodes.dtype), _no_gradient(plan)
+    return row_sums(outgoing, flow, backend).astype(nodes.dtype), no_gradient(plan)
 
 
 _maximum.defvjp(_maximum_forward, _maximum_backward)
 
 
-def _no_gradient(plan: EdgePlan) -> EdgePlan:
-    """The cotangent of a plan: integers have none, its weights are constants."""
+def _check_nodes(nodes: jax.Array, count: int, *, ndim: int = 1) -> None:
+    """Of the shape alone: a kernel that trusts it reads what is there."""
+    if nodes.ndim < ndim or nodes.shape[0] != count:
+        shape = "(N, ...)" if ndim == 1 else "(N, D) or (N, H, D)"
+        raise ValueError(f"nodes: expected {shape} with N = {count}, got {nodes.shape}")
+
+
+def _check_edges(name: str, values: jax.Array, plan: EdgePlan) -> None:
+    count = plan.incoming.own.shape[0]
+    if not values.ndim or values.shape[0] != count:
+        raise ValueError(f"{name}: expected E = {count} rows, got {values.shape}")
+
+
+def no_gradient(constants: Any) -> Any:
+    """The cotangent of integers, which have none, and of a plan's constant weights."""
 
     def zero(leaf: jax.Array) -> jax.Array | np.ndarray:
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             return jnp.zeros_like(leaf)
         return np.zeros(leaf.shape, jax.dtypes.float0)
 
-    return jax.tree.map(zero, plan)
+    return jax.tree.map(zero, constants)

@@ -421,8 +421,8 @@ ffi::Error EdgeDots(ffi::ThreadPool pool, ffi::Buffer<ffi::S32> indptr,
 
 // exp(x) for x <= 0 to 2 units in the last place, without a branch: 2^n times a
 // polynomial of the rest (Cephes' coefficients).
-inline float Exp(float x) {
-  x = x < -87.0f ? -87.0f : x;
+inline float Exp(float given) {
+  float x = given > -87.0f ? given : -87.0f;
   float n = __builtin_floorf(x * 1.44269504f + 0.5f);
   x = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -435,7 +435,8 @@ inline float Exp(float x) {
   int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
   float power;
   std::memcpy(&power, &bits, 4);
-  return p * power;
+  float result = given < -87.0f ? 0.0f : p * power;
+  return given != given ? given : result;
 }
 
 // `logits` (E, H) in the order of the rows.
