@@ -2,10 +2,9 @@
 
 import pytest
 
-from llmgnn_jax import recipes
 from llmgnn_jax.config import Config, flatten
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.recipes import RECIPES, recipe, with_overrides
+from llmgnn_jax.recipes import RECIPES, overrides, recipe, with_overrides
 
 
 def override(*arguments, name="synthetic"):
@@ -122,7 +121,7 @@ def test_mistakes_are_one_plain_sentence(arguments, message):
 
 def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
     """Whatever gets past the checks before it."""
-    monkeypatch.setattr(recipes, "_check_words", lambda *_: None)
+    monkeypatch.setattr(overrides, "_check_words", lambda *_: None)
     with pytest.raises(UserError, match=r"--train\.steps.*'two'") as caught:
         override("--train.steps", "two")
     text = str(caught.value)

@@ -1,6 +1,7 @@
 """The graphs that benchmarks run on, and the plot."""
 
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,9 +60,13 @@ def test_gowalla_is_the_published_split() -> None:
     assert (np.diff(keys) > 0).all()
 
 
-def test_absent_data_are_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setenv("LLMGNN_SHARED", str(tmp_path))
-    with pytest.raises(Unavailable, match="LLMGNN_SHARED"):
+def test_absent_data_are_unavailable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LLMGNN_CACHE", str(tmp_path))
+    monkeypatch.setenv("LLMGNN_OFFLINE", "1")
+    monkeypatch.delenv("LLMGNN_MIRROR", raising=False)
+    with pytest.raises(Unavailable, match="gowalla"):
         graphs.gowalla()
 
 

@@ -1,0 +1,30 @@
+"""The configuration of a run: frozen dataclasses that import neither jax nor flax."""
+
+from llmgnn_jax.config.document import flatten, from_json, replace, to_json
+from llmgnn_jax.config.run import Config, ModelName, TaskName
+from llmgnn_jax.config.sections import (
+    DataConfig,
+    EvaluationConfig,
+    FusionConfig,
+    GraphConfig,
+    NodeConfig,
+    TextConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "FusionConfig",
+    "GraphConfig",
+    "ModelName",
+    "NodeConfig",
+    "TaskName",
+    "TextConfig",
+    "TrainConfig",
+    "flatten",
+    "from_json",
+    "replace",
+    "to_json",
+]

@@ -1,0 +1,142 @@
+"""`Config`: one run, checked as a whole."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llmgnn_jax.config.sections import (
+    DataConfig,
+    EvaluationConfig,
+    FusionConfig,
+    GraphConfig,
+    NodeConfig,
+    TextConfig,
+    TrainConfig,
+)
+from llmgnn_jax.errors import UserError
+
+TaskName = Literal["ranking", "node_classification"]
+ModelName = Literal["graph", "text", "fused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run: data, models, training and evaluation."""
+
+    recipe: str
+    """The recipe's name."""
+    task: TaskName = "ranking"
+    """What is learned: which items a user likes, or the classes of a graph's nodes."""
+    seed: int = 0
+    """Of the split, the initial parameters and every draw."""
+    models: tuple[ModelName, ...] = ("graph", "text", "fused")
+    """Which models are trained, in this order; the last one recommends."""
+    data: DataConfig = field(default_factory=DataConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    node: NodeConfig = field(default_factory=NodeConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.recipe):
+            # It names a folder below runs/.
+            raise UserError.field(
+                "recipe",
+                expected="letters, digits, '.', '_' and '-'",
+                got=repr(self.recipe),
+            )
+        positive = {
+            "graph.num_layers": self.graph.num_layers,
+            "graph.embedding_dim": self.graph.embedding_dim,
+            "text.max_length": self.text.max_length,
+            "train.num_negatives": self.train.num_negatives,
+            "train.batch_size": self.train.batch_size,
+            "train.learning_rate": self.train.learning_rate,
+            "train.steps": self.train.steps,
+            "train.steps_per_call": self.train.steps_per_call,
+            "train.validate_every": self.train.validate_every,
+            "train.checkpoint_every": self.train.checkpoint_every,
+            "train.keep_checkpoints": self.train.keep_checkpoints,
+            "evaluation.memory_limit_mb": self.evaluation.memory_limit_mb,
+        }
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
+                raise UserError.field(name, expected="a number above 0", got=value)
+        not_negative = {
+            "seed": self.seed,
+            "graph.init_scale": self.graph.init_scale,
+            "graph.spare_users": self.graph.spare_users,
+            "graph.spare_items": self.graph.spare_items,
+            "graph.spare_edges": self.graph.spare_edges,
+            "fusion.anchor": self.fusion.anchor,
+            "fusion.learning_rate_scale": self.fusion.learning_rate_scale,
+            "train.half_life": self.train.half_life,
+            "train.l2": self.train.l2,
+            "train.weight_decay": self.train.weight_decay,
+            "train.patience": self.train.patience,
+        }
+        for name, value in not_negative.items():
+            if not 0 <= value < math.inf:
+                raise UserError.field(name, expected="0 or a number above", got=value)
+        if self.seed >= 2**32:
+            # JAX would drop the upper bits: another number, the same draws.
+            raise UserError.field("seed", expected="below 2**32", got=self.seed)
+        shares = {
+            "data.valid_share": self.data.valid_share,
+            "node.dropout": self.node.dropout,
+            "fusion.modality_dropout": self.fusion.modality_dropout,
+        }
+        for name, value in shares.items():
+            if not 0 <= value < 1:
+                raise UserError.field(name, expected="a share in [0, 1)", got=value)
+        if not self.models or len(set(self.models)) != len(self.models):
+            raise UserError.field(
+                "models",
+                expected="different ones of graph, text, fused",
+                got=" ".join(self.models) or "none",
+            )
+        if not self.evaluation.ks or min(self.evaluation.ks) < 1:
+            raise UserError.field(
+                "evaluation.ks", expected="cut-offs from 1 on", got=self.evaluation.ks
+            )
+        names = ("recall", "ndcg", "mrr", "map", "hit", "precision")
+        metrics = [f"{name}@{k}" for name in names for k in self.evaluation.ks]
+        if self.task == "node_classification":
+            metrics = ["accuracy", "macro_f1"]
+            self._check_node_classification()
+        if self.evaluation.metric not in metrics:
+            raise UserError.field(
+                "evaluation.metric",
+                expected="one of " + ", ".join(metrics),
+                got=repr(self.evaluation.metric),
+            )
+        if self.train.loss == "bpr" and self.train.negatives == "all":
+            raise UserError.field(
+                "train.negatives",
+                expected="uniform or in_batch with the loss bpr",
+                got="'all'",
+                fix="choose one of these or --train.loss sampled_softmax",
+            )
+
+    def _check_node_classification(self) -> None:
+        only: dict[str, tuple[Any, Any]] = {
+            "models": (self.models, ("graph",)),
+            "data.split": (self.data.split, "published"),
+            "graph.layer": (self.graph.layer, "gcn"),
+            "evaluation.baselines": (self.evaluation.baselines, False),
+        }
+        for name, (value, there_is) in only.items():
+            if value != there_is:
+                raise UserError.field(
+                    name,
+                    expected=f"{_typed(there_is)} in the task node_classification",
+                    got=_typed(value),
+                )
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed after its option."""
+    return " ".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,142 @@
+"""The sections of a configuration.
+
+Every field is an option of the command line: `--train.learning-rate 0.01`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is learned from, and what is held out."""
+
+    source: str = "ml-100k"
+    """An asset's name, `synthetic`, or a folder in a known layout."""
+    split: Literal["random", "leave_last_out", "temporal", "published"] = "random"
+    """How interactions are held out; `random` is 8:1:1 within each user, `published`
+    tests on what the data come with."""
+    valid_share: float = 0.1
+    """How much of each user's published train part is validated on, for `published`; at
+    0 all of it is trained on, nothing is tuned, and the last parameters are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphConfig:
+    """The message passing over who interacted with what."""
+
+    layer: Literal["lightgcn", "gcn"] = "lightgcn"
+    """`lightgcn`: weighted sums alone; `gcn`: self-loops, a matrix and ReLU."""
+    num_layers: int = 3
+    """Rounds of message passing, at least 1."""
+    embedding_dim: int = 64
+    """Width D of node vectors and of the fused vectors that are ranked by; of hidden
+    layers, where nodes have features."""
+    init: Literal["normal", "xavier"] = "normal"
+    """Of the node vectors: normal, or uniform with Glorot and Bengio's bound for each
+    side's table, sqrt(6 / (rows + width))."""
+    init_scale: float = 0.1
+    """Standard deviation of the initial node vectors, for `normal`."""
+    backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
+    """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
+    it chose is written into the run."""
+    spare_users: int = 64
+    """Empty user slots, for users that come after training."""
+    spare_items: int = 64
+    """Empty item slots, for items that come after training."""
+    spare_edges: int = 8192
+    """Empty directed edges, for interactions that come after training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeConfig:
+    """Nodes with features, for the tasks that are about them."""
+
+    normalisation: Literal["rows", "none"] = "rows"
+    """`rows`: each node's features are divided by the sum of their magnitudes."""
+    dropout: float = 0.5
+    """Share of each layer's input that is dropped in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """The language model that reads what is said of items and users."""
+
+    encoder: str = "minilm-l6"
+    """An asset's name or a Hugging Face folder."""
+    pooling: Literal["mean", "cls", "last"] = "mean"
+    """How token vectors become one vector."""
+    max_length: int = 256
+    """Longest text in tokens; what is longer is cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionConfig:
+    """How the two vectors of a node become one: sigma(W [h_graph ; h_text])."""
+
+    kind: Literal["concat"] = "concat"
+    """`concat` is the formula above."""
+    activation: Literal["relu", "leaky_relu", "tanh", "gelu", "sigmoid", "identity"] = (
+        "relu"
+    )
+    """sigma."""
+    anchor: float = 1.0
+    """L2 pull of W, W_y and their biases to where they start, the sum of both sides."""
+    learning_rate_scale: float = 0.1
+    """Times `train.learning_rate`, for the fusion's parameters: at the full rate they
+    fit the train part before the node vectors are learned."""
+    modality_dropout: float = 0.1
+    """How often a side is replaced by its learned null vector in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How the models are trained."""
+
+    loss: Literal["bpr", "sampled_softmax"] = "sampled_softmax"
+    """Pairwise or over the positive and its negatives."""
+    negatives: Literal["uniform", "in_batch", "all"] = "all"
+    """Drawn uniformly, the other rows' positives, or every item that is not known."""
+    num_negatives: int = 256
+    """K, for `uniform`; shared by a batch under `sampled_softmax`, per row in `bpr`."""
+    examples: Literal["interactions", "users"] = "interactions"
+    """Rows are drawn among the interactions, shuffled anew each epoch; or a user is
+    drawn, then one of its items."""
+    batch_size: int = 1024
+    """B interactions a step, over all devices."""
+    learning_rate: float = 1.5e-2
+    """Adam's step size at the first step."""
+    half_life: int = 500
+    """Steps in which the step size halves; 0 keeps it. No part of it depends on how
+    long a run is, so a run may be made longer."""
+    l2: float = 3e-3
+    """L2 on the id vectors of the batch, as LightGCN counts it; on the first layer, for
+    node classification."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of the text projection."""
+    steps: int = 600
+    """Most steps a model is trained for."""
+    steps_per_call: int = 40
+    """Steps that one call of the compiled program runs."""
+    validate_every: int = 40
+    """Steps between two rankings of the validation part."""
+    patience: int = 6
+    """Validations without a better result after which training stops; 0 is never."""
+    checkpoint_every: int = 200
+    """Steps between two checkpoints."""
+    keep_checkpoints: int = 2
+    """How many of a model's newest checkpoints are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How models are judged."""
+
+    ks: tuple[int, ...] = (10, 20)
+    """Cut-offs of rankings."""
+    metric: str = "ndcg@10"
+    """What early stopping and the best checkpoint go by, on the validation part."""
+    memory_limit_mb: int = 256
+    """Cap of the score matrix and its temporaries."""
+    baselines: bool = True
+    """Whether popularity, ItemKNN and EASE run on the same split."""
