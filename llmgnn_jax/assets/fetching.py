@@ -147,8 +147,11 @@ def _fetch(asset: Asset, folder: Path, digest: Digest | None, problem: str) -> N
         shutil.rmtree(left, ignore_errors=True)
     offline = os.environ.get("LLMGNN_OFFLINE", "").lower() not in _NO
     tried = [f"the cache at {folder} ({problem})"]
-    if not os.environ.get("LLMGNN_MIRROR"):
-        tried.append("LLMGNN_MIRROR (not set)")
+    tried += [
+        f"{variable} (not set)"
+        for variable, name in _local_names(asset)
+        if not os.environ.get(variable)
+    ]
     for mirror in _mirrors(asset):
         if offline and mirror.needs_network:
             tried.append(f"{mirror.label} (not asked: LLMGNN_OFFLINE)")
@@ -186,20 +189,28 @@ def _fetch(asset: Asset, folder: Path, digest: Digest | None, problem: str) -> N
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     first = ", ".join(asset.layouts[0].files)
+    folders = " or ".join(
+        f"{variable} to a folder that holds {name}/ with {first}"
+        for variable, name in _local_names(asset)
+    )
     network = "unset LLMGNN_OFFLINE" if offline else "connect to the network"
     raise UserError(
         f"asset {asset.name}: not in the cache and no mirror served it; tried "
-        f"{'; '.join(tried)}. Fix: {network}, or set LLMGNN_MIRROR to a folder that "
-        f"holds {asset.name}/ with {first}"
+        f"{'; '.join(tried)}. Fix: {network}, or set {folders}"
     )
 
 
+def _local_names(asset: Asset) -> list[tuple[str, str]]:
+    """The variables that may name a folder, and how the asset is called in there."""
+    names = [("LLMGNN_MIRROR", asset.name)]
+    if asset.shared_name:
+        names.append(("LLMGNN_SHARED", asset.shared_name))
+    return names
+
+
 def _mirrors(asset: Asset) -> Iterator[Mirror | LocalMirror]:
-    for variable, name in (
-        ("LLMGNN_MIRROR", asset.name),
-        ("LLMGNN_SHARED", asset.shared_name),
-    ):
-        if name and (folder := os.environ.get(variable)):
+    for variable, name in _local_names(asset):
+        if folder := os.environ.get(variable):
             yield LocalMirror(
                 Path(folder).expanduser() / name, asset.layouts, variable=variable
             )

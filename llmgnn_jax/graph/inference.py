@@ -111,7 +111,10 @@ def layerwise(
             power of two, and what a layer makes of them.
         backend: The kernel of `LocalNeighbourhood`.
         folder: Where the vectors that each layer gives are written to, as
-            layer_0.npy, ...; None keeps them in memory.
+            layer_0.npy, ...; None keeps them in memory. A file is there once it is
+            whole, and takes the place of one of that name: `features` may be a memory
+            map of it. Types that .npy has not (bfloat16) are stored as float32, which
+            holds their values; the next layer is given the type again.
 
     Returns:
         (N, D') what the last layer gives; a memory map with `folder`.
@@ -128,22 +131,49 @@ def layerwise(
             raise UserError.field(name, expected="a number >= 1", got=bound)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    nodes = features
+    nodes, dtype = features, features.dtype
     for number, layer in enumerate(layers):
         path = None if folder is None else folder / f"layer_{number}.npy"
         run = _compiled(layer, backend)
-        out = None
-        for first, last in _chunks(np.asarray(edges.indptr), max_rows, max_edges):
-            graph, plan = _chunk(edges, nodes, first, last)
-            rows = last - first
-            # Rounded up, so that few shapes are compiled.
-            kept = min(_rounded(rows), graph.nodes.shape[0])
-            given = np.asarray(run(graph, plan, kept))[:rows]
-            if out is None:
-                out = _empty((edges.num_nodes, *given.shape[1:]), given.dtype, path)
-            out[first:last] = given
-        nodes = nodes if out is None else out
+        chunks = (
+            (first, last, _chunk(edges, nodes, first, last, dtype))
+            for first, last in _chunks(np.asarray(edges.indptr), max_rows, max_edges)
+        )
+        if path is None:
+            nodes, dtype = _collected(run, chunks, edges.num_nodes, None)
+            continue
+        # Under another name until it is whole: chunks may be read from that file.
+        partial = path.with_name(f".{path.name}.part")
+        try:
+            _, dtype = _collected(run, chunks, edges.num_nodes, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        nodes = np.load(path, mmap_mode="r+")
     return nodes
+
+
+def _collected(
+    run: Callable[..., jax.Array],
+    chunks: Iterator[tuple[int, int, tuple[jraph.GraphsTuple, EdgePlan]]],
+    num_nodes: int,
+    path: Path | None,
+) -> tuple[np.ndarray, np.dtype]:
+    """What a layer gives all nodes, (N, D'), and the type in which it does."""
+    out, dtype = None, np.dtype(np.float32)
+    for first, last, (graph, plan) in chunks:
+        rows = last - first
+        # Rounded up, so that few shapes are compiled.
+        kept = min(_rounded(rows), graph.nodes.shape[0])
+        given = np.asarray(run(graph, plan, kept))[:rows]
+        if out is None:
+            dtype = given.dtype
+            out = _empty((num_nodes, *given.shape[1:]), dtype, path)
+        out[first:last] = given
+    assert out is not None
+    if isinstance(out, np.memmap):
+        out.flush()
+    return out, dtype
 
 
 def _compiled(layer: Layer, backend: Backend) -> Callable[..., jax.Array]:
@@ -171,8 +201,11 @@ def _compiled(layer: Layer, backend: Backend) -> Callable[..., jax.Array]:
 def _chunks(
     indptr: np.ndarray, max_rows: int, max_edges: int
 ) -> Iterator[tuple[int, int]]:
-    """Ranges of receivers that together are all of them."""
+    """Ranges of receivers that together are all of them; an empty one of none."""
     first, num_nodes = 0, len(indptr) - 1
+    if not num_nodes:
+        # Who runs it learns how wide the layer is.
+        yield 0, 0
     while first < num_nodes:
         fits = np.searchsorted(indptr, indptr[first] + max_edges, side="right") - 1
         last = max(first + 1, min(int(fits), first + max_rows, num_nodes))
@@ -181,11 +214,12 @@ def _chunks(
 
 
 def _chunk(
-    edges: HostEdges, nodes: np.ndarray, first: int, last: int
+    edges: HostEdges, nodes: np.ndarray, first: int, last: int, dtype: np.dtype
 ) -> tuple[jraph.GraphsTuple, EdgePlan]:
     """Receivers [first, last), numbered from 0, then those others who send to them.
 
-    Padded to powers of two; the last node is jraph's padding node.
+    Padded to powers of two; the last node is jraph's padding node. Vectors are given in
+    `dtype`, whatever type they are kept in.
     """
     start, stop = int(edges.indptr[first]), int(edges.indptr[last])
     rows, used = last - first, stop - start
@@ -201,7 +235,7 @@ def _chunk(
     num_nodes = _rounded(rows + len(others) + 1)
     num_edges = _rounded(used + 1)
     spare = num_edges - used
-    vectors = np.zeros((num_nodes, *nodes.shape[1:]), nodes.dtype)
+    vectors = np.zeros((num_nodes, *nodes.shape[1:]), dtype)
     vectors[:rows] = nodes[first:last]
     vectors[rows : rows + len(others)] = nodes[others]
     held = {
@@ -239,4 +273,6 @@ def _rounded(size: int) -> int:
 def _empty(shape: tuple[int, ...], dtype: np.dtype, path: Path | None) -> np.ndarray:
     if path is None:
         return np.empty(shape, dtype)
+    # NumPy knows bfloat16 and its like as bytes ("V") and would write them as such.
+    dtype = np.dtype(np.float32) if dtype.kind == "V" else dtype
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)

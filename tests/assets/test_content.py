@@ -172,3 +172,22 @@ def test_wrong_local_content_is_named_and_the_network_asked(
     monkeypatch.setenv("LLMGNN_SHARED", str(tmp_path / "local"))
     assert (fetch() / "words.txt").read_bytes() == FIRST
     assert f"LLMGNN_SHARED {local}: served content" in caplog.text
+
+
+def test_nothing_anywhere_names_both_variables(
+    bag: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bag.bodies.clear()
+    with pytest.raises(UserError) as caught:
+        fetch()
+    for part in (
+        "LLMGNN_MIRROR (not set); LLMGNN_SHARED (not set); ",
+        "set LLMGNN_MIRROR to a folder that holds bag/ with words.txt or LLMGNN_SHARED "
+        "to a folder that holds bag-of-words/ with words.txt",
+    ):
+        assert part in str(caught.value)
+    monkeypatch.setenv("LLMGNN_SHARED", str(tmp_path / "local"))
+    with pytest.raises(UserError) as caught:
+        fetch()
+    assert "LLMGNN_SHARED (not set)" not in str(caught.value)
+    assert "local/bag-of-words (no such folder)" in str(caught.value)

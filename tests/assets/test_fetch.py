@@ -199,6 +199,7 @@ def test_nothing_anywhere_is_one_line(tiny: Tiny, tmp_path: Path) -> None:
         "set LLMGNN_MIRROR to a folder that holds tiny/ with words.txt",
     ):
         assert part in message
+    assert "LLMGNN_SHARED" not in message  # It has no name there.
     assert "\n" not in message
     assert time.monotonic() - began < 20
     assert [*(tmp_path / "cache" / "assets").iterdir()] == []

@@ -151,3 +151,50 @@ def test_it_repeats_bit_for_bit(edges: HostEdges) -> None:
     layers = [LAYERS["gat"](nnx.Rngs(1))]
     one, other = (layerwise(layers, FEATURES, edges, max_rows=8) for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def halves_layer(graph: jraph.GraphsTuple, *, neighbours: Any) -> jraph.GraphsTuple:
+    """What it gives depends on the type that it is given."""
+    heard = neighbours.mean(graph.nodes) + (graph.nodes.dtype == jnp.bfloat16)
+    return graph._replace(nodes=heard.astype(jnp.bfloat16))
+
+
+def test_bfloat16_in_files_is_float32(edges: HostEdges, tmp_path: Path) -> None:
+    layers = [halves_layer] * 2
+    in_memory = layerwise(layers, FEATURES, edges, max_rows=16)
+    assert in_memory.dtype == jnp.bfloat16
+    out = layerwise(layers, FEATURES, edges, max_rows=16, folder=tmp_path)
+    assert isinstance(out, np.memmap)
+    for values in (out, np.load(tmp_path / "layer_1.npy")):
+        assert values.dtype == np.float32
+        np.testing.assert_array_equal(values, in_memory.astype(np.float32))
+
+
+def test_features_may_be_what_it_replaces(edges: HostEdges, tmp_path: Path) -> None:
+    first = layerwise([mean_layer], FEATURES, edges, folder=tmp_path)
+    assert first.filename == str(tmp_path / "layer_0.npy")  # type: ignore[attr-defined]
+    held = np.array(first)
+    out = layerwise([mean_layer], first, edges, max_rows=7, folder=tmp_path)
+    np.testing.assert_allclose(out, slow_loop(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(first, held)
+    assert [path.name for path in tmp_path.iterdir()] == ["layer_0.npy"]
+
+
+def test_what_fails_replaces_nothing(edges: HostEdges, tmp_path: Path) -> None:
+    held = np.array(layerwise([mean_layer], FEATURES, edges, folder=tmp_path))
+    broken = HostEdges(indptr=edges.indptr, senders=edges.senders.copy())
+    broken.senders[-1] = 10**6
+    with pytest.raises(IndexError):
+        layerwise([mean_layer], FEATURES, broken, max_rows=7, folder=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "layer_0.npy"), held)
+    assert [path.name for path in tmp_path.iterdir()] == ["layer_0.npy"]
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+def test_no_nodes(tmp_path: Path, in_files: bool) -> None:
+    none = host_edges(np.zeros(0, int), np.zeros(0, int), 0)
+    features = np.zeros((0, WIDTH), np.float32)
+    folder = tmp_path if in_files else None
+    out = layerwise([mean_layer] * 2, features, none, folder=folder)
+    assert out.shape == (0, 4 * WIDTH)
+    assert out.dtype == np.float32

@@ -14,24 +14,27 @@ from jax.experimental import sparse
 
 @jax.custom_vjp
 def gathered_sums(
-    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array
+    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array, mask_WK: jax.Array
 ) -> jax.Array:
-    """out[w] = sum over k of weights[w, k] table[ids[w, k]].
+    """out[w] = sum over k with mask[w, k] of weights[w, k] table[ids[w, k]].
 
     Args:
-        table_ND: (N, D) of any float type.
-        ids_WK: (W, K) int32 in [0, N).
-        weights_WK: (W, K) float32, may be traced.
+        table_ND: (N, D) of any float type; a row that is not finite spreads to those
+            sums alone that it is a part of.
+        ids_WK: (W, K) int32 in [0, N), any of these in masked slots.
+        weights_WK: (W, K) float32, may be traced; any in masked slots.
+        mask_WK: (W, K) bool, False in slots that take part in nothing.
 
     Returns:
-        (W, D) float32. Differentiable in the table and in the weights; the gradient of
-        the table is a scatter, which is left out where nobody asks for it.
+        (W, D) float32, 0 where all slots are masked. Differentiable in the table and in
+        the weights; the gradient of the table is a scatter, which is left out where
+        nobody asks for it.
     """
     if table_ND.dtype != jnp.float32:
         # The CSR kernel knows float32 alone.
-        return _by_gather(table_ND, ids_WK, weights_WK)
+        return _by_gather(table_ND, ids_WK, weights_WK, mask_WK)
     return jax.lax.platform_dependent(
-        table_ND, ids_WK, weights_WK, cpu=_by_csr, default=_by_gather
+        table_ND, ids_WK, weights_WK, mask_WK, cpu=_by_csr, default=_by_gather
     )
 
 
@@ -39,42 +42,54 @@ def gathered_rows(
     table_ND: jax.Array, ids_W: jax.Array, mask_W: jax.Array
 ) -> jax.Array:
     """(W, D) rows in the type of the table, 0 where the mask is False."""
-    weights_W1 = mask_W.astype(jnp.float32)[:, None]
-    return gathered_sums(table_ND, ids_W[:, None], weights_W1).astype(table_ND.dtype)
+    weights_W1 = jnp.ones((*mask_W.shape, 1), jnp.float32)
+    rows = gathered_sums(table_ND, ids_W[:, None], weights_W1, mask_W[:, None])
+    return rows.astype(table_ND.dtype)
 
 
-def _by_csr(table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array) -> jax.Array:
+def _by_csr(
+    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array, mask_WK: jax.Array
+) -> jax.Array:
     sums, size = ids_WK.shape
+    # The kernel reads masked slots too, and 0 times what is not finite is not 0: they
+    # read a row that is a part of the sum anyhow. Sums without one are cleared.
+    some_W1 = jnp.max(jnp.where(mask_WK, ids_WK, -1), axis=1, initial=-1, keepdims=True)
+    ids_WK = jnp.where(mask_WK, ids_WK, jnp.maximum(some_W1, 0))
+    weights_WK = jnp.where(mask_WK, weights_WK, 0)
     indptr = jnp.arange(sums + 1, dtype=jnp.int32) * size
     matrix = sparse.BCSR(
         (weights_WK.reshape(-1), ids_WK.reshape(-1), indptr),
         shape=(sums, table_ND.shape[0]),
     )
-    return matrix @ table_ND
+    return jnp.where(some_W1 >= 0, matrix @ table_ND, 0)
 
 
 def _by_gather(
-    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array
+    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array, mask_WK: jax.Array
 ) -> jax.Array:
     rows_WKD = table_ND.at[ids_WK].get(mode="promise_in_bounds")
-    return jnp.sum(rows_WKD.astype(jnp.float32) * weights_WK[:, :, None], axis=1)
+    products_WKD = rows_WKD.astype(jnp.float32) * weights_WK[:, :, None]
+    return jnp.sum(jnp.where(mask_WK[:, :, None], products_WKD, 0), axis=1)
 
 
 def _forward(
-    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array
+    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array, mask_WK: jax.Array
 ) -> tuple[jax.Array, tuple]:
-    return gathered_sums(table_ND, ids_WK, weights_WK), (table_ND, ids_WK, weights_WK)
+    given = (table_ND, ids_WK, weights_WK, mask_WK)
+    return gathered_sums(*given), given
 
 
 def _backward(residuals: tuple, gradient_WD: jax.Array) -> tuple:
-    table_ND, ids_WK, weights_WK = residuals
+    table_ND, ids_WK, weights_WK, mask_WK = residuals
     spread_WKD = weights_WK[:, :, None] * gradient_WD[:, None, :]
+    spread_WKD = jnp.where(mask_WK[:, :, None], spread_WKD, 0)
     table_gradient = jnp.zeros(table_ND.shape, jnp.float32).at[ids_WK].add(spread_WKD)
     rows_WKD = table_ND.at[ids_WK].get(mode="promise_in_bounds")
     weights_gradient = jnp.sum(
         rows_WKD.astype(jnp.float32) * gradient_WD[:, None, :], axis=-1
     )
-    return table_gradient.astype(table_ND.dtype), None, weights_gradient
+    weights_gradient = jnp.where(mask_WK, weights_gradient, 0)
+    return table_gradient.astype(table_ND.dtype), None, weights_gradient, None
 
 
 gathered_sums.defvjp(_forward, _backward)

@@ -5,7 +5,8 @@ layer computes, E edges, H heads, D width; `...` any number of trailing axes.
 
 Every node of a tree but a seed sends over one edge, and the edges of a node lie side by
 side: whatever is asked is a reshape, a reduction over K or a broadcast along K. Nothing
-is scattered, in the gradient neither.
+is scattered, in the gradient neither. Empty slots take part in nothing: what they hold
+need not be finite.
 """
 
 import functools
@@ -20,7 +21,7 @@ from llmgnn_jax.graph.sampling.gathered import gathered_rows, gathered_sums
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["masks", "weights", "table_ids"],
+    data_fields=["masks", "weights", "table_ids", "table_mask"],
     meta_fields=[],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +39,14 @@ class TreeNeighbourhood:
         weights: (E,) what `weighted` multiplies with, or None.
         table_ids: (B + E,) int32, the number in the graph of each node of the tree, or
             None.
+        table_mask: (B + E,) bool, False for nodes of the tree that stand for none of
+            the graph: they hold 0. None where all are real.
     """
 
     masks: tuple[jax.Array, ...]
     weights: jax.Array | None = None
     table_ids: jax.Array | None = None
+    table_mask: jax.Array | None = None
 
     @property
     def num_seeds(self) -> int:
@@ -58,13 +62,13 @@ class TreeNeighbourhood:
         """(N, ...) -> (M, ...): the nodes that a layer computes."""
         if self.table_ids is None:
             return nodes[: self.num_parents]
-        return _rows_of(nodes, self.table_ids[: self.num_parents])
+        return self._rows_of(nodes, slice(self.num_parents))
 
     def gather_senders(self, nodes: jax.Array) -> jax.Array:
         """(N, ...) -> (E, ...): to each edge what its sender holds."""
         if self.table_ids is None:
             return nodes[self.num_seeds :]
-        return _rows_of(nodes, self.table_ids[self.num_seeds :])
+        return self._rows_of(nodes, slice(self.num_seeds, None))
 
     def gather_receivers(self, nodes: jax.Array) -> jax.Array:
         """(N, ...) -> (E, ...): to each edge what its receiver holds."""
@@ -87,13 +91,11 @@ class TreeNeighbourhood:
         Returns:
             (M, D) or (M, H, D); accumulated in float32.
         """
-        shares = self._mask().astype(jnp.float32)
         if weights is None:
             # (E, 1, ...): each head has the same.
-            shares = shares.reshape(-1, *[1] * (nodes.ndim - 2))
-        else:
-            shares = shares.reshape(-1, *[1] * (weights.ndim - 1)) * weights
-        return self._shared_sums(nodes, shares)
+            weights = self._mask().astype(jnp.float32)
+            weights = weights.reshape(-1, *[1] * (nodes.ndim - 2))
+        return self._shared_sums(nodes, weights)
 
     def weighted(self, nodes: jax.Array) -> jax.Array:
         """`sum` with the weights of the tree: (N, D) -> (M, D)."""
@@ -164,12 +166,12 @@ class TreeNeighbourhood:
             first += mask_WK.size
 
     def _shared_sums(self, nodes: jax.Array, shares: jax.Array) -> jax.Array:
-        """Sums (M, ...) of what the senders hold, times (E, ...), 0 in empty slots."""
+        """Sums (M, ...) of what the senders hold, times (E, ...)."""
         if self.table_ids is not None and nodes.ndim == 2:
             ids = self.table_ids[self.num_seeds :]
             parts = [
-                gathered_sums(nodes, ids_WK, shares_WK)
-                for (ids_WK, _), (shares_WK, _) in zip(
+                gathered_sums(nodes, ids_WK, shares_WK.astype(jnp.float32), mask_WK)
+                for (ids_WK, mask_WK), (shares_WK, _) in zip(
                     self._blocks(ids), self._blocks(shares), strict=True
                 )
             ]
@@ -180,25 +182,35 @@ class TreeNeighbourhood:
     def _edge_sums(self, edges: jax.Array, shares: jax.Array) -> list[jax.Array]:
         """Of (E, D) and (E,), or (E, H, D) and (E, H): for each hop the row sums."""
         return [
-            # A product with the mask, not a choice by it: a batch of small matrix
-            # products is vectorised where a reduction over the middle axis is not.
+            # A product, not a sum of products: a batch of small matrix products is
+            # vectorised where a reduction over the middle axis is not. Both factors are
+            # chosen by the mask: 0 times what is not finite is not 0.
             jnp.einsum(
                 "wk...,wk...d->w...d",
-                shares_WK.astype(jnp.float32),
-                block.astype(jnp.float32),
+                _chosen(mask_WK, shares_WK),
+                _chosen(mask_WK, block),
                 precision="highest",
             )
-            for (block, _), (shares_WK, _) in zip(
+            for (block, mask_WK), (shares_WK, _) in zip(
                 self._blocks(edges), self._blocks(shares), strict=True
             )
         ]
 
+    def _rows_of(self, table: jax.Array, part: slice) -> jax.Array:
+        """What some nodes of the tree hold, of a table with any number of axes."""
+        assert self.table_ids is not None
+        ids = self.table_ids[part]
+        if self.table_mask is None:
+            mask = jnp.ones(ids.shape, bool)
+        else:
+            mask = self.table_mask[part]
+        rows = gathered_rows(table.reshape(table.shape[0], -1), ids, mask)
+        return rows.reshape(-1, *table.shape[1:])
 
-def _rows_of(nodes: jax.Array, ids: jax.Array) -> jax.Array:
-    """nodes[ids], of nodes with any number of axes."""
-    flat = nodes.reshape(nodes.shape[0], -1)
-    rows = gathered_rows(flat, ids, jnp.ones(ids.shape, bool))
-    return rows.reshape(-1, *nodes.shape[1:])
+
+def _chosen(mask_WK: jax.Array, edges: jax.Array) -> jax.Array:
+    """(W, K, ...) in float32, 0 in empty slots."""
+    return jnp.where(_like(mask_WK, edges), edges.astype(jnp.float32), 0)
 
 
 def _like(mask_WK: jax.Array, edges: jax.Array) -> jax.Array:

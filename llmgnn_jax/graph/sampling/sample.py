@@ -3,6 +3,7 @@
 Shapes: B seeds, W parents of a hop, K slots of each over all relations.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,9 @@ def sample_tree(
     Args:
         key: Of the step, `fold_in(root, step)`.
         table: On the device or on the host.
-        seeds_B: (B,) int32 node numbers; -1 in rows that are padding.
+        seeds_B: (B,) int32 node numbers; -1 in rows that are padding. Traced ones (of a
+            program that is being compiled) are not checked: one that is out of range
+            draws anything.
         fanouts: For each hop how many neighbours a node draws; a tuple gives a number
             to each relation.
         replace: Whether a neighbour may be drawn again. If not, a node that has no
@@ -53,9 +56,11 @@ def sample_tree(
 
     Raises:
         UserError: If there are no fan-outs, a fan-out does not have a number >= 0 for
-            each relation and one above 0, or weights are asked of a table without.
+            each relation and one above 0, weights are asked of a table without, or a
+            seed is not in [-1, N).
     """
     checked = _checked_fanouts(fanouts, table.num_relations)
+    _check_seeds(seeds_B, table.num_nodes)
     if weighted and table.cumulative is None:
         raise UserError.field(
             "weighted",
@@ -96,9 +101,7 @@ def sample_tree(
 def _checked_fanouts(
     fanouts: Sequence[int | Fanout], num_relations: int
 ) -> tuple[Fanout, ...]:
-    every = tuple(
-        (fanout,) if isinstance(fanout, int) else tuple(fanout) for fanout in fanouts
-    )
+    every = tuple(_whole_numbers(fanout, fanouts) for fanout in fanouts)
     for fanout in every:
         if len(fanout) != num_relations or min(fanout) < 0 or max(fanout) < 1:
             raise UserError.field(
@@ -109,6 +112,30 @@ def _checked_fanouts(
     if not every:
         raise UserError.field("fanouts", expected="one hop at least", got="none")
     return every
+
+
+def _whole_numbers(fanout: Any, fanouts: Any) -> Fanout:
+    """One number or several, Python's or NumPy's, as Python's."""
+    try:
+        if isinstance(fanout, Sequence) or np.ndim(fanout):
+            return tuple(operator.index(number) for number in fanout)
+        return (operator.index(fanout),)
+    except TypeError as error:
+        raise UserError.field(
+            "fanouts", expected="whole numbers", got=fanouts
+        ) from error
+
+
+def _check_seeds(seeds_B: Array, num_nodes: int) -> None:
+    """Before they become int32, which would wrap around."""
+    if isinstance(seeds_B, jax.core.Tracer):
+        return
+    seeds_B = np.asarray(seeds_B)
+    wrong = seeds_B[(seeds_B < -1) | (seeds_B >= num_nodes)]
+    if wrong.size:
+        raise UserError.field(
+            "seeds", expected=f"numbers in [-1, {num_nodes})", got=wrong[0]
+        )
 
 
 def _excluded(pairs_B2: Array, parents_W: Array, below: int, xp: Any) -> Array:

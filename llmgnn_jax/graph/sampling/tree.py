@@ -144,6 +144,7 @@ class SampledTree:
             masks=tuple(hop.mask for hop in self.hops),
             weights=weights,
             table_ids=self.node_ids if of_table else None,
+            table_mask=self.node_mask if of_table else None,
         )
 
     def graph(

@@ -118,7 +118,7 @@ def test_an_error_is_raised_in_its_place(sampler: HostSampler) -> None:
     assert working() == 0
 
     wrong = SampleRequest(key=jax.random.key(0), seeds=np.asarray([1000]))
-    with sampler.blocks([wrong]) as blocks, pytest.raises(IndexError):
+    with sampler.blocks([wrong]) as blocks, pytest.raises(UserError, match="seeds"):
         next(blocks)
     assert working() == 0
 

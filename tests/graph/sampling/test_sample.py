@@ -234,6 +234,8 @@ def test_a_graph_without_edges() -> None:
         ((3,), "for each hop 3 numbers >= 0, not all 0"),
         (((1, 2, -1),), "for each hop 3 numbers"),
         (((0, 0, 0),), "for each hop 3 numbers"),
+        (((1, 2.0, 3),), "fanouts: expected whole numbers"),
+        ((1.5,), "fanouts: expected whole numbers"),
     ],
 )
 def test_fanouts_that_are_none(
@@ -247,3 +249,49 @@ def test_weights_that_are_not_there() -> None:
     table = sample_table(np.asarray([0]), np.asarray([0]), 1)
     with pytest.raises(UserError, match="give sample_table its weights"):
         sample_tree(KEY, table, np.asarray([0]), fanouts=(1,), weighted=True)
+
+
+def test_fanouts_of_numpy(multigraph: Any) -> None:
+    wanted = sample_tree(KEY, multigraph.table, SEEDS, fanouts=FANOUTS)
+    rows = np.asarray(FANOUTS)
+    for fanouts in (rows, tuple(rows), [tuple(row) for row in rows]):
+        tree = sample_tree(KEY, multigraph.table, SEEDS, fanouts=fanouts)
+        assert jax.tree.structure(tree) == jax.tree.structure(wanted)
+        np.testing.assert_array_equal(tree.node_ids, wanted.node_ids)
+    table = sample_table(np.asarray([1]), np.asarray([0]), 2)
+    for fanout in (np.int64(3), np.asarray(3)):
+        tree = sample_tree(KEY, table, np.asarray([0]), fanouts=(fanout,))
+        assert tree.fanouts == ((3,),)
+        assert type(tree.fanouts[0][0]) is int
+
+
+@pytest.mark.parametrize("seed", [-2, 40, 2**32])
+@pytest.mark.parametrize("on_host", [True, False])
+def test_seeds_that_are_no_nodes(multigraph: Any, seed: int, on_host: bool) -> None:
+    table = multigraph.table if on_host else multigraph.table.to_device()
+    given = [np.asarray([0, seed]), [0, seed]]
+    if seed < 2**31:
+        given.append(jnp.asarray([0, seed]))
+    for seeds in given:
+        with pytest.raises(
+            ValueError, match=rf"seeds: expected numbers in \[-1, 40\), got {seed}"
+        ):
+            sample_tree(KEY, table, seeds, fanouts=FANOUTS)
+
+
+def test_known_seeds_are_checked_while_a_program_is_compiled(multigraph: Any) -> None:
+    table = multigraph.table.to_device()
+
+    @jax.jit
+    def closed(key: jax.Array) -> SampledTree:
+        return sample_tree(key, table, jnp.asarray([40]), fanouts=FANOUTS)
+
+    @jax.jit
+    def known(key: jax.Array) -> SampledTree:
+        return sample_tree(key, table, np.asarray([40]), fanouts=FANOUTS)
+
+    with pytest.raises(ValueError, match="got 40"):
+        known(KEY)
+    # A traced array may hold anything: its shape is all that is known.
+    traced = jitted(multigraph.table)(KEY, seeds=jnp.asarray([40]))
+    assert traced.num_nodes == jax.eval_shape(closed, KEY).num_nodes

@@ -23,6 +23,7 @@ from llmgnn_jax.graph.sampling import (
     SampledTree,
     TreeNeighbourhood,
     gather_features,
+    gathered,
     propagate_tree,
     sample_table,
     sample_tree,
@@ -154,7 +155,8 @@ def test_values_and_gradients(tree: SampledTree, name: str, of_table: bool) -> N
     def loss(
         operation: Operation, table: jax.Array, weights: jax.Array, whole: bool
     ) -> tuple[jax.Array, jax.Array]:
-        nodes = table if whole else table[tree.node_ids]
+        held = jnp.where(tree.node_mask[:, None], table[tree.node_ids], 0)
+        nodes = table if whole else held
         out = operation(neighbourhood, nodes, weights)
         directions = jnp.cos(jnp.arange(out.size, dtype=jnp.float32))
         return jnp.sum(jnp.sin(out) * directions.reshape(out.shape)), out
@@ -189,6 +191,91 @@ def test_heads_have_weights_of_their_own(tree: SampledTree, of_table: bool) -> N
             unweighted[:, head], one.sum(held), rtol=1e-5, atol=1e-5
         )
         np.testing.assert_allclose(shares[:, head], one.softmax(weights[:, head]))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "sum": lambda tn, x, w: tn.sum(x, w),
+    "plain sum": lambda tn, x, w: tn.sum(x),
+    "mean": lambda tn, x, w: tn.mean(x),
+    "max": lambda tn, x, w: tn.max(x),
+    "sum_edges": lambda tn, x, w: tn.sum_edges(tn.gather_senders(x)),
+    "heads": lambda tn, x, w: tn.sum(jnp.stack([x, x], 1), jnp.stack([w, w], 1)),
+}
+
+
+@pytest.mark.parametrize("of_table", [False, True])
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("what", [np.nan, np.inf])
+def test_empty_slots_take_part_in_nothing(
+    name: str, of_table: bool, what: float
+) -> None:
+    # 3 hears 1 and 2, 4 hears 0, 1 hears nobody: each has empty slots, which name 0.
+    table = sample_table(np.asarray([1, 2, 0]), np.asarray([3, 3, 4]), 5)
+    seeds = np.asarray([3, 4, 1, -1])
+    tree = jax.device_put(
+        sample_tree(jax.random.key(0), table, seeds, fanouts=(4,)),
+    )
+    weights = jnp.where(tree.edge_mask, 0.5, what)
+    neighbourhood = tree.neighbourhood(of_table=of_table)
+    rows = jnp.asarray(RNG.normal(size=(5, WIDTH)), jnp.float32)
+
+    @jax.jit
+    def run(rows: jax.Array) -> Any:
+        def loss(rows: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+            # In a tree, what the empty slots hold is not finite either.
+            nodes = rows if of_table else rows[tree.node_ids]
+            out = OPERATIONS[name](neighbourhood, nodes, weights)
+            return jnp.sum(out[jnp.asarray([0, 2, 3])]), out
+
+        return jax.grad(loss, argnums=(0, 1), has_aux=True)(rows, weights)
+
+    gradients, out = run(rows.at[0].set(what))
+    references, expected = run(rows.at[0].set(0.0))
+    others = np.asarray([0, 2, 3])
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(out[others], expected[others])
+    # Node 4 does hear it.
+    assert not np.isfinite(out[1]).any()
+    np.testing.assert_array_equal(gradients[0], references[0])
+    empty = ~np.asarray(tree.edge_mask)
+    assert (np.asarray(gradients[1])[empty] == 0).all()
+    np.testing.assert_array_equal(gradients[1][:4], references[1][:4])
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_gathered_sums_of_both_kernels(dtype: Any) -> None:
+    table = jnp.asarray(RNG.normal(size=(6, WIDTH)), dtype).at[0].set(jnp.nan)
+    ids = jnp.asarray([[0, 2, 3], [0, 0, 0], [0, 4, 0], [5, 1, 2]])
+    mask = jnp.asarray([[0, 1, 1], [0, 0, 0], [1, 1, 0], [1, 1, 1]], bool)
+    weights = jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
+    held = np.asarray(table, np.float32)
+    expected = [
+        sum(
+            (weights[w, k] * held[ids[w, k]] for k in range(3) if mask[w, k]),
+            start=np.zeros(WIDTH, np.float32),
+        )
+        for w in range(4)
+    ]
+    assert [np.isfinite(row).all() for row in expected] == [True, True, False, True]
+    kernels = [gathered.gathered_sums, gathered._by_gather]
+    if dtype == jnp.float32 and jax.default_backend() == "cpu":
+        kernels.append(gathered._by_csr)
+    for kernel in kernels:
+        out = jax.jit(kernel)(table, ids, weights, mask)
+        np.testing.assert_allclose(out, np.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_host_and_the_device_gather_alike_what_is_not_finite(
+    tree: SampledTree, dtype: Any
+) -> None:
+    table = table_of_nodes().astype(dtype).at[0].set(jnp.inf)
+    host = jax.tree.map(np.asarray, tree)
+    rows = np.asarray(gather_features(table, tree))
+    assert np.isinf(rows).any()
+    np.testing.assert_array_equal(rows, gather_features(np.asarray(table), host))
+    own = tree.neighbourhood(of_table=True).own(table)
+    np.testing.assert_array_equal(own, rows[: tree.num_parents])
 
 
 def test_degrees_and_constant_weights(tree: SampledTree) -> None:
