@@ -1,11 +1,13 @@
 """Where JAX computes."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from benchmarks.harness import Unavailable
+from llmgnn_jax.graph.native import library
 
 
 def peak_mb() -> Callable[[], float] | None:
@@ -18,8 +20,6 @@ def peak_mb() -> Callable[[], float] | None:
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """A jitted function compiled ahead of time, and the seconds that it took."""
-    import time
-
     began = time.perf_counter()
     program = function.lower(*arguments).compile()  # type: ignore[attr-defined]
     return program, time.perf_counter() - began
@@ -27,12 +27,5 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]
 
 def check_backend(backend: str) -> None:
     """Raises `Unavailable` where a backend of the aggregation is not there."""
-    if backend != "native":
-        return
-    try:
-        from llmgnn_jax.graph.aggregate import native
-    except ImportError as error:
-        raise Unavailable("the native kernel is not there") from error
-    available = getattr(native, "available", None)
-    if available is not None and not available():
-        raise Unavailable("the native kernel is not built: no C++ compiler")
+    if backend == "native" and (reason := library.unavailable_because()):
+        raise Unavailable(f"native kernels: {reason}")

@@ -168,7 +168,7 @@ def _config(options: Mapping[str, Any]) -> Config:
             loss="bpr",
             negatives="uniform",
             num_negatives=1,
-            examples="interactions",
+            examples="users",
             batch_size=options["batch_size"],
             learning_rate=options["learning_rate"],
             half_life=0,

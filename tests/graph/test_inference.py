@@ -172,7 +172,8 @@ def test_bfloat16_in_files_is_float32(edges: HostEdges, tmp_path: Path) -> None:
 
 def test_features_may_be_what_it_replaces(edges: HostEdges, tmp_path: Path) -> None:
     first = layerwise([mean_layer], FEATURES, edges, folder=tmp_path)
-    assert first.filename == str(tmp_path / "layer_0.npy")  # type: ignore[attr-defined]
+    assert isinstance(first, np.memmap)
+    assert first.filename == tmp_path / "layer_0.npy"
     held = np.array(first)
     out = layerwise([mean_layer], first, edges, max_rows=7, folder=tmp_path)
     np.testing.assert_allclose(out, slow_loop(), rtol=1e-5, atol=1e-5)
