@@ -62,8 +62,9 @@ def gowalla_lightgcn() -> Config:
     Command:   python train.py gowalla-lightgcn
     Hardware:  2 CPU cores, jax 0.10.2
     Time:      9.3 s an epoch (396 steps); 47 s for 5 epochs, --train.steps 1980
-    Metric:    test recall@20 0.1036, ndcg@20 0.0894 after 5 epochs (the reference's log:
-               0.1071, 0.0894); all 1,000 epochs: not yet run (published: 0.1824, 0.1547)
+    Metric:    test recall@20 0.1036, ndcg@20 0.0894 after 5 epochs (the reference's
+               log: 0.1071, 0.0894); all 1,000 epochs (published: 0.1824, 0.1547) not
+               yet run
     """
     steps_per_epoch = 396  # ceil(810,128 / 2,048)
     return Config(
