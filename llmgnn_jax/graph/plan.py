@@ -119,7 +119,7 @@ def plan_edges(
     if np.any(np.diff(receivers) < 0):
         raise ValueError("edges must be sorted by receiver: see sorted_graph")
     weights = None if weights is None else np.asarray(weights, np.float32)
-    incoming = _rows(receivers, senders, num_nodes, None, weights, buckets)
+    incoming = _rows(receivers, senders, num_nodes, None, weights)
     by_sender = _by_column(np.asarray(incoming.indptr), senders, num_senders)
     others, own = receivers[by_sender], senders[by_sender]
     reordered = None if weights is None else weights[by_sender]
@@ -131,18 +131,32 @@ def plan_edges(
     ):
         # The same buffers, not equal ones: half the memory, and warm in the cache.
         outgoing = replace(incoming, edges=jnp.asarray(by_sender))
-        if buckets:
-            indptr = np.asarray(incoming.indptr)
-            fresh = bucket_rows(indptr, others, by_sender, reordered)
-            outgoing = replace(outgoing, buckets=fresh)
     else:
-        outgoing = _rows(own, others, num_senders, by_sender, reordered, buckets)
-    return EdgePlan(
+        outgoing = _rows(own, others, num_senders, by_sender, reordered)
+    plan = EdgePlan(
         incoming=incoming,
         outgoing=outgoing,
         num_edges=jnp.asarray(
             len(senders) if num_edges is None else num_edges, jnp.int32
         ),
+    )
+    return with_buckets(plan) if buckets else plan
+
+
+def with_buckets(plan: EdgePlan) -> EdgePlan:
+    """The same plan with what the backend `bucketed` reads."""
+
+    def laid_out(rows: Rows) -> Rows:
+        host = [rows.indptr, rows.others, rows.edges, rows.weights]
+        indptr, others, edges, weights = (
+            None if array is None else np.asarray(array) for array in host
+        )
+        assert indptr is not None
+        assert others is not None
+        return replace(rows, buckets=bucket_rows(indptr, others, edges, weights))
+
+    return replace(
+        plan, incoming=laid_out(plan.incoming), outgoing=laid_out(plan.outgoing)
     )
 
 
@@ -161,7 +175,6 @@ def _rows(
     num_nodes: int,
     edges: np.ndarray | None,
     weights: np.ndarray | None,
-    buckets: bool,
 ) -> Rows:
     counts = np.bincount(own, minlength=num_nodes)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -171,7 +184,7 @@ def _rows(
         others=jnp.asarray(others),
         edges=None if edges is None else jnp.asarray(edges),
         weights=None if weights is None else jnp.asarray(weights),
-        buckets=bucket_rows(indptr, others, edges, weights) if buckets else None,
+        buckets=None,
     )
 
 

@@ -1,7 +1,6 @@
 """From a configuration to what lies on the device: data, split, graph, text vectors."""
 
 import dataclasses
-import functools
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from llmgnn_jax.graph.aggregate import (
     checked_backend,
     resolve_backend,
 )
+from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.store import (
@@ -140,20 +140,18 @@ def _graph(
     config: Config, train: TrainSplit
 ) -> tuple[Config, structure.InteractionGraph]:
     """The graph, and the configuration with the backend that its edges go through."""
-    build = functools.partial(
-        structure.build,
+    graph = structure.build(
         train,
         self_loops=config.graph.layer == "gcn",
         spare_users=config.graph.spare_users,
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
     )
-    graph = build()
     backend = resolve_backend(
         config.graph.backend, graph.plan, width=config.graph.embedding_dim
     )
     if backend == "bucketed":
-        graph = build(buckets=True)
+        graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     return replace(config, **{"graph.backend": backend}), graph
 
 

@@ -34,7 +34,8 @@ def with_native(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen() -> Backend:
-    return choose_backend(np.roll(RING, 1), RING, np.ones(60), 60, width=4)
+    plan = plan_edges(np.roll(RING, 1), RING, 60, weights=np.ones(60))
+    return choose_backend(plan, width=4)
 
 
 def test_names() -> None:

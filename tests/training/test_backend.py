@@ -18,6 +18,7 @@ from llmgnn_jax.config import (
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.aggregate import choice
 from llmgnn_jax.graph.native import library
+from llmgnn_jax.graph.plan import EdgePlan
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.run import evaluate, fit
 
@@ -51,14 +52,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """`auto` is `bucketed`; the width of each time that it was asked."""
     found: list[int] = []
 
-    def chosen(
-        senders: np.ndarray,
-        receivers: np.ndarray,
-        weights: np.ndarray,
-        num_nodes: int,
-        *,
-        width: int,
-    ) -> str:
+    def chosen(plan: EdgePlan, *, width: int) -> str:
+        incoming = plan.incoming
+        assert incoming.weights is not None
+        senders, receivers, weights = map(
+            np.asarray, (incoming.others, incoming.own, incoming.weights)
+        )
+        num_nodes = incoming.num_nodes
         assert (np.diff(receivers) >= 0).all()
         assert len(senders) == len(receivers) == len(weights)
         assert max(senders.max(), receivers.max()) == num_nodes - 1

@@ -13,7 +13,7 @@ from llmgnn_jax.graph.aggregate.backends import BACKENDS, Backend
 from llmgnn_jax.graph.aggregate.canary import scatter_canary
 from llmgnn_jax.graph.aggregate.operations import weighted_sum
 from llmgnn_jax.graph.native import library
-from llmgnn_jax.graph.plan import EdgePlan, plan_edges
+from llmgnn_jax.graph.plan import EdgePlan, with_buckets
 
 logger = logging.getLogger(__name__)
 
@@ -72,42 +72,24 @@ def resolve_backend(name: str, plan: EdgePlan, *, width: int) -> Backend:
         scatter_canary()
     if name != "auto":
         return usable_backend(checked_backend(name))
-    incoming = plan.incoming
-    return choose_backend(
-        np.asarray(incoming.others),
-        np.asarray(incoming.own),
-        np.asarray(incoming.weights),
-        incoming.num_nodes,
-        width=width,
-    )
+    return choose_backend(plan, width=width)
 
 
-def choose_backend(
-    senders: np.ndarray,
-    receivers: np.ndarray,
-    weights: np.ndarray,
-    num_nodes: int,
-    *,
-    width: int,
-) -> Backend:
+def choose_backend(plan: EdgePlan, *, width: int) -> Backend:
     """Measures a forward and a backward pass of each candidate on the graph itself.
 
     Args:
-        senders: (E,) edges sorted by receiver.
-        receivers: (E,).
-        weights: (E,).
-        num_nodes: N.
+        plan: The edges, with constant weights.
         width: D of the node vectors.
 
     Returns:
         The one with the least median time; a graph of few edges is not measured.
     """
-    if len(senders) < _TOO_SMALL:
+    if plan.incoming.own.shape[0] < _TOO_SMALL:
         return default_backend()
     names = candidates()
-    plan = plan_edges(
-        senders, receivers, num_nodes, weights=weights, buckets="bucketed" in names
-    )
+    if "bucketed" in names and plan.incoming.buckets is None:
+        plan = with_buckets(plan)
     times: dict[Backend, float] = {}
     for name in names:
         times[name] = measure_backend(
