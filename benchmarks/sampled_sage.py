@@ -25,6 +25,12 @@ WIDTH = 64
 FANOUTS = [15, 10]
 BATCH, BATCHES, QUICK_BATCHES = 1024, 20, 4
 SETTING = {"fanouts": FANOUTS, "learning_rate": 1e-3}
+# Variant, whether the table is read in place, and by which kernel.
+OURS = (
+    ("native, table in place", True, "native"),
+    ("csr, table in place", True, "csr"),
+    ("native, rows gathered", False, "native"),
+)
 # Variant -> how a block is computed, workers of the loader, and who gathers vectors: a
 # worker or the process that trains.
 PEERS = {
@@ -104,9 +110,9 @@ def systems(*, replace: bool) -> tuple[System, ...]:
             system="llmgnn_jax",
             variant=variant,
             setup="benchmarks.ours.sampled_sage:setup",
-            options={**options, "in_place": in_place},
+            options={**options, "in_place": in_place, "backend": backend},
         )
-        for variant, in_place in (("table in place", True), ("rows gathered", False))
+        for variant, in_place, backend in OURS
     ]
     return (*ours, *peers)
 

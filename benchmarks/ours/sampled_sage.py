@@ -8,7 +8,8 @@ from flax import nnx
 
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
-from benchmarks.ours.device import compiled, peak_mb
+from benchmarks.ours.device import check_backend, compiled, peak_mb
+from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.layers.sage import SAGELayer
 from llmgnn_jax.graph.sampling import (
     SampledTree,
@@ -30,12 +31,14 @@ def setup(
     learning_rate: float,
     replace: bool,
     in_place: bool,
+    backend: Backend,
 ) -> Task:
     """All batches of `seeds` (S, B) in one call, by `lax.scan`.
 
     With `in_place` the first layer reads the graph's table of vectors where it lies;
     else the tree's rows are gathered first.
     """
+    check_backend(backend)
     num_nodes = int(inputs["num_nodes"])
     table = sample_table(inputs["senders"], inputs["receivers"], num_nodes).to_device()
     features, targets = jnp.asarray(inputs["nodes"]), jnp.asarray(inputs["targets"])
@@ -57,8 +60,8 @@ def setup(
         if in_place:
             held = {"table_ND": features}
         else:
-            held = {"nodes_ND": gather_features(features, tree)}
-        out_BD = propagate_tree([hidden, last], tree, **held)
+            held = {"nodes_ND": gather_features(features, tree, backend=backend)}
+        out_BD = propagate_tree([hidden, last], tree, **held, backend=backend)
         return jnp.mean((out_BD - targets[tree.seeds]) ** 2), out_BD
 
     @jax.jit

@@ -26,8 +26,7 @@ class KnownItems:
     Attributes:
         indptr: (U + 1,) int32.
         indices: (E,) int32, sorted within a user.
-        bits: (U, ceil(I / 32)) uint32 with one bit a pair, or None: only rows of all
-            items at once need it, and those are B x I of memory anyway.
+        bits: (U, ceil(I / 32)) uint32 with one bit a pair, or None.
         longest: Most items of one user.
         num_items: I.
     """
@@ -40,7 +39,14 @@ class KnownItems:
 
     @classmethod
     def build(cls, pairs: Csr, *, num_items: int, dense: bool) -> "KnownItems":
-        """From users x items; `dense` makes `rows` available."""
+        """From users x items.
+
+        Args:
+            pairs: Users x items.
+            num_items: I.
+            dense: Whether `bits` are there: U I / 8 bytes, which make `rows` available
+                and `contain` one look-up instead of a search.
+        """
         counts = pairs.counts()
         bits = None
         if dense:
@@ -59,9 +65,16 @@ class KnownItems:
         )
 
     def contain(self, users_B: jax.Array, items_BK: jax.Array) -> jax.Array:
-        """(B, K) bool, whether each pair is known; a binary search of log2 steps."""
+        """(B, K) bool, whether each pair is known.
+
+        By one bit each where `bits` are there, else by a binary search of log2 steps.
+        """
         if not self.longest:
             return jnp.zeros(items_BK.shape, bool)
+        if self.bits is not None:
+            words_BK = self.bits[users_B[:, None], items_BK // 32]
+            shifts_BK = (items_BK % 32).astype(jnp.uint32)
+            return (words_BK >> shifts_BK) & jnp.uint32(1) == 1
         low_BK = jnp.broadcast_to(self.indptr[users_B][:, None], items_BK.shape)
         end_BK = jnp.broadcast_to(self.indptr[users_B + 1][:, None], items_BK.shape)
         high_BK = end_BK

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from llmgnn_jax.config import Config, replace
+from llmgnn_jax.config import Config, TrainConfig, replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
@@ -31,6 +31,9 @@ from llmgnn_jax.text.store import (
 from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.reporting import progress
 from llmgnn_jax.training.state import TrainData
+
+# Of all pairs as bits, where looking pairs up is a matter of speed alone.
+_MOST_BYTES_OF_BITS = 2**28
 
 logger = logging.getLogger(__name__)
 
@@ -242,9 +245,17 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
         known=KnownItems.build(
             history,
             num_items=graph.item_capacity,
-            dense=config.train.negatives == "all",
+            dense=_looks_up_often(config.train, history.num_rows, graph.item_capacity),
         ),
         item_counts_I=jnp.asarray(counts.astype(np.float32)),
         active_users_A=jnp.asarray(np.flatnonzero(history.counts()).astype(np.int32)),
         num_items=prepared.dataset.num_items,
     )
+
+
+def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:
+    """Whether a step asks of so many pairs if they are known that bits are worth it."""
+    if train.negatives == "all":
+        return True  # B x I of memory anyway.
+    every_pair = train.loss == "sampled_softmax"  # B x K, all rows by all negatives
+    return every_pair and num_users * num_items / 8 <= _MOST_BYTES_OF_BITS

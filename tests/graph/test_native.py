@@ -1,6 +1,7 @@
 """The C++ kernels: built once, refused in a line, the same on any threads."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -80,9 +81,11 @@ def test_what_it_depends_on_names_it(
         other.setattr(library, "_cpu", lambda: "another processor")
         paths.add(library._library())
     with monkeypatch.context() as other:
-        source = cache / "kernels.cc"
-        source.write_text(library.SOURCE.read_text() + "\n")
-        other.setattr(library, "SOURCE", source)
+        sources = cache / "sources"
+        shutil.copytree(library.FOLDER, sources)
+        with (sources / "rows.h").open("a") as header:
+            header.write("\n")
+        other.setattr(library, "FOLDER", sources)
         paths.add(library._library())
     program(fake, FAKE.replace("1.0", "2.0"))
     paths.add(library._library())
@@ -193,12 +196,14 @@ def test_only_on_a_cpu(
     assert calls(fake) == 0
 
 
-def test_the_source_is_part_of_the_package() -> None:
+def test_the_sources_are_part_of_the_package() -> None:
     root = Path(__file__).parents[2]
     made = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     patterns = made["tool"]["setuptools"]["package-data"]["llmgnn_jax"]
     package = root / "llmgnn_jax"
-    assert library.SOURCE in {path for p in patterns for path in package.glob(p)}
+    packaged = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {path.suffix for path in library._sources()} == {".cc", ".h"}
+    assert packaged >= set(library._sources())
 
 
 def test_rows_that_repeat_are_added_up(native: None) -> None:

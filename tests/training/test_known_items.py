@@ -48,9 +48,10 @@ def test_equals_sets(sizes: list[int], num_items: int) -> None:
     np.testing.assert_array_equal(rows, expected)
 
 
-def test_candidates_in_any_order() -> None:
+@pytest.mark.parametrize("dense", [False, True])
+def test_candidates_in_any_order(dense: bool) -> None:
     items = sets([6, 0, 19], 40)
-    known = known_of(items, 40, dense=False)
+    known = known_of(items, 40, dense=dense)
     candidates = np.random.default_rng(0).integers(0, 40, (3, 11))
     found = known.contain(jnp.arange(3), jnp.asarray(candidates))
     expected = [

@@ -1,6 +1,6 @@
 """The backend `native`: rows of edges through the C++ kernels.
 
-Shapes: N nodes, E edges, H heads, D width, W = H D, R chosen nodes.
+Shapes: N nodes, E edges, H heads, D width, W = H D, R chosen nodes, K slots of a sum.
 """
 
 import jax
@@ -125,6 +125,31 @@ def row_maxima(rows: Rows, edges: jax.Array) -> jax.Array:
         jax.ShapeDtypeStruct((rows.num_nodes, edges.shape[1]), jnp.float32),
         vmap_method="sequential",
     )(rows.indptr, _indices(rows.edges), edges.astype(jnp.float32))
+
+
+def gather_rows(nodes: jax.Array, numbers: jax.Array) -> jax.Array:
+    """(N, ...) of any type -> (E, ...), nodes[numbers]; (E,) int32 of a plan."""
+    library.require()
+    return jax.ffi.ffi_call(
+        "llmgnn_gather_rows",
+        jax.ShapeDtypeStruct((*numbers.shape, *nodes.shape[1:]), nodes.dtype),
+        vmap_method="sequential",
+    )(nodes.reshape(nodes.shape[0], -1), numbers)
+
+
+def gathered_sums(
+    table: jax.Array, ids: jax.Array, weights: jax.Array, mask: jax.Array
+) -> jax.Array:
+    """(N, D) table and (S, K) slots of sums -> (S, D) float32.
+
+    Every id lies in [0, N), those of masked slots too.
+    """
+    library.require()
+    return jax.ffi.ffi_call(
+        "llmgnn_gathered_sums",
+        jax.ShapeDtypeStruct((ids.shape[0], table.shape[1]), jnp.float32),
+        vmap_method="sequential",
+    )(_values(table), ids, weights, mask)
 
 
 def edge_dots(rows: Rows, own: jax.Array, others: jax.Array) -> jax.Array:

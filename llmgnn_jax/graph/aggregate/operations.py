@@ -129,9 +129,16 @@ def _weighted_sum_backward(
 _weighted_sum.defvjp(_weighted_sum_forward, _weighted_sum_backward)
 
 
+def _gather(nodes: jax.Array, numbers: jax.Array, backend: Backend) -> jax.Array:
+    """(N, ...) -> (E, ...), nodes[numbers]."""
+    if backend == "native" and nodes.size and numbers.size:
+        return native.gather_rows(nodes, numbers)
+    return nodes[numbers]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _gather_senders(nodes: jax.Array, plan: EdgePlan, backend: Backend) -> jax.Array:
-    return nodes[plan.incoming.others]
+    return _gather(nodes, plan.incoming.others, backend)
 
 
 _gather_senders.defvjp(
@@ -145,7 +152,7 @@ _gather_senders.defvjp(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _gather_receivers(nodes: jax.Array, plan: EdgePlan, backend: Backend) -> jax.Array:
-    return nodes[plan.incoming.own]
+    return _gather(nodes, plan.incoming.own, backend)
 
 
 _gather_receivers.defvjp(
@@ -165,7 +172,7 @@ def _sum_edges(edges: jax.Array, plan: EdgePlan, backend: Backend) -> jax.Array:
 _sum_edges.defvjp(
     lambda edges, plan, backend: (_sum_edges(edges, plan, backend), plan),
     lambda backend, plan, gradient: (
-        gradient[plan.incoming.own],
+        _gather(gradient, plan.incoming.own, backend),
         no_gradient(plan),
     ),
 )

@@ -24,7 +24,7 @@ from llmgnn_jax.assets.digests import sha256_of
 
 logger = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("kernels.cc")
+FOLDER = Path(__file__).parent
 _FLAGS = (
     "-std=c++17",
     "-O3",
@@ -32,7 +32,6 @@ _FLAGS = (
     "-fno-math-errno",
     "-shared",
     "-fPIC",
-    "-w",
 )
 _SECONDS = 300
 # XLA's name of each kernel -> its symbol in the library.
@@ -41,6 +40,8 @@ TARGETS = {
     "llmgnn_compact_rows": "LlmgnnCompactRows",
     "llmgnn_row_maxima": "LlmgnnRowMaxima",
     "llmgnn_edge_dots": "LlmgnnEdgeDots",
+    "llmgnn_gather_rows": "LlmgnnGatherRows",
+    "llmgnn_gathered_sums": "LlmgnnGatheredSums",
     "llmgnn_softmax_forward": "LlmgnnSoftmaxForward",
     "llmgnn_softmax_backward": "LlmgnnSoftmaxBackward",
 }
@@ -116,9 +117,11 @@ def _build(compiler: str, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as workplace:
         made = Path(workplace) / "kernels.so"
-        include = f"-I{jax.ffi.include_dir()}"
+        # A system's headers: their warnings are not ours to mend.
+        include = ["-isystem", jax.ffi.include_dir()]
+        sources = [str(path) for path in _sources() if path.suffix == ".cc"]
         result = subprocess.run(
-            [compiler, *_FLAGS, include, str(SOURCE), "-o", str(made)],
+            [compiler, *_FLAGS, *include, *sources, "-o", str(made)],
             capture_output=True,
             text=True,
             errors="replace",
@@ -134,6 +137,11 @@ def _build(compiler: str, folder: Path, name: str) -> Path:
         # At once: another process sees a whole library or none.
         made.replace(path)
     return path
+
+
+def _sources() -> list[Path]:
+    """The kernels and what they include, in a fixed order."""
+    return sorted(path for path in FOLDER.iterdir() if path.suffix in (".cc", ".h"))
 
 
 def _digest(path: Path) -> str:
@@ -153,7 +161,9 @@ def _compiler() -> str:
 
 def _identity(compiler: str) -> str:
     """16 hex digits of all that the library depends on."""
-    digest = hashlib.sha256(SOURCE.read_bytes())
+    digest = hashlib.sha256()
+    for path in _sources():
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, check=False, timeout=60
     ).stdout

@@ -2,19 +2,27 @@
 
 Shapes: N rows of the table, W sums, K rows in each, D width.
 
-XLA's gather on a CPU works element by element; its CSR product reads whole rows and
-adds them up in place, which makes the first layer of a sampled step several times
-faster.
+XLA's gather on a CPU works element by element; a CSR product, and more so a kernel of
+our own, reads whole rows and adds them up in place, which makes the first layer of a
+sampled step several times faster.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import sparse
 
+from llmgnn_jax.graph.aggregate import Backend, native
 
-@jax.custom_vjp
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def gathered_sums(
-    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array, mask_WK: jax.Array
+    table_ND: jax.Array,
+    ids_WK: jax.Array,
+    weights_WK: jax.Array,
+    mask_WK: jax.Array,
+    backend: Backend = "csr",
 ) -> jax.Array:
     """out[w] = sum over k with mask[w, k] of weights[w, k] table[ids[w, k]].
 
@@ -24,13 +32,17 @@ def gathered_sums(
         ids_WK: (W, K) int32 in [0, N), any of these in masked slots.
         weights_WK: (W, K) float32, may be traced; any in masked slots.
         mask_WK: (W, K) bool, False in slots that take part in nothing.
+        backend: `native` and, of a float32 table on a CPU, `csr` read the rows where
+            they lie; the others gather them.
 
     Returns:
         (W, D) float32, 0 where all slots are masked. Differentiable in the table and in
         the weights; the gradient of the table is a scatter, which is left out where
         nobody asks for it.
     """
-    if table_ND.dtype != jnp.float32:
+    if backend == "native" and ids_WK.size:
+        return native.gathered_sums(table_ND, ids_WK, weights_WK, mask_WK)
+    if backend != "csr" or table_ND.dtype != jnp.float32:
         # The CSR kernel knows float32 alone.
         return _by_gather(table_ND, ids_WK, weights_WK, mask_WK)
     return jax.lax.platform_dependent(
@@ -39,11 +51,11 @@ def gathered_sums(
 
 
 def gathered_rows(
-    table_ND: jax.Array, ids_W: jax.Array, mask_W: jax.Array
+    table_ND: jax.Array, ids_W: jax.Array, mask_W: jax.Array, *, backend: Backend
 ) -> jax.Array:
     """(W, D) rows in the type of the table, 0 where the mask is False."""
     weights_W1 = jnp.ones((*mask_W.shape, 1), jnp.float32)
-    rows = gathered_sums(table_ND, ids_W[:, None], weights_W1, mask_W[:, None])
+    rows = gathered_sums(table_ND, ids_W[:, None], weights_W1, mask_W[:, None], backend)
     return rows.astype(table_ND.dtype)
 
 
@@ -73,13 +85,17 @@ def _by_gather(
 
 
 def _forward(
-    table_ND: jax.Array, ids_WK: jax.Array, weights_WK: jax.Array, mask_WK: jax.Array
+    table_ND: jax.Array,
+    ids_WK: jax.Array,
+    weights_WK: jax.Array,
+    mask_WK: jax.Array,
+    backend: Backend,
 ) -> tuple[jax.Array, tuple]:
     given = (table_ND, ids_WK, weights_WK, mask_WK)
-    return gathered_sums(*given), given
+    return gathered_sums(*given, backend), given
 
 
-def _backward(residuals: tuple, gradient_WD: jax.Array) -> tuple:
+def _backward(backend: Backend, residuals: tuple, gradient_WD: jax.Array) -> tuple:
     table_ND, ids_WK, weights_WK, mask_WK = residuals
     spread_WKD = weights_WK[:, :, None] * gradient_WD[:, None, :]
     spread_WKD = jnp.where(mask_WK[:, :, None], spread_WKD, 0)

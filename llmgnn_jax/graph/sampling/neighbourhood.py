@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.sampling.gathered import gathered_rows, gathered_sums
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["masks", "weights", "table_ids", "table_mask"],
-    meta_fields=[],
+    meta_fields=["backend"],
 )
 @dataclass(frozen=True, kw_only=True)
 class TreeNeighbourhood:
@@ -41,12 +42,14 @@ class TreeNeighbourhood:
             None.
         table_mask: (B + E,) bool, False for nodes of the tree that stand for none of
             the graph: they hold 0. None where all are real.
+        backend: What reads the table, see `gathered_sums`.
     """
 
     masks: tuple[jax.Array, ...]
     weights: jax.Array | None = None
     table_ids: jax.Array | None = None
     table_mask: jax.Array | None = None
+    backend: Backend = "csr"
 
     @property
     def num_seeds(self) -> int:
@@ -170,7 +173,13 @@ class TreeNeighbourhood:
         if self.table_ids is not None and nodes.ndim == 2:
             ids = self.table_ids[self.num_seeds :]
             parts = [
-                gathered_sums(nodes, ids_WK, shares_WK.astype(jnp.float32), mask_WK)
+                gathered_sums(
+                    nodes,
+                    ids_WK,
+                    shares_WK.astype(jnp.float32),
+                    mask_WK,
+                    self.backend,
+                )
                 for (ids_WK, mask_WK), (shares_WK, _) in zip(
                     self._blocks(ids), self._blocks(shares), strict=True
                 )
@@ -204,7 +213,8 @@ class TreeNeighbourhood:
             mask = jnp.ones(ids.shape, bool)
         else:
             mask = self.table_mask[part]
-        rows = gathered_rows(table.reshape(table.shape[0], -1), ids, mask)
+        flat = table.reshape(table.shape[0], -1)
+        rows = gathered_rows(flat, ids, mask, backend=self.backend)
         return rows.reshape(-1, *table.shape[1:])
 
 

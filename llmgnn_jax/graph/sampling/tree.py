@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
+from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.sampling.choose import take
 from llmgnn_jax.graph.sampling.gathered import gathered_rows
 from llmgnn_jax.graph.sampling.neighbourhood import TreeNeighbourhood
@@ -131,7 +132,11 @@ class SampledTree:
         return xp.where(mask_E.reshape(-1, *[1] * (held.ndim - 1)), held, 0)
 
     def neighbourhood(
-        self, *, weights: jax.Array | None = None, of_table: bool = False
+        self,
+        *,
+        weights: jax.Array | None = None,
+        of_table: bool = False,
+        backend: Backend = "csr",
     ) -> TreeNeighbourhood:
         """Who sends to whom in the tree, for layers.
 
@@ -139,12 +144,14 @@ class SampledTree:
             weights: (E,) what `weighted` multiplies with.
             of_table: Whether layers are given the nodes of the whole graph, not those
                 of the tree.
+            backend: What reads these, see `gathered_sums`.
         """
         return TreeNeighbourhood(
             masks=tuple(hop.mask for hop in self.hops),
             weights=weights,
             table_ids=self.node_ids if of_table else None,
             table_mask=self.node_mask if of_table else None,
+            backend=backend,
         )
 
     def graph(
@@ -188,13 +195,15 @@ class SampledTree:
         return self._xp.concatenate([part.reshape(-1) for part in parts])
 
 
-def gather_features(features_ND: Array, tree: SampledTree) -> Array:
+def gather_features(
+    features_ND: Array, tree: SampledTree, *, backend: Backend = "csr"
+) -> Array:
     """(N of the graph, D) -> (N, D): what a tree's nodes hold; 0 in empty slots."""
     if isinstance(features_ND, np.ndarray):
         rows = features_ND[tree.node_ids]
         rows[~tree.node_mask] = 0
         return rows
-    return gathered_rows(features_ND, tree.node_ids, tree.node_mask)
+    return gathered_rows(features_ND, tree.node_ids, tree.node_mask, backend=backend)
 
 
 class TreeLayer(Protocol):
@@ -212,6 +221,7 @@ def propagate_tree(
     *,
     table_ND: jax.Array | None = None,
     edges: Mapping[str, jax.Array] | None = None,
+    backend: Backend = "csr",
 ) -> jax.Array:
     """Runs one layer a hop, from the leaves to the seeds.
 
@@ -227,6 +237,7 @@ def propagate_tree(
             that do so before they multiply.
         edges: (E, ...) what the edges hold; "weight" is 1 if not given. A layer hears
             what the one before it left there.
+        backend: What reads `table_ND`, see `gathered_sums`.
 
     Returns:
         (B, D') what the last layer gives the seeds.
@@ -245,7 +256,7 @@ def propagate_tree(
         held = {name: values[: tree.num_edges] for name, values in held.items()}
         graph = tree.graph(nodes, edges=held)
         neighbours = tree.neighbourhood(
-            weights=graph.edges["weight"], of_table=of_table
+            weights=graph.edges["weight"], of_table=of_table, backend=backend
         )
         graph = layer(graph, neighbours=neighbours)
         nodes, held = graph.nodes, graph.edges

@@ -1,0 +1,151 @@
+// Rows of edges, and how they are shared out among XLA's threads.
+//
+// Rows are compressed (CSR): the edges of node v are indptr[v]:indptr[v + 1], `others`
+// names the node at their other end, `edges` their places in the graph's list of edges
+// (empty: the same order). A row is reduced by one thread from its first edge to its
+// last, so a result does not depend on how many threads there are.
+
+#ifndef LLMGNN_JAX_GRAPH_NATIVE_ROWS_H_
+#define LLMGNN_JAX_GRAPH_NATIVE_ROWS_H_
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include "xla/ffi/api/ffi.h"
+
+namespace llmgnn {
+
+namespace ffi = xla::ffi;
+
+constexpr int kPrefetch = 24;  // edges ahead: hides a cache miss, found by measurement
+constexpr int kTasksPerThread = 8;
+
+struct Rows {
+  const int32_t* indptr;
+  const int32_t* others;   // null: an edge's own place (`edges`, or its number)
+  const int32_t* edges;    // null: the rows' own order
+  int64_t num_edges;
+  const int32_t* slots = nullptr;  // the row of a node, < 0 for one that holds 0
+
+  int64_t place(int64_t e) const { return edges ? edges[e] : e; }
+  int64_t other(int64_t e) const { return others ? others[e] : place(e); }
+};
+
+// ---- memory ---------------------------------------------------------------------------
+
+// Asks for huge pages under what is about to be written, where Linux gives them to those
+// who ask. Rows of a large table that are read at random miss the cache of page numbers
+// otherwise, and memory that is new faults once every 4 kB.
+inline void OnHugePages(void* start, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t kPage = 2 << 20;
+  uintptr_t from = (reinterpret_cast<uintptr_t>(start) + kPage - 1) & ~(kPage - 1);
+  uintptr_t to = (reinterpret_cast<uintptr_t>(start) + bytes) & ~(kPage - 1);
+  if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#endif
+}
+
+// Asks for the cache lines of what is read soon.
+template <int kBytes>
+inline void Prefetch(const void* ahead) {
+  for (int byte = 0; byte < kBytes; byte += 64)
+    __builtin_prefetch(static_cast<const char*>(ahead) + byte);
+}
+
+// ---- threads ------------------------------------------------------------------------
+
+// Runs body(0..count) on XLA's own threads. The caller works too and waits only for
+// what has begun, so a pool whose threads are all busy cannot block it for ever.
+template <typename Body>
+void ParallelFor(ffi::ThreadPool& pool, int64_t count, const Body& body) {
+  int64_t helpers = std::min<int64_t>(pool.num_threads(), count) - 1;
+  if (helpers <= 0) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  struct Shared {
+    std::atomic<int64_t> next{0};
+    std::mutex mutex;
+    std::condition_variable idle;
+    int64_t working = 0;
+    bool closed = false;
+  };
+  auto shared = std::make_shared<Shared>();
+  const Body* work = &body;
+  for (int64_t h = 0; h < helpers; ++h) {
+    pool.Schedule([shared, work, count] {
+      {
+        std::lock_guard<std::mutex> lock(shared->mutex);
+        if (shared->closed) return;  // `work` may be gone.
+        ++shared->working;
+      }
+      for (int64_t i; (i = shared->next.fetch_add(1)) < count;) (*work)(i);
+      std::lock_guard<std::mutex> lock(shared->mutex);
+      if (--shared->working == 0) shared->idle.notify_one();
+    });
+  }
+  for (int64_t i; (i = shared->next.fetch_add(1)) < count;) body(i);
+  std::unique_lock<std::mutex> lock(shared->mutex);
+  shared->closed = true;
+  shared->idle.wait(lock, [&] { return shared->working == 0; });
+}
+
+// body(first row, last row) over ranges with about as many edges each.
+template <typename Body>
+void ForRows(ffi::ThreadPool& pool, const int32_t* indptr, int64_t num_rows,
+             const Body& body) {
+  int64_t edges = indptr[num_rows];
+  int64_t tasks = std::max<int64_t>(1, pool.num_threads()) * kTasksPerThread;
+  tasks = std::min(tasks, std::max<int64_t>(1, (edges + num_rows) / 4096));
+  auto cut = [&](int64_t task) {
+    // Rows without edges cost something too: a row counts as an edge.
+    int64_t wanted = (edges + num_rows) * task / tasks;
+    int64_t low = 0, high = num_rows;
+    while (low < high) {
+      int64_t middle = (low + high) / 2;
+      if (indptr[middle] + middle < wanted) low = middle + 1; else high = middle;
+    }
+    return low;
+  };
+  ParallelFor(pool, tasks, [&](int64_t task) {
+    int64_t last = task + 1 == tasks ? num_rows : cut(task + 1);
+    body(cut(task), last);
+  });
+}
+
+// body(0..count) in runs of `step`: body(first, last).
+template <typename Body>
+void ForRanges(ffi::ThreadPool& pool, int64_t count, int64_t step, const Body& body) {
+  ParallelFor(pool, (count + step - 1) / step, [&](int64_t task) {
+    body(task * step, std::min(count, (task + 1) * step));
+  });
+}
+
+// ---- arguments ----------------------------------------------------------------------
+
+inline const int32_t* OrNull(ffi::Buffer<ffi::S32>& buffer) {
+  return buffer.element_count() ? buffer.typed_data() : nullptr;
+}
+
+inline const float* OrNull(ffi::Buffer<ffi::F32>& buffer) {
+  return buffer.element_count() ? buffer.typed_data() : nullptr;
+}
+
+// Whether all lie in [0, count): what is not in a plan was never looked at before.
+inline bool InRange(ffi::Buffer<ffi::S32>& nodes, int64_t count) {
+  const int32_t* numbers = nodes.typed_data();
+  return std::all_of(numbers, numbers + nodes.element_count(),
+                     [&](int32_t node) { return 0 <= node && node < count; });
+}
+
+}  // namespace llmgnn
+
+#endif  // LLMGNN_JAX_GRAPH_NATIVE_ROWS_H_

@@ -1,0 +1,103 @@
+// Weighted sums of rows of a table that are named by number: a sampled tree's first layer.
+
+#include <algorithm>
+
+#include "rows.h"
+#include "values.h"
+
+namespace llmgnn {
+namespace {
+
+struct Slots {
+  const int32_t* ids;
+  const float* weights;
+  const bool* mask;
+  int64_t each;   // of a sum
+  int64_t count;  // of all sums
+};
+
+// Columns [column, column + 16 C) of the sums [first, last).
+template <typename T, int C>
+void SumSlots(const Slots& slots, const T* table, int64_t width, int64_t column,
+              int64_t first, int64_t last, float* out) {
+  for (int64_t w = first; w < last; ++w) {
+    Lanes sums[C] = {};
+    for (int64_t s = w * slots.each; s < (w + 1) * slots.each; ++s) {
+      if (s + kPrefetch < slots.count)
+        Prefetch<kLanes * C * sizeof(T)>(table + slots.ids[s + kPrefetch] * width +
+                                         column);
+      // What an empty slot names need not be finite.
+      if (!slots.mask[s]) continue;
+      const T* from = table + slots.ids[s] * width + column;
+      for (int c = 0; c < C; ++c) sums[c] += Load(from + kLanes * c) * slots.weights[s];
+    }
+    for (int c = 0; c < C; ++c) Store(out + w * width + column + kLanes * c, sums[c]);
+  }
+}
+
+// The columns from `column` on, fewer than 16.
+template <typename T>
+void SumFew(const Slots& slots, const T* table, int64_t width, int64_t column,
+            int64_t first, int64_t last, float* out) {
+  for (int64_t w = first; w < last; ++w) {
+    float* to = out + w * width;
+    std::fill(to + column, to + width, 0.0f);
+    for (int64_t s = w * slots.each; s < (w + 1) * slots.each; ++s) {
+      if (!slots.mask[s]) continue;
+      const T* from = table + slots.ids[s] * width;
+      for (int64_t c = column; c < width; ++c) to[c] += Widen(from[c]) * slots.weights[s];
+    }
+  }
+}
+
+template <typename T>
+void SumTable(ffi::ThreadPool& pool, const Slots& slots, const T* table, int64_t width,
+              int64_t num_sums, float* out) {
+  ForRanges(pool, num_sums, 128, [&](int64_t first, int64_t last) {
+    int64_t column = 0;
+    for (; width - column >= 8 * kLanes; column += 8 * kLanes)
+      SumSlots<T, 8>(slots, table, width, column, first, last, out);
+    for (; width - column >= 4 * kLanes; column += 4 * kLanes)
+      SumSlots<T, 4>(slots, table, width, column, first, last, out);
+    for (; width - column >= kLanes; column += kLanes)
+      SumSlots<T, 1>(slots, table, width, column, first, last, out);
+    if (column < width) SumFew<T>(slots, table, width, column, first, last, out);
+  });
+}
+
+// `table` (N, D) float32 or bfloat16; `ids`, `weights` and `mask` (W, K); out (W, D).
+ffi::Error GatheredSums(ffi::ThreadPool pool, ffi::AnyBuffer table,
+                        ffi::Buffer<ffi::S32> ids, ffi::Buffer<ffi::F32> weights,
+                        ffi::Buffer<ffi::PRED> mask,
+                        ffi::ResultBuffer<ffi::F32> out) {
+  int64_t num_sums = ids.dimensions()[0], width = table.dimensions()[1];
+  if (num_sums == 0 || width == 0) return ffi::Error::Success();
+  if (!InRange(ids, table.dimensions()[0]))
+    return ffi::Error::InvalidArgument("ids: expected numbers of rows of the table");
+  Slots slots{ids.typed_data(), weights.typed_data(), mask.typed_data(),
+              ids.dimensions()[1], static_cast<int64_t>(ids.element_count())};
+  OnHugePages(out->typed_data(), out->size_bytes());
+  if (table.element_type() == ffi::F32) {
+    SumTable(pool, slots, table.typed_data<float>(), width, num_sums, out->typed_data());
+  } else if (table.element_type() == ffi::BF16) {
+    SumTable(pool, slots, static_cast<const uint16_t*>(table.untyped_data()), width,
+             num_sums, out->typed_data());
+  } else {
+    return ffi::Error::InvalidArgument("table: expected float32 or bfloat16");
+  }
+  return ffi::Error::Success();
+}
+
+}  // namespace
+}  // namespace llmgnn
+
+namespace ffi = xla::ffi;
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnGatheredSums, llmgnn::GatheredSums,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::Buffer<ffi::S32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::PRED>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>());
