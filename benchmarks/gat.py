@@ -17,7 +17,12 @@ from benchmarks.harness.system import Inputs
 
 HEADS, HEAD_WIDTH = 4, 16
 WIDTH = HEADS * HEAD_WIDTH
-BACKENDS = ("native", "csr", "segment")
+OUR_ROWS = (
+    ("native", "", {}),
+    ("native", ", tuned malloc", KEEPS_MEMORY),
+    ("csr", "", {}),
+    ("segment", "", {}),
+)
 # Path of `torch_baseline.gat` -> system and variant.
 PEERS = {
     "edge_index": ("pyg", "GATConv edge_index"),
@@ -62,11 +67,12 @@ def systems() -> tuple[System, ...]:
     ours = [
         System(
             system="llmgnn_jax",
-            variant=backend,
+            variant=backend + suffix,
             setup="benchmarks.ours.gat:setup",
             options={"backend": backend},
+            environment=environment,
         )
-        for backend in BACKENDS
+        for backend, suffix, environment in OUR_ROWS
     ]
     peers = [
         System(

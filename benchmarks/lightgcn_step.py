@@ -26,7 +26,11 @@ from benchmarks.harness.system import Inputs
 WIDTH = 64
 SETTING = {"num_layers": 3, "learning_rate": 1e-3, "l2": 1e-4}
 OURS = {**SETTING, "width": WIDTH, "batch_size": 2048}
-BACKENDS = ("native", "csr")
+OUR_ROWS = (
+    ("native", "", {}),
+    ("native", ", tuned malloc", KEEPS_MEMORY),
+    ("csr", "", {}),
+)
 # System, variant -> options of `torch_baseline.lightgcn_step.setup`.
 PEERS = {
     ("pytorch", "COO"): {"propagation": "coo"},
@@ -36,6 +40,9 @@ PEERS = {
         "propagation": "csr_reduce_own_backward"
     },
     ("pytorch", "embedding_bag, own backward"): {"propagation": "bags_own_backward"},
+    ("pytorch", "embedding_bag, own backward, last layer of the batch"): {
+        "propagation": "bags_batch_alone"
+    },
     ("pytorch", "embedding_bag, own backward, foreach Adam"): {
         "propagation": "bags_own_backward",
         "adam": "foreach",
@@ -51,8 +58,9 @@ PEERS = {
     ("pyg", "LightGCN SparseTensor"): {"propagation": "pyg_sparse_tensor"},
     ("pyg", "LightGCN edge_index"): {"propagation": "pyg_edge_index"},
 }
-# Large temporaries: the peers once more with an allocator that keeps what is freed.
+# Large temporaries: once more with an allocator that keeps what is freed.
 KEEPING = (
+    ("pytorch", "embedding_bag, own backward, last layer of the batch"),
     ("pytorch", "CSR, own backward"),
     ("pytorch", "embedding_bag, own backward"),
     ("pytorch", "embedding_bag, own backward, torch.compile"),
@@ -95,11 +103,12 @@ def systems() -> tuple[System, ...]:
     ours = [
         System(
             system="llmgnn_jax",
-            variant=backend,
+            variant=backend + suffix,
             setup="benchmarks.ours.lightgcn_step:setup",
             options={**OURS, "backend": backend},
+            environment=environment,
         )
-        for backend in BACKENDS
+        for backend, suffix, environment in OUR_ROWS
     ]
     setup = "benchmarks.torch_baseline.lightgcn_step:setup"
     peers = [

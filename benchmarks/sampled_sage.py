@@ -35,6 +35,8 @@ OURS = (
 # worker or the process that trains.
 PEERS = {
     "NeighborLoader, plain SAGEConv": ("plain", 0, False),
+    "NeighborLoader, plain SAGEConv, 1 worker": ("plain", 1, False),
+    "NeighborLoader, plain SAGEConv, 2 workers": ("plain", 2, False),
     "NeighborLoader, trimmed SAGEConv": ("trimmed", 0, False),
     "NeighborLoader, trimmed SAGEConv, 2 workers": ("trimmed", 2, False),
     "NeighborLoader, embedding_bag": ("bags", 0, False),
@@ -44,6 +46,7 @@ PEERS = {
 }
 # Once more with an allocator that keeps what is freed.
 KEEPING = (
+    "NeighborLoader, plain SAGEConv, 2 workers",
     "NeighborLoader, trimmed SAGEConv, 2 workers",
     "NeighborLoader, embedding_bag, 2 workers",
 )

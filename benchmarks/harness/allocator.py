@@ -2,7 +2,7 @@
 
 By default a block of more than 32 MiB is mapped anew each time it is needed, and every
 page of it faults. Peers that make such temporaries in each step run up to four times as
-fast with this, so they have a row with it; ours are measured as a user finds them.
+fast with this, so they have a row with it, and where we make some, we have one too.
 """
 
 KEEPS_MEMORY = {

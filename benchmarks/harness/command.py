@@ -67,6 +67,10 @@ def main(
     except (ParityError, WorkerFailed) as error:
         print(f"error: {name}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    if not any(result.measured for result in results):
+        # Each has said why.
+        print(f"error: {name}: nothing could be measured", file=sys.stderr)
+        raise SystemExit(1)
     words = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "-m", f"benchmarks.{name}", *words])
     document = report.document(name, results, effort=effort, command=command)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.parity import Parity, compare
-from benchmarks.harness.remote import Worker
+from benchmarks.harness.remote import Worker, WorkerFailed
 from benchmarks.harness.system import OURS, Case, Effort, System, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,11 @@ def _set_up(
     stack: contextlib.ExitStack,
     result: CaseResult,
 ) -> list[Worker]:
-    """Starts the workers; those whose packages are absent are noted and left out."""
+    """Starts the workers; those that cannot run here are noted and left out.
+
+    Packages may be absent, and a peer may lack a kernel for this device: that is its
+    row's business alone. Ours has no such excuse.
+    """
     workers = []
     for number, system in enumerate(case.systems):
         worker = stack.enter_context(
@@ -125,6 +129,11 @@ def _set_up(
             )
         except Unavailable as reason:
             _miss(result, (system,), str(reason))
+            continue
+        except WorkerFailed as failure:
+            if system.system == OURS:
+                raise
+            _miss(result, (system,), failure.last_line)
             continue
         workers.append(worker)
         result.measured.append(
@@ -175,10 +184,11 @@ def _time(workers: list[Worker], effort: Effort, result: CaseResult) -> None:
 def _miss(result: CaseResult, systems: tuple[System, ...], reason: str) -> None:
     for system in systems:
         result.missing[system.name] = reason
-        logger.warning(
-            "%s, %s: no row for %s: %s",
-            result.case.size,
-            result.case.precision,
-            system.name,
-            reason,
-        )
+    named = systems[0].name if len(systems) == 1 else "any system"
+    logger.warning(
+        "%s, %s: no row for %s: %s",
+        result.case.size,
+        result.case.precision,
+        named,
+        reason,
+    )

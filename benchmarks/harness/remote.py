@@ -19,6 +19,11 @@ _TAIL = 4000
 class WorkerFailed(RuntimeError):
     """A worker raised or died; the message holds its traceback or its last words."""
 
+    @property
+    def last_line(self) -> str:
+        """The last thing that it said: of a traceback, the error."""
+        return str(self).strip().splitlines()[-1]
+
 
 class Worker:
     """A process that works only while `ask` waits for its answer.

@@ -1,16 +1,17 @@
-"""LightGCN's propagation in PyTorch: table -> mean over the layers, differentiable.
+"""LightGCN's propagation in PyTorch: what a batch's nodes get of it, differentiable.
 
-Shapes: N nodes, D width, L layers. A is symmetric: its transpose is itself, which
-autograd does not know.
+Shapes: N nodes, D width, L layers, R rows of a batch, E edges. A is symmetric: its
+transpose is itself, which autograd does not know.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from benchmarks.harness.system import Inputs
-from benchmarks.torch_baseline.device import DEVICE
+from benchmarks.torch_baseline.device import DEVICE, tensor
 from benchmarks.torch_baseline.products import (
     PRODUCTS,
     Product,
@@ -20,6 +21,8 @@ from benchmarks.torch_baseline.products import (
 
 # (N, D) -> (N, D)
 Propagation = Callable[[torch.Tensor], torch.Tensor]
+# (N, D) and (R,) nodes -> (R, D)
+RowsOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def by_autograd(product: Product, num_layers: int) -> Propagation:
@@ -60,17 +63,81 @@ def by_hand(product: Product, num_layers: int) -> Propagation:
     return Propagate.apply
 
 
-def plain(product: str) -> Callable[[Inputs, int], Propagation]:
+def batch_alone(inputs: Inputs, num_layers: int) -> RowsOf:
+    """`embedding_bag` as in `by_hand`, the last layer of the batch's nodes alone.
+
+    In the forward pass, that is: in the backward the gradient that a batch has is made
+    dense, since no kernel of torch's reads a few rows of a table by another's numbers.
+    """
+    product = PRODUCTS["bags"](inputs, torch.float32)
+    senders = tensor(inputs["senders"], torch.int64)
+    indptr = tensor(inputs["indptr"], torch.int64)
+    weights = tensor(inputs["weights"], torch.float32)
+
+    def last_layer(nodes: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        counts = indptr[rows + 1] - indptr[rows]
+        offsets = F.pad(counts.cumsum(0), (1, 0))
+        edges = torch.arange(int(offsets[-1]), device=rows.device)
+        edges += (indptr[rows] - offsets[:-1]).repeat_interleave(counts)
+        return F.embedding_bag(
+            senders[edges],
+            nodes,
+            offsets,
+            mode="sum",
+            per_sample_weights=weights[edges],
+            include_last_offset=True,
+        )
+
+    class Propagate(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            ctx.save_for_backward(rows)
+            ctx.shape = table.shape
+            total, layer = table[rows], table
+            for _ in range(num_layers - 1):
+                layer = product(layer)
+                total += layer[rows]
+            return total.add_(last_layer(layer, rows)).div_(num_layers + 1)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+            (rows,) = ctx.saved_tensors
+            gradient = gradient / (num_layers + 1)
+            flow = gradient.new_zeros(ctx.shape).index_add_(0, rows, gradient)
+            for _ in range(num_layers):
+                flow = product(flow).index_add_(0, rows, gradient)
+            return flow, None
+
+    return Propagate.apply
+
+
+def of_rows(
+    propagation: Callable[[Inputs, int], Propagation],
+) -> Callable[[Inputs, int], RowsOf]:
+    """All nodes are propagated, then the batch's are picked."""
+
+    def build(inputs: Inputs, num_layers: int) -> RowsOf:
+        propagate = propagation(inputs, num_layers)
+        return lambda table, rows: F.embedding(rows, propagate(table))
+
+    return build
+
+
+def plain(product: str) -> Callable[[Inputs, int], RowsOf]:
     """Autograd through one of `PRODUCTS`."""
-    return lambda inputs, num_layers: by_autograd(
-        PRODUCTS[product](inputs, torch.float32), num_layers
+    return of_rows(
+        lambda inputs, num_layers: by_autograd(
+            PRODUCTS[product](inputs, torch.float32), num_layers
+        )
     )
 
 
-def own_backward(product: str) -> Callable[[Inputs, int], Propagation]:
+def own_backward(product: str) -> Callable[[Inputs, int], RowsOf]:
     """One of `PRODUCTS`, with the backward that knows that A is symmetric."""
-    return lambda inputs, num_layers: by_hand(
-        PRODUCTS[product](inputs, torch.float32), num_layers
+    return of_rows(
+        lambda inputs, num_layers: by_hand(
+            PRODUCTS[product](inputs, torch.float32), num_layers
+        )
     )
 
 
@@ -100,13 +167,14 @@ def _pyg(inputs: Inputs, num_layers: int, edges: Any, *, normalize: bool) -> Any
     return propagate
 
 
-PROPAGATIONS: dict[str, Callable[[Inputs, int], Propagation]] = {
+PROPAGATIONS: dict[str, Callable[[Inputs, int], RowsOf]] = {
     "coo": plain("coo"),
     "csr": plain("csr"),
     "csr_own_backward": own_backward("csr"),
     "csr_reduce_own_backward": own_backward("csr_reduce"),
     "bags": plain("bags"),
     "bags_own_backward": own_backward("bags"),
-    "pyg_edge_index": pyg_edge_index,
-    "pyg_sparse_tensor": pyg_sparse_tensor,
+    "bags_batch_alone": batch_alone,
+    "pyg_edge_index": of_rows(pyg_edge_index),
+    "pyg_sparse_tensor": of_rows(pyg_sparse_tensor),
 }

@@ -43,7 +43,7 @@ def setup(
     def loss_of(
         table: torch.Tensor, nodes_R: torch.Tensor, keep_B: torch.Tensor
     ) -> torch.Tensor:
-        final = F.embedding(nodes_R, propagate(table))
+        final = propagate(table, nodes_R)
         users, positives, negatives = final.split(rows)
         margins = (users * (positives - negatives)).sum(dim=1)
         pairs = F.softplus(-margins) * keep_B

@@ -65,7 +65,8 @@ def test_absent_data_are_unavailable(
 ) -> None:
     monkeypatch.setenv("LLMGNN_CACHE", str(tmp_path))
     monkeypatch.setenv("LLMGNN_OFFLINE", "1")
-    monkeypatch.delenv("LLMGNN_MIRROR", raising=False)
+    for name in ("LLMGNN_MIRROR", "LLMGNN_SHARED"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(Unavailable, match="gowalla"):
         graphs.gowalla()
 

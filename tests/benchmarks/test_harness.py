@@ -16,7 +16,7 @@ from benchmarks.harness import Case, System, main, report
 from benchmarks.harness.measure import CaseResult, measure
 from benchmarks.harness.parity import ParityError
 from benchmarks.harness.remote import Worker, WorkerFailed
-from benchmarks.harness.system import Effort
+from benchmarks.harness.system import Effort, Unavailable
 
 HERE = Path(__file__).parent
 EFFORT = Effort(rounds=3, turn_s=0.0, warm_up_s=0.0, threads=1)
@@ -114,11 +114,33 @@ def test_what_is_absent_is_missing_with_a_reason() -> None:
     }
 
 
-def test_what_fails_otherwise_ends_the_benchmark() -> None:
+def test_a_peer_that_cannot_be_set_up_is_missing_with_its_error() -> None:
+    ends = dataclasses.replace(system("ends"), variant="b")
+    result = measure(case(ours(), system("broken"), ends), EFFORT)
+    assert [m.system.system for m in result.measured] == ["llmgnn_jax"]
+    assert result.missing == {
+        "peer a": "RuntimeError: the reason why",
+        "peer b": "peer b: its worker ended with code 3 in `setup`",
+    }
+
+
+def test_where_ours_cannot_be_set_up_the_benchmark_ends() -> None:
+    broken = dataclasses.replace(ours(), setup=system("broken").setup)
     with pytest.raises(WorkerFailed, match="the reason why"):
-        measure(case(ours(), system("broken")), EFFORT)
-    with pytest.raises(WorkerFailed, match="ended with code 3 in `setup`"):
-        measure(case(ours(), system("ends")), EFFORT)
+        measure(case(broken, system()), EFFORT)
+
+
+def test_nothing_measured_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def absent() -> dict:
+        raise Unavailable("no data here")
+
+    def cases(quick: bool) -> list[Case]:
+        return [dataclasses.replace(case(ours(), system()), inputs=absent)]
+
+    with pytest.raises(SystemExit) as raised:
+        main("name", cases, description="", arguments=[])
+    assert raised.value.code == 1
+    assert capsys.readouterr().err == "error: name: nothing could be measured\n"
 
 
 def test_what_a_library_prints_is_no_answer(tmp_path: Path) -> None:

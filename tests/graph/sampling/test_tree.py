@@ -1,5 +1,6 @@
 """Message passing over trees: against dense matrices, whole graphs and slow loops."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.layers import (
     GATLayer,
     GATv2Layer,
@@ -17,6 +19,7 @@ from llmgnn_jax.graph.layers import (
     RGCNLayer,
     SAGELayer,
 )
+from llmgnn_jax.graph.native import library
 from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood
 from llmgnn_jax.graph.plan import sorted_graph
 from llmgnn_jax.graph.sampling import (
@@ -242,9 +245,22 @@ def test_empty_slots_take_part_in_nothing(
     np.testing.assert_array_equal(gradients[1][:4], references[1][:4])
 
 
+def gathered_by(
+    backend: Backend,
+) -> Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]:
+    if backend == "native" and not library.available():
+        pytest.skip("no C++ compiler")
+    return jax.jit(functools.partial(gathered.gathered_sums, backend=backend))
+
+
+# 150 columns: two blocks of lanes, single ones and a rest.
+@pytest.mark.parametrize("width", [WIDTH, 150])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_gathered_sums_of_both_kernels(dtype: Any) -> None:
-    table = jnp.asarray(RNG.normal(size=(6, WIDTH)), dtype).at[0].set(jnp.nan)
+@pytest.mark.parametrize("backend", ["native", "csr", "segment"])
+def test_gathered_sums_of_every_kernel(
+    backend: Backend, dtype: Any, width: int
+) -> None:
+    table = jnp.asarray(RNG.normal(size=(6, width)), dtype).at[0].set(jnp.nan)
     ids = jnp.asarray([[0, 2, 3], [0, 0, 0], [0, 4, 0], [5, 1, 2]])
     mask = jnp.asarray([[0, 1, 1], [0, 0, 0], [1, 1, 0], [1, 1, 1]], bool)
     weights = jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
@@ -252,17 +268,45 @@ def test_gathered_sums_of_both_kernels(dtype: Any) -> None:
     expected = [
         sum(
             (weights[w, k] * held[ids[w, k]] for k in range(3) if mask[w, k]),
-            start=np.zeros(WIDTH, np.float32),
+            start=np.zeros(width, np.float32),
         )
         for w in range(4)
     ]
     assert [np.isfinite(row).all() for row in expected] == [True, True, False, True]
-    kernels = [gathered.gathered_sums, gathered._by_gather]
-    if dtype == jnp.float32 and jax.default_backend() == "cpu":
-        kernels.append(gathered._by_csr)
-    for kernel in kernels:
-        out = jax.jit(kernel)(table, ids, weights, mask)
-        np.testing.assert_allclose(out, np.stack(expected), rtol=1e-5, atol=1e-6)
+    out = gathered_by(backend)(table, ids, weights, mask)
+    assert out.dtype == jnp.float32
+    np.testing.assert_allclose(out, np.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["native", "csr", "segment"])
+def test_gathered_sums_have_the_gradients_of_their_formula(backend: Backend) -> None:
+    table = jnp.asarray(RNG.normal(size=(9, WIDTH)), jnp.float32)
+    ids = jnp.asarray(RNG.integers(0, 9, (5, 4)), jnp.int32)
+    mask = jnp.asarray(RNG.random((5, 4)) < 0.7)
+    weights = jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32)
+    kernel = gathered_by(backend)
+
+    def formula(table: jax.Array, weights: jax.Array) -> jax.Array:
+        rows = table[ids] * jnp.where(mask, weights, 0.0)[:, :, None]
+        return jnp.sum(jnp.sin(rows.sum(axis=1)))
+
+    found = jax.grad(
+        lambda table, weights: jnp.sum(jnp.sin(kernel(table, ids, weights, mask))),
+        argnums=(0, 1),
+    )(table, weights)
+    for one, wanted in zip(
+        found, jax.grad(formula, argnums=(0, 1))(table, weights), strict=True
+    ):
+        np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_no_sums_are_gathered() -> None:
+    table, none = jnp.ones((3, WIDTH)), jnp.zeros((0, 2))
+    for backend in ("native", "csr", "segment"):
+        out = gathered_by(backend)(
+            table, none.astype(jnp.int32), none, none.astype(bool)
+        )
+        assert out.shape == (0, WIDTH)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
