@@ -129,6 +129,39 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
     assert not set(text) & set("│─╭╰")
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [
+        ("ml-100k", ["--node.dropout", "0.1"], "the task is ranking"),
+        ("ml-100k", ["--data.valid-share", "0.2"], "data.split is random"),
+        ("ml-100k", ["--train.num_negatives=8"], "train.negatives is all"),
+        ("synthetic", ["--fusion.anchor", "2"], "models are graph"),
+        ("synthetic", ["--text.max-length", "2"], "models are graph"),
+        ("gowalla-lightgcn", ["--graph.init-scale", "1"], "graph.init is xavier"),
+        ("cora-gcn", ["--train.batch-size", "8"], "the task is node_classification"),
+        ("cora-gcn", ["--fusion.anchor", "2"], "the task is node_classification"),
+    ],
+)
+def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
+    override(*arguments, name=name)
+    option = arguments[0].partition("=")[0]
+    assert caplog.messages == [f"{option}: changes nothing in this run: {why}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("ml-100k", ["--fusion.anchor", "2", "--text.max-length", "8"]),
+        ("ml-100k", ["--train.negatives", "uniform", "--train.num-negatives", "8"]),
+        ("gowalla-lightgcn", ["--data.valid-share", "0.1", "--train.l2", "0"]),
+        ("cora-gcn", ["--node.dropout", "0.1", "--train.steps", "3", "--seed", "1"]),
+    ],
+)
+def test_what_is_read_is_set_in_silence(name, arguments, caplog):
+    override(*arguments, name=name)
+    assert not caplog.messages
+
+
 def test_the_options_of_a_recipe_are_listed_with_its_values(capsys):
     with pytest.raises(SystemExit) as stopped:
         override("--help")

@@ -11,6 +11,7 @@ from llmgnn_jax.config.sections import (
     TextConfig,
     TrainConfig,
 )
+from llmgnn_jax.config.unused import unused_fields
 
 __all__ = [
     "Config",
@@ -27,4 +28,5 @@ __all__ = [
     "from_json",
     "replace",
     "to_json",
+    "unused_fields",
 ]

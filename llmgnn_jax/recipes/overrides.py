@@ -3,14 +3,17 @@
 import contextlib
 import dataclasses
 import io
+import logging
 import re
 import typing
 from collections.abc import Sequence
 from typing import Any
 
-from llmgnn_jax.config import Config
+from llmgnn_jax.config import Config, unused_fields
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 _KINDS = {
     bool: "True or False",
@@ -22,6 +25,8 @@ _KINDS = {
 
 def with_overrides(config: Config, arguments: Sequence[str], *, program: str) -> Config:
     """A configuration with options such as `--train.learning-rate 0.01` applied.
+
+    An option that the run will not read is warned of.
 
     Args:
         config: The recipe.
@@ -47,7 +52,7 @@ def with_overrides(config: Config, arguments: Sequence[str], *, program: str) ->
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
+            changed = tyro.cli(
                 Config,
                 default=config,
                 args=list(arguments),
@@ -64,6 +69,14 @@ def with_overrides(config: Config, arguments: Sequence[str], *, program: str) ->
         raise UserError(
             re.sub(r"[\u2500-\u257f]|---+", " ", errors.getvalue())
         ) from None
+    unused = {
+        f"--{name.replace('_', '-')}": why
+        for name, why in unused_fields(changed).items()
+    }
+    for option, _ in _options(arguments):
+        if why := unused.get(option.replace("_", "-")):
+            logger.warning("%s: changes nothing in this run: %s", option, why)
+    return changed
 
 
 def _field_types(cls: type, prefix: str = "--") -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""Fields that a run does not read: whoever sets one is told."""
+
+from llmgnn_jax.config.document import flatten
+from llmgnn_jax.config.run import Config
+
+# What node classification reads of the sections that it shares with ranking.
+_OF_NODES = {
+    "graph": ("layer", "num_layers", "embedding_dim", "backend"),
+    "train": (
+        "l2",
+        "learning_rate",
+        "half_life",
+        "steps",
+        "steps_per_call",
+        "validate_every",
+        "patience",
+        "checkpoint_every",
+        "keep_checkpoints",
+    ),
+    "evaluation": ("metric", "baselines"),
+    "text": (),
+    "fusion": (),
+}
+
+
+def unused_fields(config: Config) -> dict[str, str]:
+    """Field, as `flatten` names it -> why the run does not read it."""
+    found: dict[str, str] = {}
+
+    def leave_out(names: list[str], why: str) -> None:
+        for name in names:
+            found.setdefault(name, why)
+
+    every = list(flatten(config))
+    if config.task == "node_classification":
+        read = {f"{room}.{name}" for room, names in _OF_NODES.items() for name in names}
+        rooms = tuple(f"{room}." for room in _OF_NODES)
+        leave_out(
+            [name for name in every if name.startswith(rooms) and name not in read],
+            "the task is node_classification",
+        )
+        leave_out(["data.valid_share"], "the task is node_classification")
+        return found
+    leave_out(
+        [name for name in every if name.startswith("node.")], "the task is ranking"
+    )
+    if config.data.split != "published":
+        leave_out(["data.valid_share"], f"data.split is {config.data.split}")
+    models = "models are " + " ".join(config.models)
+    if "fused" not in config.models:
+        leave_out([name for name in every if name.startswith("fusion.")], models)
+        if "text" not in config.models:
+            texts = [name for name in every if name.startswith("text.")]
+            leave_out([*texts, "train.weight_decay"], models)
+    if config.train.negatives != "uniform":
+        why = f"train.negatives is {config.train.negatives}"
+        leave_out(["train.num_negatives"], why)
+    if config.graph.init != "normal":
+        leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
+    return found
