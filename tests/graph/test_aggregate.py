@@ -205,7 +205,7 @@ def test_every_path_of_the_kernel(
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("heads", [(1, 16), (4, 16), (3, 5), (4, 1)])
+@pytest.mark.parametrize("heads", [(1, 16), (4, 16), (6, 16), (3, 5), (4, 1)])
 def test_heads_have_weights_of_their_own(
     digraph: Digraph, heads: tuple[int, int], dtype: Any, backend: Backend
 ) -> None:

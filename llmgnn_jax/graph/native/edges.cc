@@ -47,7 +47,17 @@ void DotRows(ffi::ThreadPool& pool, const Rows& rows, const T* own, const T* oth
           for (int64_t c = 0; c < width; c += 64 / sizeof(T)) Prefetch<4>(ahead + c);
         }
         const T* right = others + rows.others[e] * width;
-        for (int64_t h = 0; h < heads; ++h) {
+        int64_t h = 0;
+        if (head_width == kLanes) {
+          for (; h + 4 <= heads; h += 4) {
+            Lanes products[4];
+            for (int i = 0; i < 4; ++i)
+              products[i] = Load(left + (h + i) * kLanes) *
+                            Load(right + (h + i) * kLanes);
+            Totals(products, out + e * heads + h);
+          }
+        }
+        for (; h < heads; ++h) {
           Lanes sums{};
           int64_t c = h * head_width, end = c + head_width;
           for (; c + kLanes <= end; c += kLanes)

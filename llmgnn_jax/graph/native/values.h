@@ -71,6 +71,26 @@ inline float Total(Lanes lanes) {
 #endif
 }
 
+// The totals of four at once, in half the steps of one by one.
+inline void Totals(const Lanes* four, float* to) {
+#ifdef __AVX512F__
+  auto halved = [](__m512 a, __m512 b) {  // a0+a2 b0+b2 a1+a3 b1+b3 of each quarter
+    return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  };
+  __m512 first = halved(four[0], four[1]), last = halved(four[2], four[3]);
+  __m512 quarters = _mm512_add_ps(
+      _mm512_shuffle_ps(first, last, _MM_SHUFFLE(1, 0, 1, 0)),
+      _mm512_shuffle_ps(first, last, _MM_SHUFFLE(3, 2, 3, 2)));
+  __m256 half = _mm256_add_ps(
+      _mm512_castps512_ps256(quarters),
+      _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(quarters), 1)));
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(half),
+                               _mm256_extractf128_ps(half, 1)));
+#else
+  for (int i = 0; i < 4; ++i) to[i] = Total(four[i]);
+#endif
+}
+
 }  // namespace llmgnn
 
 #endif  // LLMGNN_JAX_GRAPH_NATIVE_VALUES_H_
