@@ -120,7 +120,8 @@ POSITIVE = (
     "evaluation.memory_limit_mb",
 )
 NOT_NEGATIVE = (
-    *("seed", "graph.init_scale", "graph.spare_users", "graph.spare_items"),
+    *("seed", "graph.init_scale", "graph.temperature"),
+    *("graph.spare_users", "graph.spare_items"),
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
     *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
 )

@@ -68,6 +68,7 @@ class Config:
         not_negative = {
             "seed": self.seed,
             "graph.init_scale": self.graph.init_scale,
+            "graph.temperature": self.graph.temperature,
             "graph.spare_users": self.graph.spare_users,
             "graph.spare_items": self.graph.spare_items,
             "graph.spare_edges": self.graph.spare_edges,

@@ -37,6 +37,9 @@ class GraphConfig:
     side's table, sqrt(6 / (rows + width))."""
     init_scale: float = 0.1
     """Standard deviation of the initial node vectors, for `normal`."""
+    temperature: float = 0.0
+    """Above 0 a node's vector is brought to unit length over the square root of this, so
+    that the graph side scores by the cosine over the temperature; 0: dot products."""
     backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
     """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
     it chose is written into the run."""

@@ -19,7 +19,7 @@ from llmgnn_jax.graph.chosen import lightgcn_of
 from llmgnn_jax.graph.layers import GCNLayer, lightgcn
 from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood
 from llmgnn_jax.graph.structure import InteractionGraph
-from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.features import Features, unit_length
 from llmgnn_jax.models.fusion import ConcatFusion
 
 
@@ -39,6 +39,7 @@ class ModelSpec:
         embedding_dim: D.
         init: "normal" or "xavier".
         init_scale: Standard deviation of the initial node vectors, for "normal".
+        temperature: Of the cosine that the graph side scores by; 0: dot products.
         backend: Kernel of the aggregation.
         activation: sigma of the fusion.
     """
@@ -56,6 +57,7 @@ class ModelSpec:
     init_scale: float
     backend: Backend
     activation: str
+    temperature: float = 0.0
 
     @classmethod
     def of(
@@ -80,6 +82,7 @@ class ModelSpec:
             embedding_dim=config.graph.embedding_dim,
             init=config.graph.init,
             init_scale=config.graph.init_scale,
+            temperature=config.graph.temperature,
             backend=backend,
             activation=config.fusion.activation,
         )
@@ -138,7 +141,7 @@ class RecommenderModel(nnx.Module):
                 layer = getattr(self, f"gcn_{number}")(layer, neighbours=neighbours)
                 if number + 1 < spec.num_layers:
                     layer = layer._replace(nodes=jax.nn.relu(layer.nodes))
-        return graph.split_nodes(layer.nodes)
+        return graph.split_nodes(self._scored_by_cosine(layer.nodes))
 
     def propagate_to(
         self, graph: InteractionGraph, nodes_R: jax.Array
@@ -154,15 +157,22 @@ class RecommenderModel(nnx.Module):
         """
         spec, ego_ND = self.spec, self.node_embedding[...]
         if spec.layer == "lightgcn":
-            return lightgcn_of(
+            final_RD, ego_RD = lightgcn_of(
                 ego_ND,
                 nodes_R,
                 graph.plan,
                 num_layers=spec.num_layers,
                 backend=spec.backend,
             )
+            return self._scored_by_cosine(final_RD), ego_RD
         users_UD, items_ID = self.propagate(graph)
         return graph.join_nodes(users_UD, items_ID)[nodes_R], ego_ND[nodes_R]
+
+    def _scored_by_cosine(self, nodes_RD: jax.Array) -> jax.Array:
+        """Unit length over sqrt(temperature): a dot product is cosine / temperature."""
+        if not self.spec.temperature:
+            return nodes_RD
+        return unit_length(nodes_RD) * self.spec.temperature**-0.5
 
     def merge(
         self,

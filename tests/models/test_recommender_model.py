@@ -294,6 +294,33 @@ def test_readers_are_users_without_edges(
         Scorer(graph_definition, graph_spec).text_vectors(graph_params, user_vectors)
 
 
+@pytest.mark.parametrize("layer", ["lightgcn", "gcn"])
+def test_the_graph_side_scores_by_the_cosine_over_the_temperature(
+    features: MakeFeatures, spec: MakeSpec, layer: str
+) -> None:
+    made = features(spare_users=3)
+    plain, cosine = (
+        spec(made, sides="graph", layer=layer, temperature=temperature)
+        for temperature in (0.0, 0.25)
+    )
+    definition, params = create(plain, seed=0)
+    users_UD, items_ID = nnx.merge(definition, params).all_vectors(made)
+    lengths_U1 = np.linalg.norm(users_UD, axis=1, keepdims=True)
+    lengths_I1 = np.linalg.norm(items_ID, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        expected_UI = (users_UD @ items_ID.T) / (lengths_U1 * lengths_I1.T) / 0.25
+    # Spare slots hold 0 and score 0.
+    expected_UI = np.nan_to_num(expected_UI)
+
+    model = nnx.merge(create(cosine, seed=0)[0], params)
+    users_UD, items_ID = model.all_vectors(made)
+    np.testing.assert_allclose(users_UD @ items_ID.T, expected_UI, atol=1e-4)
+    nodes_R = jnp.asarray([3, 0, 3])
+    final_RD, ego_RD = model.propagate_to(made.graph, nodes_R)
+    np.testing.assert_allclose(final_RD, users_UD[nodes_R], atol=1e-6)
+    np.testing.assert_array_equal(ego_RD, params["node_embedding"][nodes_R])
+
+
 def test_spec_of_a_configuration(features: MakeFeatures) -> None:
     made = features(spare_users=3)
     config = Config(
@@ -304,6 +331,7 @@ def test_spec_of_a_configuration(features: MakeFeatures) -> None:
             embedding_dim=9,
             init="xavier",
             init_scale=0.7,
+            temperature=0.2,
         ),
     )
     made_spec = ModelSpec.of(
@@ -321,6 +349,7 @@ def test_spec_of_a_configuration(features: MakeFeatures) -> None:
         embedding_dim=9,
         init="xavier",
         init_scale=0.7,
+        temperature=0.2,
         backend="segment",
         activation=config.fusion.activation,
     )
