@@ -38,8 +38,8 @@ class GraphConfig:
     init_scale: float = 0.1
     """Standard deviation of the initial node vectors, for `normal`."""
     temperature: float = 0.0
-    """Above 0 a node's vector is brought to unit length over the square root of this, so
-    that the graph side scores by the cosine over the temperature; 0: dot products."""
+    """Above 0, what the graph side scores by: the cosine over this. Vectors then have
+    the length 1 / sqrt(temperature). 0: dot products."""
     backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
     """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
     it chose is written into the run."""
