@@ -53,11 +53,11 @@ def lightgcn_of(
 def _native(
     ego_ND: jax.Array, chosen_R: jax.Array, plan: EdgePlan, num_layers: int
 ) -> tuple[jax.Array, jax.Array]:
-    ego_RD = ego_ND[chosen_R]
+    ego_RD = native.gather_rows(ego_ND, chosen_R)
     total_RD, layer_ND = ego_RD, ego_ND
     for _ in range(num_layers - 1):
         layer_ND = native.weighted_row_sums(plan.incoming, layer_ND, None)
-        total_RD = total_RD + layer_ND[chosen_R]
+        total_RD = total_RD + native.gather_rows(layer_ND, chosen_R)
     total_RD = total_RD + native.chosen_row_sums(plan.incoming, layer_ND, chosen_R)
     return total_RD / (num_layers + 1), ego_RD
 

@@ -312,3 +312,28 @@ def test_several_tasks_of_a_kernel_cover_every_row(native: None) -> None:
     np.testing.assert_array_equal(sums[:, 0], counts)
     highest = kernels.row_maxima(plan.incoming, ones)
     np.testing.assert_array_equal(highest[:, 0], np.where(counts, 1, -np.inf))
+
+
+@pytest.mark.parametrize("number", [-1, 6])
+def test_no_row_is_read_that_is_not_there(native: None, number: int) -> None:
+    numbers = jnp.asarray([0, number, 5], jnp.int32)
+    with pytest.raises(Exception, match="numbers: expected numbers of nodes"):
+        jax.block_until_ready(kernels.gather_rows(jnp.ones((6, 3)), numbers))
+    ids, mask = numbers[None, :], jnp.ones((1, 3), bool)
+    with pytest.raises(Exception, match="ids: expected numbers of rows of the table"):
+        jax.block_until_ready(
+            kernels.gathered_sums(jnp.ones((6, 3)), ids, jnp.ones((1, 3)), mask)
+        )
+
+
+# A row's bytes: those that have a loop of their own, and others.
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (4,), (8,), (3, 5)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.int32])
+def test_rows_of_any_size_are_gathered(
+    native: None, shape: tuple[int, ...], dtype: type
+) -> None:
+    nodes = jnp.arange(50 * np.prod(shape, dtype=int)).reshape(50, *shape).astype(dtype)
+    # More than one task of a kernel.
+    numbers = np.random.default_rng(0).integers(0, 50, 40_000).astype(np.int32)
+    found = jax.jit(kernels.gather_rows)(nodes, numbers)
+    np.testing.assert_array_equal(found, np.asarray(nodes)[numbers])

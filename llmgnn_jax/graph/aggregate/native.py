@@ -128,7 +128,7 @@ def row_maxima(rows: Rows, edges: jax.Array) -> jax.Array:
 
 
 def gather_rows(nodes: jax.Array, numbers: jax.Array) -> jax.Array:
-    """(N, ...) of any type -> (E, ...), nodes[numbers]; (E,) int32 of a plan."""
+    """(N, ...) of any type -> (E, ...), nodes[numbers]; (E,) int32 in [0, N)."""
     library.require()
     return jax.ffi.ffi_call(
         "llmgnn_gather_rows",

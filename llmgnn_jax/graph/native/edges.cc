@@ -1,5 +1,6 @@
 // What edges hold: maxima and softmax over rows, dot products, gathers.
 
+#include <atomic>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -228,15 +229,16 @@ ffi::Error SoftmaxBackward(ffi::ThreadPool pool, ffi::Buffer<ffi::S32> indptr,
 // Rows of `kBytes` bytes (0: of any size).
 template <int kBytes>
 void CopyRows(const char* from, int64_t bytes, const int32_t* numbers, int64_t first,
-              int64_t last, int64_t count, char* to) {
+              int64_t last, char* to) {
   if constexpr (kBytes > 0) bytes = kBytes;
   for (int64_t e = first; e < last; ++e) {
-    if (e + kPrefetch < count) Prefetch<4>(from + numbers[e + kPrefetch] * bytes);
+    // Not past `last`: what lies there was not looked at.
+    if (e + kPrefetch < last) Prefetch<4>(from + numbers[e + kPrefetch] * bytes);
     std::memcpy(to + e * bytes, from + numbers[e] * bytes, bytes);
   }
 }
 
-// out[e] = nodes[numbers[e]]; the numbers are those of a plan.
+// out[e] = nodes[numbers[e]].
 ffi::Error GatherRows(ffi::ThreadPool pool, ffi::AnyBuffer nodes,
                       ffi::Buffer<ffi::S32> numbers, ffi::Result<ffi::AnyBuffer> out) {
   int64_t count = numbers.element_count();
@@ -244,10 +246,16 @@ ffi::Error GatherRows(ffi::ThreadPool pool, ffi::AnyBuffer nodes,
   int64_t bytes = static_cast<int64_t>(out->size_bytes()) / count;
   const char* from = static_cast<const char*>(nodes.untyped_data());
   char* to = static_cast<char*>(out->untyped_data());
+  int64_t num_nodes = nodes.dimensions()[0];
+  std::atomic<bool> known{true};
   OnHugePages(to, out->size_bytes());
   ForRanges(pool, count, 16384, [&](int64_t first, int64_t last) {
+    if (!InRange(numbers.typed_data() + first, last - first, num_nodes)) {
+      known = false;
+      return;
+    }
     auto copy = [&](auto rows) {
-      rows(from, bytes, numbers.typed_data(), first, last, count, to);
+      rows(from, bytes, numbers.typed_data(), first, last, to);
     };
     if (bytes == 4) return copy(CopyRows<4>);
     if (bytes == 8) return copy(CopyRows<8>);
@@ -255,6 +263,8 @@ ffi::Error GatherRows(ffi::ThreadPool pool, ffi::AnyBuffer nodes,
     if (bytes == 32) return copy(CopyRows<32>);
     copy(CopyRows<0>);
   });
+  if (!known)
+    return ffi::Error::InvalidArgument("numbers: expected numbers of nodes");
   return ffi::Error::Success();
 }
 

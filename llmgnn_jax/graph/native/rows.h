@@ -140,10 +140,14 @@ inline const float* OrNull(ffi::Buffer<ffi::F32>& buffer) {
 }
 
 // Whether all lie in [0, count): what is not in a plan was never looked at before.
+inline bool InRange(const int32_t* numbers, int64_t how_many, int64_t count) {
+  bool known = true;
+  for (int64_t i = 0; i < how_many; ++i)
+    known &= 0 <= numbers[i] && numbers[i] < count;
+  return known;
+}
 inline bool InRange(ffi::Buffer<ffi::S32>& nodes, int64_t count) {
-  const int32_t* numbers = nodes.typed_data();
-  return std::all_of(numbers, numbers + nodes.element_count(),
-                     [&](int32_t node) { return 0 <= node && node < count; });
+  return InRange(nodes.typed_data(), nodes.element_count(), count);
 }
 
 }  // namespace llmgnn
