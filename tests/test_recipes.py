@@ -138,6 +138,7 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
         ("synthetic", ["--fusion.anchor", "2"], "models are graph"),
         ("synthetic", ["--text.max-length", "2"], "models are graph"),
         ("gowalla-lightgcn", ["--graph.init-scale", "1"], "graph.init is xavier"),
+        ("gowalla-lightgcn", ["--train.patience", "1"], "data.valid_share is 0"),
         ("cora-gcn", ["--train.batch-size", "8"], "the task is node_classification"),
         ("cora-gcn", ["--fusion.anchor", "2"], "the task is node_classification"),
     ],
@@ -160,6 +161,12 @@ def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
 def test_what_is_read_is_set_in_silence(name, arguments, caplog):
     override(*arguments, name=name)
     assert not caplog.messages
+
+
+def test_models_of_text_read_nothing_of_the_graph(caplog):
+    override("--models", "text", "--train.l2", "1", name="ml-100k")
+    why = "changes nothing in this run: models are text"
+    assert caplog.messages == [f"--train.l2: {why}"]
 
 
 def test_the_options_of_a_recipe_are_listed_with_its_values(capsys):

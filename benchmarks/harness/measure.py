@@ -75,7 +75,7 @@ def measure(case: Case, effort: Effort) -> CaseResult:
 
     Raises:
         ParityError: If the systems do not agree; nothing has been timed then.
-        WorkerFailed: If one fails in any other way than by not being installed.
+        WorkerFailed: If ours fails, or a peer does after it was set up and checked.
     """
     result = CaseResult(case=case)
     with (
@@ -89,7 +89,7 @@ def measure(case: Case, effort: Effort) -> CaseResult:
             _miss(result, case.systems, str(reason))
             return result
         workers = _set_up(case, effort, folder, stack, result)
-        _check_parity(workers, case, folder, result)
+        workers = _check_parity(workers, case, folder, result)
         _time(workers, effort, result)
     return result
 
@@ -133,7 +133,7 @@ def _set_up(
         except WorkerFailed as failure:
             if system.system == OURS:
                 raise
-            _miss(result, (system,), failure.last_line)
+            _miss(result, (system,), failure.reason)
             continue
         workers.append(worker)
         result.measured.append(
@@ -144,12 +144,22 @@ def _set_up(
 
 def _check_parity(
     workers: list[Worker], case: Case, folder: Path, result: CaseResult
-) -> None:
+) -> list[Worker]:
+    """Those that agree, and have what it takes to run at all."""
+    able: list[Worker] = []
     references: dict[str, tuple[str, Path]] = {}
     for number, worker in enumerate(workers):
         outputs = folder / f"outputs-{number}"
         outputs.mkdir()
-        worker.ask("outputs", folder=str(outputs))
+        try:
+            worker.ask("outputs", folder=str(outputs))
+        except WorkerFailed as failure:
+            # Kernels are looked for when they are first called.
+            if worker.system.system == OURS:
+                raise
+            _miss(result, (worker.system,), failure.reason)
+            continue
+        able.append(worker)
         name, unit = worker.system.name, case.unit_of(worker.system)
         if unit not in references:
             references[unit] = (name, outputs)
@@ -160,6 +170,9 @@ def _check_parity(
         )
         for path in outputs.iterdir():
             path.unlink()
+    names = {worker.system.name for worker in able}
+    result.measured = [m for m in result.measured if m.system.name in names]
+    return able
 
 
 def _time(workers: list[Worker], effort: Effort, result: CaseResult) -> None:

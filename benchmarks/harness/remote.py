@@ -17,12 +17,17 @@ _TAIL = 4000
 
 
 class WorkerFailed(RuntimeError):
-    """A worker raised or died; the message holds its traceback or its last words."""
+    """A worker raised or died.
 
-    @property
-    def last_line(self) -> str:
-        """The last thing that it said: of a traceback, the error."""
-        return str(self).strip().splitlines()[-1]
+    The message holds its traceback or its last words.
+
+    Attributes:
+        reason: The same in a line: the error, or how it ended.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Worker:
@@ -72,15 +77,16 @@ class Worker:
         if not line:
             code = self._process.wait()
             said = self._log.read_text("utf-8", "replace")[-_TAIL:]
-            raise WorkerFailed(
-                f"{self.system.name}: its worker ended with code {code} in `{do}`\n"
-                f"{said}"
-            )
+            reason = f"its worker ended with code {code} in `{do}`"
+            raise WorkerFailed(f"{self.system.name}: {reason}\n{said}", reason=reason)
         answer = json.loads(line)
         if reason := answer.get("unavailable"):
             raise Unavailable(reason)
         if error := answer.get("error"):
-            raise WorkerFailed(f"{self.system.name}: failed in `{do}`\n{error}")
+            raise WorkerFailed(
+                f"{self.system.name}: failed in `{do}`\n{error}",
+                reason=error.strip().splitlines()[-1],
+            )
         return answer
 
     def __enter__(self) -> "Worker":

@@ -21,8 +21,8 @@ from benchmarks.torch_baseline.products import (
 
 # (N, D) -> (N, D)
 Propagation = Callable[[torch.Tensor], torch.Tensor]
-# (N, D) and (R,) nodes -> (R, D)
-RowsOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# (N, D) and (R,) nodes -> (R, D) propagated and (R, D) of the table itself
+RowsOf = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 def by_autograd(product: Product, num_layers: int) -> Propagation:
@@ -68,9 +68,10 @@ def batch_alone(inputs: Inputs, num_layers: int) -> RowsOf:
 
     In the forward pass, that is: in the backward the gradient that a batch has is made
     dense, since no kernel of torch's reads a few rows of a table by another's numbers.
+    The gradient of the table's own rows is added where the last product ends.
     """
     product = PRODUCTS["bags"](inputs, torch.float32)
-    senders = tensor(inputs["senders"], torch.int64)
+    senders = tensor(inputs["senders"], torch.int32)
     indptr = tensor(inputs["indptr"], torch.int64)
     weights = tensor(inputs["weights"], torch.float32)
 
@@ -80,32 +81,39 @@ def batch_alone(inputs: Inputs, num_layers: int) -> RowsOf:
         edges = torch.arange(int(offsets[-1]), device=rows.device)
         edges += (indptr[rows] - offsets[:-1]).repeat_interleave(counts)
         return F.embedding_bag(
-            senders[edges],
+            senders.index_select(0, edges),
             nodes,
-            offsets,
+            offsets.int(),
             mode="sum",
-            per_sample_weights=weights[edges],
+            per_sample_weights=weights.index_select(0, edges),
             include_last_offset=True,
         )
 
     class Propagate(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        def forward(
+            ctx: Any, table: torch.Tensor, rows: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             ctx.save_for_backward(rows)
             ctx.shape = table.shape
-            total, layer = table[rows], table
+            own, layer = table.index_select(0, rows), table
+            total = own.clone()
             for _ in range(num_layers - 1):
                 layer = product(layer)
-                total += layer[rows]
-            return total.add_(last_layer(layer, rows)).div_(num_layers + 1)
+                total += layer.index_select(0, rows)
+            return total.add_(last_layer(layer, rows)).div_(num_layers + 1), own
 
         @staticmethod
-        def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        def backward(
+            ctx: Any, gradient: torch.Tensor, of_own: torch.Tensor
+        ) -> tuple[torch.Tensor, None]:
             (rows,) = ctx.saved_tensors
             gradient = gradient / (num_layers + 1)
             flow = gradient.new_zeros(ctx.shape).index_add_(0, rows, gradient)
-            for _ in range(num_layers):
-                flow = product(flow).index_add_(0, rows, gradient)
+            for layer in range(num_layers):
+                flow = product(flow)
+                ends = layer + 1 == num_layers
+                flow.index_add_(0, rows, gradient + of_own if ends else gradient)
             return flow, None
 
     return Propagate.apply
@@ -118,7 +126,10 @@ def of_rows(
 
     def build(inputs: Inputs, num_layers: int) -> RowsOf:
         propagate = propagation(inputs, num_layers)
-        return lambda table, rows: F.embedding(rows, propagate(table))
+        return lambda table, rows: (
+            F.embedding(rows, propagate(table)),
+            F.embedding(rows, table),
+        )
 
     return build
 

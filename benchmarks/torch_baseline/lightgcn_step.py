@@ -43,11 +43,11 @@ def setup(
     def loss_of(
         table: torch.Tensor, nodes_R: torch.Tensor, keep_B: torch.Tensor
     ) -> torch.Tensor:
-        final = propagate(table, nodes_R)
+        final, own = propagate(table, nodes_R)
         users, positives, negatives = final.split(rows)
         margins = (users * (positives - negatives)).sum(dim=1)
         pairs = F.softplus(-margins) * keep_B
-        penalty = F.embedding(nodes_R, table).square().sum()
+        penalty = own.square().sum()
         return (pairs.sum() + 0.5 * l2 * penalty) / rows
 
     loss_function = torch.compile(loss_of) if compiled else loss_of

@@ -46,12 +46,17 @@ def unused_fields(config: Config) -> dict[str, str]:
     )
     if config.data.split != "published":
         leave_out(["data.valid_share"], f"data.split is {config.data.split}")
+    elif not config.data.valid_share:
+        leave_out(["train.patience"], "data.valid_share is 0")
     models = "models are " + " ".join(config.models)
     if "fused" not in config.models:
         leave_out([name for name in every if name.startswith("fusion.")], models)
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
             leave_out([*texts, "train.weight_decay"], models)
+    if config.models == ("text",):
+        of_nodes = ("layer", "num_layers", "init", "init_scale", "temperature")
+        leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)
     if config.train.negatives != "uniform":
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)

@@ -30,7 +30,7 @@ def lightgcn_of(
 
     Args:
         ego_ND: (N, D) float32 id vectors.
-        chosen_R: (R,) int32 nodes in [0, N), may repeat; they are not checked.
+        chosen_R: (R,) int32 nodes in [0, N), may repeat; `native` alone checks them.
         plan: The edges, with constant weights.
         num_layers: L.
         backend: Which kernel.

@@ -129,7 +129,8 @@ class RecommenderModel(nnx.Module):
         """Message passing over the whole graph.
 
         Returns:
-            (U, D) and (I, D), h^GNN of every user and item slot.
+            (U, D) and (I, D), h^GNN of every user and item slot; with a temperature, of
+            length 1 / sqrt(temperature).
         """
         spec = self.spec
         neighbours = LocalNeighbourhood(plan=graph.plan, backend=spec.backend)
@@ -153,7 +154,7 @@ class RecommenderModel(nnx.Module):
             nodes_R: (R,) int32 node numbers, may repeat.
 
         Returns:
-            (R, D) h^GNN and (R, D) id vectors of these nodes.
+            (R, D) h^GNN, as `propagate` gives it, and (R, D) id vectors.
         """
         spec, ego_ND = self.spec, self.node_embedding[...]
         if spec.layer == "lightgcn":

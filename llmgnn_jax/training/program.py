@@ -79,4 +79,4 @@ def compile_steps(
 def _norm(gradients: Any) -> jax.Array:
     # Dot products: XLA writes an array of squares out on a CPU before it adds it up.
     leaves = [leaf.reshape(-1) for leaf in jax.tree.leaves(gradients)]
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in leaves))
+    return jnp.sqrt(sum(jnp.vdot(leaf, leaf, precision="highest") for leaf in leaves))

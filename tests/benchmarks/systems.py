@@ -1,5 +1,6 @@
 """Trivial systems for the harness: each runs in a worker process of its own."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -52,8 +53,18 @@ def noisy(inputs):
 
 
 def ends(inputs):
-    """Dies."""
+    """Dies, with a warning that is none of it."""
+    print("a library's warning", file=sys.stderr, flush=True)
     raise SystemExit(3)
+
+
+def no_kernel(inputs):
+    """Is set up, and fails when it is first called."""
+
+    def outputs() -> dict:
+        raise NotImplementedError("no kernel for this device")
+
+    return Task(run=lambda: None, outputs=outputs)
 
 
 def len_of_affinity() -> int:

@@ -115,18 +115,32 @@ def test_what_is_absent_is_missing_with_a_reason() -> None:
 
 
 def test_a_peer_that_cannot_be_set_up_is_missing_with_its_error() -> None:
-    ends = dataclasses.replace(system("ends"), variant="b")
-    result = measure(case(ours(), system("broken"), ends), EFFORT)
-    assert [m.system.system for m in result.measured] == ["llmgnn_jax"]
+    peers = [
+        system(function, variant=variant)
+        for variant, function in {
+            "a": "broken",
+            "b": "ends",
+            "c": "no_kernel",
+            "d": "double",
+        }.items()
+    ]
+    result = measure(case(ours(), *peers), EFFORT)
+    names = [measured.system.name for measured in result.measured]
+    assert names == [ours().name, "peer d"]
+    assert all(measured.seconds for measured in result.measured)
     assert result.missing == {
         "peer a": "RuntimeError: the reason why",
-        "peer b": "peer b: its worker ended with code 3 in `setup`",
+        "peer b": "its worker ended with code 3 in `setup`",
+        "peer c": "NotImplementedError: no kernel for this device",
     }
 
 
 def test_where_ours_cannot_be_set_up_the_benchmark_ends() -> None:
     broken = dataclasses.replace(ours(), setup=system("broken").setup)
     with pytest.raises(WorkerFailed, match="the reason why"):
+        measure(case(broken, system()), EFFORT)
+    broken = dataclasses.replace(ours(), setup=system("no_kernel").setup)
+    with pytest.raises(WorkerFailed, match="no kernel for this device"):
         measure(case(broken, system()), EFFORT)
 
 

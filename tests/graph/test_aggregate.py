@@ -346,7 +346,7 @@ def test_gathers_and_sums_of_edges(
 
 
 @pytest.mark.parametrize("name", ["random", "hub that hears all", "duplicate edges"])
-@pytest.mark.parametrize("shape", [(), (4,)])
+@pytest.mark.parametrize("shape", [(), (2,), (3,), (4,), (8,)])
 def test_softmax_over_incoming_edges(
     digraph: Digraph, name: str, shape: tuple[int, ...], backend: Backend
 ) -> None:

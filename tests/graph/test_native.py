@@ -319,6 +319,13 @@ def test_no_row_is_read_that_is_not_there(native: None, number: int) -> None:
     numbers = jnp.asarray([0, number, 5], jnp.int32)
     with pytest.raises(Exception, match="numbers: expected numbers of nodes"):
         jax.block_until_ready(kernels.gather_rows(jnp.ones((6, 3)), numbers))
+    with pytest.raises(Exception, match="chosen: expected numbers of nodes"):
+        jax.block_until_ready(kernels.compact_rows(numbers, jnp.ones((3, 2)), 6))
+    plan = plan_edges(np.zeros(6, int), np.arange(6), 6, weights=np.ones(6))
+    with pytest.raises(Exception, match="chosen: expected numbers of nodes"):
+        jax.block_until_ready(
+            kernels.chosen_row_sums(plan.incoming, jnp.ones((6, 2)), numbers)
+        )
     ids, mask = numbers[None, :], jnp.ones((1, 3), bool)
     with pytest.raises(Exception, match="ids: expected numbers of rows of the table"):
         jax.block_until_ready(
@@ -337,3 +344,41 @@ def test_rows_of_any_size_are_gathered(
     numbers = np.random.default_rng(0).integers(0, 50, 40_000).astype(np.int32)
     found = jax.jit(kernels.gather_rows)(nodes, numbers)
     np.testing.assert_array_equal(found, np.asarray(nodes)[numbers])
+
+
+_NARROW = """
+import jax, jax.numpy as jnp, numpy as np
+from llmgnn_jax.graph.native import library
+library._FLAGS = (*library._FLAGS, "-mno-avx512f")
+assert library.available(), library.unavailable_because()
+from llmgnn_jax.graph.aggregate import weighted_sum
+from llmgnn_jax.graph.plan import plan_edges
+
+random = np.random.default_rng(0)
+receivers = np.sort(random.integers(0, 30, 400))
+plan = plan_edges(random.integers(0, 30, 400), receivers, 30)
+for dtype in (jnp.float32, jnp.bfloat16):
+    nodes = jnp.asarray(random.normal(size=(30, 4, 16)), dtype)
+    weights = jnp.asarray(random.normal(size=(400, 4)), jnp.float32)
+    found = []
+    for backend in ("native", "segment"):
+        out, back = jax.vjp(
+            lambda n, w: weighted_sum(n, w, plan, backend=backend), nodes, weights
+        )
+        found.append([np.asarray(x, np.float32) for x in (out, *back(nodes))])
+    for one, wanted in zip(*found, strict=True):
+        tolerance = 1e-5 if dtype == jnp.float32 else 1e-2
+        np.testing.assert_allclose(one, wanted, rtol=tolerance, atol=10 * tolerance)
+"""
+
+
+@pytest.mark.slow
+def test_without_wide_registers(native: None, tmp_path: Path) -> None:
+    """What other processors compile."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("not an x86-64 processor")
+    subprocess.run(
+        [sys.executable, "-c", _NARROW],
+        check=True,
+        env={**os.environ, "LLMGNN_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"},
+    )

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from llmgnn_jax.config import TrainConfig
 from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.training import prepare
 from llmgnn_jax.training.known_items import KnownItems
 
 
@@ -71,3 +73,22 @@ def test_rows_ask_for_dense() -> None:
     known = known_of([{0}], 3, dense=False)
     with pytest.raises(ValueError, match="dense=True"):
         known.rows(jnp.asarray([0]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "negatives", "users", "looks_up_often"),
+    [
+        ("sampled_softmax", "all", 10**9, True),  # needs every pair
+        ("sampled_softmax", "uniform", 1000, True),
+        ("sampled_softmax", "uniform", 10**9, False),  # as bits they take too much
+        ("sampled_softmax", "in_batch", 1000, True),
+        ("bpr", "in_batch", 1000, True),
+        ("bpr", "in_batch", 10**9, False),
+        ("bpr", "uniform", 1000, False),  # a few pairs a row
+    ],
+)
+def test_bits_are_made_where_they_are_worth_it(
+    loss: str, negatives: str, users: int, looks_up_often: bool
+) -> None:
+    train = TrainConfig(loss=loss, negatives=negatives)  # type: ignore[arg-type]
+    assert prepare._looks_up_often(train, users, 1000) == looks_up_often

@@ -32,15 +32,16 @@ def gathered_sums(
         ids_WK: (W, K) int32 in [0, N), any of these in masked slots.
         weights_WK: (W, K) float32, may be traced; any in masked slots.
         mask_WK: (W, K) bool, False in slots that take part in nothing.
-        backend: `native` and, of a float32 table on a CPU, `csr` read the rows where
-            they lie; the others gather them.
+        backend: `native`, of a table in float32 or bfloat16, and `csr`, of one in
+            float32 on a CPU, read the rows where they lie; the others gather them.
 
     Returns:
         (W, D) float32, 0 where all slots are masked. Differentiable in the table and in
         the weights; the gradient of the table is a scatter, which is left out where
         nobody asks for it.
     """
-    if backend == "native" and ids_WK.size:
+    read_in_place = (jnp.float32, jnp.bfloat16)
+    if backend == "native" and table_ND.dtype in read_in_place and ids_WK.size:
         return native.gathered_sums(table_ND, ids_WK, weights_WK, mask_WK)
     if backend != "csr" or table_ND.dtype != jnp.float32:
         # The CSR kernel knows float32 alone.

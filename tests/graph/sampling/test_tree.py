@@ -31,6 +31,7 @@ from llmgnn_jax.graph.sampling import (
     sample_table,
     sample_tree,
 )
+from llmgnn_jax.graph.sampling import neighbourhood as neighbourhood_module
 
 SEEDS = np.asarray([7, 0, 36, 7, 12, -1])
 FANOUTS = ((2, 0, 3), (1, 2, 1))
@@ -253,8 +254,8 @@ def gathered_by(
     return jax.jit(functools.partial(gathered.gathered_sums, backend=backend))
 
 
-# 150 columns: two blocks of lanes, single ones and a rest.
-@pytest.mark.parametrize("width", [WIDTH, 150])
+# 214 columns: blocks of 128 and of 64 lanes, one of 16, and a rest.
+@pytest.mark.parametrize("width", [WIDTH, 214])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("backend", ["native", "csr", "segment"])
 def test_gathered_sums_of_every_kernel(
@@ -298,6 +299,55 @@ def test_gathered_sums_have_the_gradients_of_their_formula(backend: Backend) -> 
         found, jax.grad(formula, argnums=(0, 1))(table, weights), strict=True
     ):
         np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["native", "csr"])
+def test_many_sums_are_gathered(backend: Backend) -> None:
+    # More than one task of a kernel, and rows that are asked for ahead.
+    table = jnp.asarray(RNG.normal(size=(50, 70)), jnp.float32)
+    ids = jnp.asarray(RNG.integers(0, 50, (300, 10)), jnp.int32)
+    mask = jnp.asarray(RNG.random((300, 10)) < 0.8)
+    weights = jnp.asarray(RNG.normal(size=(300, 10)), jnp.float32)
+    given = (table, ids, weights, mask)
+    expected = gathered_by("segment")(*given)
+    np.testing.assert_allclose(
+        gathered_by(backend)(*given), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_float16_is_gathered_where_it_is_named_alone() -> None:
+    table = jnp.asarray(RNG.normal(size=(6, WIDTH)), jnp.float16)
+    given = (table, jnp.ones((2, 1), jnp.int32), jnp.ones((2, 1)))
+    out = gathered_by("native")(*given, jnp.asarray([[True], [False]]))
+    np.testing.assert_array_equal(out[0], table[1].astype(jnp.float32))
+    np.testing.assert_array_equal(out[1], np.zeros(WIDTH, np.float32))
+
+
+@pytest.mark.parametrize("backend", ["native", "segment"])
+def test_backends_read_the_table_alike(tree: SampledTree, backend: Backend) -> None:
+    if backend == "native" and not library.available():
+        pytest.skip("no C++ compiler")
+    asked = []
+    gathered_sums = gathered.gathered_sums
+
+    def noted(*arguments: Any) -> jax.Array:
+        asked.append(arguments[4])
+        return gathered_sums(*arguments)
+
+    table = table_of_nodes()
+    layers = [SAGELayer(WIDTH, WIDTH, rngs=nnx.Rngs(number)) for number in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (gathered, neighbourhood_module):
+            patch.setattr(module, "gathered_sums", noted)
+        rows = gather_features(table, tree, backend=backend)
+        out = propagate_tree(layers, tree, table_ND=table, backend=backend)
+    # The tree's nodes; those of the first layer, and the two hops that they hear.
+    assert len(asked) >= 4
+    assert set(asked) == {backend}
+    np.testing.assert_array_equal(rows, gather_features(table, tree))
+    np.testing.assert_allclose(
+        out, propagate_tree(layers, tree, table_ND=table), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_no_sums_are_gathered() -> None:
