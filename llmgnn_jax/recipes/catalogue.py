@@ -133,13 +133,14 @@ def gowalla_softmax() -> Config:
     The negatives of a row are the other rows' positives, with logQ correction; the step
     size starts at 1e-2 and halves every 2,000 steps, the penalty is 500 times the
     published one. These and the fifteen epochs were chosen with a tenth of the train
-    part held out (--data.valid-share 0.1: recall@20 JVALID); all of it is trained on
+    part held out (--data.valid-share 0.1: recall@20 0.2140); all of it is trained on
     here.
 
     Command:   python train.py gowalla-softmax
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      JTIME
-    Metric:    test recall@20 JREC, ndcg@20 JNDCG
+    Time:      8 minutes beside other work
+    Metric:    test recall@20 0.1847, ndcg@20 0.1523 (published for LightGCN after 1,000
+               epochs: 0.1824, 0.1547)
     """
     published = gowalla_lightgcn()
     return replace(
