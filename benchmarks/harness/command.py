@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import report, runtime
-from benchmarks.harness.measure import measure
+from benchmarks.harness.measure import CaseResult, measure
 from benchmarks.harness.parity import ParityError
 from benchmarks.harness.remote import WorkerFailed
 from benchmarks.harness.system import FULL, QUICK, Case
@@ -60,26 +60,34 @@ def main(
     effort = dataclasses.replace(
         QUICK if options.quick else FULL, threads=options.threads
     )
-    results = []
+    words = sys.argv[1:] if arguments is None else arguments
+    command = " ".join(["python", "-m", f"benchmarks.{name}", *words])
+    results: list[CaseResult] = []
+    document: dict[str, Any] | None = None
+
+    def write() -> dict[str, Any]:
+        document = report.document(name, results, effort=effort, command=command)
+        if finish is not None:
+            finish(document, options.json)
+        if options.json is not None:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+            options.json.write_text(text, "utf-8")
+        return document
+
     try:
         for case in cases(options.quick):
             results.append(measure(_narrowed(case, options.only), effort))
+            if any(result.measured for result in results):
+                # After each case: whoever stops a long run keeps what it has measured.
+                document = write()
     except (ParityError, WorkerFailed) as error:
         print(f"error: {name}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    if not any(result.measured for result in results):
-        # Each has said why.
+    if document is None:
+        # Each case has said why.
         print(f"error: {name}: nothing could be measured", file=sys.stderr)
         raise SystemExit(1)
-    words = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python", "-m", f"benchmarks.{name}", *words])
-    document = report.document(name, results, effort=effort, command=command)
-    if finish is not None:
-        finish(document, options.json)
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-        options.json.write_text(text, "utf-8")
     print(report.table(document))
     if more is not None:
         print(f"\n{more(document)}")
