@@ -155,6 +155,7 @@ def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
         ("ml-100k", ["--fusion.anchor", "2", "--text.max-length", "8"]),
         ("ml-100k", ["--train.negatives", "uniform", "--train.num-negatives", "8"]),
         ("gowalla-lightgcn", ["--data.valid-share", "0.1", "--train.l2", "0"]),
+        ("ml-100k", ["--node.dropout", "0.5"]),  # what the recipe says already
         ("cora-gcn", ["--node.dropout", "0.1", "--train.steps", "3", "--seed", "1"]),
     ],
 )

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from llmgnn_jax.config import Config, unused_fields
+from llmgnn_jax.config import Config, flatten, unused_fields
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
@@ -26,7 +26,7 @@ _KINDS = {
 def with_overrides(config: Config, arguments: Sequence[str], *, program: str) -> Config:
     """A configuration with options such as `--train.learning-rate 0.01` applied.
 
-    An option that the run will not read is warned of.
+    An option that changes what the run will not read is warned of.
 
     Args:
         config: The recipe.
@@ -69,13 +69,12 @@ def with_overrides(config: Config, arguments: Sequence[str], *, program: str) ->
         raise UserError(
             re.sub(r"[\u2500-\u257f]|---+", " ", errors.getvalue())
         ) from None
-    unused = {
-        f"--{name.replace('_', '-')}": why
-        for name, why in unused_fields(changed).items()
-    }
+    before, after, unused = flatten(config), flatten(changed), unused_fields(changed)
     for option, _ in _options(arguments):
-        if why := unused.get(option.replace("_", "-")):
-            logger.warning("%s: changes nothing in this run: %s", option, why)
+        name = option.removeprefix("--").replace("-", "_")
+        # Who repeats what the recipe says has not set anything.
+        if name in unused and before[name] != after[name]:
+            logger.warning("%s: changes nothing in this run: %s", option, unused[name])
     return changed
 
 
