@@ -61,7 +61,7 @@ def gowalla_lightgcn() -> Config:
 
     Command:   python train.py gowalla-lightgcn
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      9.3 s an epoch (396 steps); 47 s for 5 epochs, --train.steps 1980
+    Time:      14 s an epoch (396 steps); 70 s for 5 epochs, --train.steps 1980
     Metric:    test recall@20 0.1036, ndcg@20 0.0894 after 5 epochs (the reference's
                log: 0.1071, 0.0894); all 1,000 epochs (published: 0.1824, 0.1547) not
                yet run
@@ -102,7 +102,7 @@ def cora_gcn() -> Config:
 
     Command:   python train.py cora-gcn
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      3 s; 29 s for ten seeds
+    Time:      3 s; 25 s for ten seeds
     Metric:    test accuracy, mean of seeds 0-9: 81.86 % +- 0.61 (published: 81.5 %);
                `python -m benchmarks.quality_cora --json docs/results/cora.json`
     """
