@@ -24,9 +24,9 @@ from llmgnn_jax.config import (
     TrainConfig,
 )
 from llmgnn_jax.data.synthetic import synthetic
-from llmgnn_jax.text.encoders import bert
-from llmgnn_jax.text.encoders.bert import BertConfig
-from llmgnn_jax.text.pretrained import save_bert
+from llmgnn_jax.text.encoders.bert_config import BertConfig
+from llmgnn_jax.text.encoders.model import initialise
+from llmgnn_jax.text.pretrained import save_encoder
 from llmgnn_jax.training.run import fit
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -116,7 +116,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=64,
         max_position_embeddings=256,
     )
-    save_bert(folder, params=bert.initialise(config, seed=0).params, config=config)
+    save_encoder(folder, params=initialise(config, seed=0).params, config=config)
     return folder
 
 

@@ -20,10 +20,19 @@ import numpy as np
 
 from llmgnn_jax import assets
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.encoders import bert
-from llmgnn_jax.text.encoders.bert import BertConfig, BertModel, ComputeDtype, Params
+from llmgnn_jax.text.encoders.bert_config import BertConfig
+from llmgnn_jax.text.encoders.layers import COMPUTE_DTYPES, ComputeDtype
+from llmgnn_jax.text.encoders.model import (
+    EncoderConfig,
+    EncoderModel,
+    Params,
+    apply,
+    initialise,
+    with_kernels_in,
+)
+from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
-from llmgnn_jax.text.pretrained import load_bert, weights_hash
+from llmgnn_jax.text.pretrained import load_encoder, weights_hash
 from llmgnn_jax.text.tokens import (
     TokenBatch,
     Tokenizer,
@@ -59,7 +68,7 @@ class EncodedBatch:
 
 
 class TextEncoder:
-    """A frozen BERT with its tokenizer, compiled once for each shape of batch.
+    """A frozen encoder with its tokenizer, compiled once for each shape of batch.
 
     On one kind of device and with the same versions, a text's vector depends on the
     text, `identity` and `batch_tokens` alone, to the last bit: not on what is encoded
@@ -82,7 +91,7 @@ class TextEncoder:
     def __init__(
         self,
         *,
-        model: BertModel,
+        model: EncoderModel,
         tokenizer: Tokenizer,
         weights: str,
         pooling: Pooling = "mean",
@@ -92,11 +101,10 @@ class TextEncoder:
     ) -> None:
         config = model.config
         _check_choice("pooling", pooling, get_args(Pooling))
-        if not 3 <= max_length <= config.max_position_embeddings:
+        if not 3 <= max_length <= config.max_tokens:
             raise UserError.field(
                 "max_length",
-                expected=f"3 to {config.max_position_embeddings}, the encoder's "
-                "positions",
+                expected=f"3 to {config.max_tokens}, the encoder's positions",
                 got=max_length,
             )
         if batch_tokens is None:
@@ -119,7 +127,7 @@ class TextEncoder:
         self.max_length = max_length
         self.dtype = dtype
         self.batch_tokens = batch_tokens
-        self._params = model.params
+        self._params = with_kernels_in(dtype, model.params)
         self._tokenizer = tokenizer
         self._identity = _identity(
             weights, config, tokenizer, pooling, max_length, dtype
@@ -129,7 +137,8 @@ class TextEncoder:
         def vectors_BD(
             params: Params, ids_BL: jax.Array, mask_BL: jax.Array
         ) -> jax.Array:
-            hidden_BLD = bert.apply(model.graphdef, params, ids_BL, mask_BL)
+            rows = TokenRows(ids_BL=ids_BL, mask_BL=mask_BL)
+            hidden_BLD = apply(model.graphdef, params, rows)
             return l2_normalise(pool(hidden_BLD, mask_BL, pooling=pooling))
 
         self._run = jax.jit(vectors_BD)
@@ -156,10 +165,10 @@ class TextEncoder:
             batch_tokens: Places of a batch, padding included; by the device if None.
 
         Raises:
-            UserError: If it is unknown, cannot be fetched or read, is no BERT, or an
-                option is out of range.
+            UserError: If it is unknown, cannot be fetched or read, is of an
+                architecture that is not supported, or an option is out of range.
         """
-        _check_choice("dtype", dtype, bert.COMPUTE_DTYPES)
+        _check_choice("dtype", dtype, COMPUTE_DTYPES)
         _check_choice("pooling", pooling, get_args(Pooling))
         is_folder = str(source) not in assets.ASSETS and (
             isinstance(source, Path) or "/" in source or Path(source).is_dir()
@@ -167,7 +176,7 @@ class TextEncoder:
         folder = Path(source) if is_folder else assets.fetch(str(source))
         started = time.perf_counter()
         encoder = cls(
-            model=load_bert(folder, dtype=dtype),
+            model=load_encoder(folder, dtype=dtype),
             tokenizer=load_tokenizer(folder),
             weights=weights_hash(folder),
             pooling=pooling,
@@ -209,7 +218,7 @@ class TextEncoder:
             intermediate_size=2 * dim,
             max_position_embeddings=max_length,
         )
-        model = bert.initialise(config, seed=seed)
+        model = initialise(config, seed=seed)
         digest = hashlib.sha256()
         for leaf in jax.tree.leaves(model.params):
             digest.update(np.asarray(leaf).tobytes())
@@ -225,7 +234,7 @@ class TextEncoder:
     @property
     def dim(self) -> int:
         """D, the width of the vectors."""
-        return self.config.hidden_size
+        return self.config.out_features
 
     @property
     def identity(self) -> str:
@@ -311,7 +320,7 @@ def _finished(batch: TokenBatch, vectors: jax.Array) -> EncodedBatch:
 
 def _identity(
     weights: str,
-    config: BertConfig,
+    config: EncoderConfig,
     tokenizer: Tokenizer,
     pooling: Pooling,
     max_length: int,

@@ -10,9 +10,9 @@ import pytest
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encode import TextEncoder
-from llmgnn_jax.text.encoders import bert
-from llmgnn_jax.text.encoders.bert import BertConfig
-from llmgnn_jax.text.pretrained import save_bert
+from llmgnn_jax.text.encoders.bert_config import BertConfig
+from llmgnn_jax.text.encoders.model import initialise
+from llmgnn_jax.text.pretrained import save_encoder
 
 WORDS = [*"abcdefghij", "heist", "robots", "我", "喜", "欢"]
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
         intermediate_size=24,
         max_position_embeddings=300,
     )
-    save_bert(folder, params=bert.initialise(config, seed=1).params, config=config)
+    save_encoder(folder, params=initialise(config, seed=1).params, config=config)
     return folder
 
 
@@ -187,9 +187,9 @@ def test_texts_that_are_none_are_one_line(encoder):
 
 
 def test_weights_that_give_nan_are_not_passed_on(folder, tmp_path):
-    model = bert.initialise(TextEncoder.load(folder).config, seed=1)
+    model = initialise(TextEncoder.load(folder).config, seed=1)
     model.params["layer_0"]["output"]["bias"] *= np.nan
-    save_bert(tmp_path, params=model.params, config=model.config)
+    save_encoder(tmp_path, params=model.params, config=model.config)
     (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
     with pytest.raises(FloatingPointError, match="not finite"):
         TextEncoder.load(Path(tmp_path)).encode(["a"])

@@ -6,14 +6,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.encoders import bert
-from llmgnn_jax.text.encoders.bert import BertConfig
-from llmgnn_jax.text.pretrained import (
-    bert_names,
-    load_bert,
-    save_bert,
-    weights_hash,
-)
+from llmgnn_jax.text.encoders.bert_config import BertConfig
+from llmgnn_jax.text.encoders.model import declare, initialise
+from llmgnn_jax.text.pretrained import load_encoder, save_encoder, weights_hash
+from llmgnn_jax.text.pretrained.bert_names import bert_names
 
 TINY = BertConfig(
     vocab_size=20,
@@ -27,8 +23,8 @@ TINY = BertConfig(
 
 @pytest.fixture
 def folder(tmp_path):
-    model = bert.initialise(TINY, seed=3)
-    save_bert(tmp_path, params=model.params, config=TINY)
+    model = initialise(TINY, seed=3)
+    save_encoder(tmp_path, params=model.params, config=TINY)
     return tmp_path
 
 
@@ -43,11 +39,11 @@ def assert_same(one, other):
 
 
 def test_saved_weights_are_loaded_again(folder):
-    model = load_bert(folder)
+    model = load_encoder(folder)
     assert model.config == TINY
-    assert_same(model.params, bert.initialise(TINY, seed=3).params)
+    assert_same(model.params, initialise(TINY, seed=3).params)
     # 12 layers: "layer_10" comes before "layer_2" in any sorted order.
-    assert model.graphdef == bert.declare(TINY).graphdef
+    assert model.graphdef == declare(TINY).graphdef
 
 
 def test_the_name_table_is_hugging_faces():
@@ -64,7 +60,7 @@ def test_the_name_table_is_hugging_faces():
 
 
 def test_prefix_old_endings_heads_and_half_precision(folder):
-    expected = load_bert(folder).params
+    expected = load_encoder(folder).params
 
     def disguise(tensors):
         renamed = {
@@ -82,10 +78,10 @@ def test_prefix_old_endings_heads_and_half_precision(folder):
         return renamed | extra
 
     rewrite(folder, disguise)
-    assert_same(load_bert(folder).params, expected)
+    assert_same(load_encoder(folder).params, expected)
     rewrite(folder, lambda t: {k: v.astype(np.float16) for k, v in t.items()})
     for leaf, exact in zip(
-        jax.tree.leaves(load_bert(folder).params),
+        jax.tree.leaves(load_encoder(folder).params),
         jax.tree.leaves(expected),
         strict=True,
     ):
@@ -105,7 +101,7 @@ def test_all_that_is_wrong_is_listed_in_one_line(folder):
 
     rewrite(folder, spoil)
     with pytest.raises(UserError) as caught:
-        load_bert(folder)
+        load_encoder(folder)
     message = str(caught.value)
     assert "\n" not in message
     for part in (
@@ -125,7 +121,7 @@ def test_truncated_weights_are_one_line(folder, kept):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(UserError, match="expected a whole safetensors file") as caught:
-        load_bert(folder)
+        load_encoder(folder)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -134,7 +130,7 @@ def test_a_pickle_is_named_and_never_opened(folder):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04\x95")
     with pytest.raises(UserError, match=r"got pytorch_model\.bin; save the model as"):
-        load_bert(folder)
+        load_encoder(folder)
     with pytest.raises(UserError, match=r"a file model\.safetensors"):
         weights_hash(folder)
 

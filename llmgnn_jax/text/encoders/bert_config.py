@@ -1,11 +1,23 @@
-"""The shape of a BERT encoder, as Hugging Face's config.json gives it."""
+"""The shape of an encoder of the BERT family, from Hugging Face's config.json."""
 
 import dataclasses
-import json
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+
+BertFamily: TypeAlias = Literal["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
+"""Hugging Face's `model_type`."""
+
+# DistilBERT's names -> BERT's.
+_DISTILBERT_KEYS = {
+    "dim": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "hidden_dim": "intermediate_size",
+    "activation": "hidden_act",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,13 +30,16 @@ class BertConfig:
         num_hidden_layers: Number of Transformer blocks.
         num_attention_heads: H; divides D.
         intermediate_size: F.
-        max_position_embeddings: P, the longest row in tokens.
-        type_vocab_size: T.
+        max_position_embeddings: P, rows of the table of positions.
+        type_vocab_size: T; 0 where there are no token types.
         layer_norm_eps: Added to the variance in each norm.
         hidden_act: A key of `ACTIVATIONS`.
+        family: Which member; decides the names in checkpoints.
+        position_offset: Where positions start: those before it are never used.
+        relative_attention_num_buckets: R; 0 where there are no relative positions.
 
     Raises:
-        UserError: If a size is below 1, H does not divide D, or the activation is
+        UserError: If a size is out of range, H does not divide D, or the activation is
             unknown.
     """
 
@@ -37,13 +52,23 @@ class BertConfig:
     type_vocab_size: int = 2
     layer_norm_eps: float = 1e-12
     hidden_act: str = "gelu"
+    family: BertFamily = "bert"
+    position_offset: int = 0
+    relative_attention_num_buckets: int = 0
 
     def __post_init__(self) -> None:
+        may_be_0 = (
+            "type_vocab_size",
+            "position_offset",
+            "relative_attention_num_buckets",
+        )
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
+            value, least = getattr(self, field.name), int(field.name not in may_be_0)
+            if field.type is int and (type(value) is not int or value < least):
                 raise UserError.field(
-                    field.name, expected="a whole number from 1", got=repr(value)
+                    field.name,
+                    expected=f"a whole number from {least}",
+                    got=repr(value),
                 )
         if self.hidden_size % self.num_attention_heads:
             raise UserError.field(
@@ -64,55 +89,76 @@ class BertConfig:
                 got=repr(self.layer_norm_eps),
             )
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest row in tokens."""
+        return self.max_position_embeddings - self.position_offset
+
+    @property
+    def out_features(self) -> int:
+        """Width of the token vectors, D."""
+        return self.hidden_size
+
     @classmethod
-    def from_json(cls, path: Path) -> "BertConfig":
-        """Reads Hugging Face's config.json.
+    def from_values(cls, values: Mapping[str, Any]) -> "BertConfig":
+        """Reads the values of a config.json whose `model_type` is a `BertFamily`.
 
         Raises:
-            UserError: If the file is absent or is no JSON object, a key is missing, or
-                it describes what this encoder is not: another `model_type`, relative
-                positions, a decoder.
+            UserError: If a key is missing, or they describe what this encoder is not:
+                relative positions of another kind, a decoder.
         """
-        try:
-            values = json.loads(path.read_bytes())
-        except OSError as error:
-            raise UserError.field(
-                str(path),
-                expected="the encoder's config.json",
-                got=error.strerror,
-                fix="name a folder in Hugging Face's layout",
-            ) from error
-        except ValueError as error:
-            raise UserError.field(
-                str(path), expected="JSON", got=f"text that is none ({error})"
-            ) from error
-        if not isinstance(values, dict):
-            raise UserError.field(
-                str(path), expected="a JSON object", got=type(values).__name__
-            )
-        for key, supported, default in (
-            ("model_type", "bert", None),
-            ("position_embedding_type", "absolute", "absolute"),
-            ("is_decoder", False, False),
+        family = values["model_type"]
+        for key, supported in (
+            ("position_embedding_type", "absolute"),
+            ("is_decoder", False),
         ):
-            if values.get(key, default) != supported:
+            if values.get(key, supported) != supported:
                 raise UserError.field(
-                    f"{path}: {key}",
+                    key,
                     expected=f"{supported!r} (the one supported)",
                     got=repr(values.get(key)),
                 )
+        read = {"family": family, **values}
+        if family == "distilbert":
+            read |= {
+                bert: values[key]
+                for key, bert in _DISTILBERT_KEYS.items()
+                if key in values
+            }
+            read |= {"type_vocab_size": 0, "layer_norm_eps": 1e-12}
+        elif family != "bert":
+            # Positions count from the id of padding, as fairseq has it; MPNet's id is
+            # 1 whatever its configuration says.
+            padding = 1 if family == "mpnet" else values.get("pad_token_id", 1)
+            read["position_offset"] = padding + 1
+        if family == "mpnet":
+            read["type_vocab_size"] = 0
+            read.setdefault("relative_attention_num_buckets", 32)
         fields = dataclasses.fields(cls)
         missing = [
             field.name
             for field in fields
-            if field.default is dataclasses.MISSING and field.name not in values
+            if field.default is dataclasses.MISSING and field.name not in read
         ]
         if missing:
             raise UserError.field(
-                str(path), expected=f"the keys {', '.join(missing)}", got="none of them"
+                "config", expected=f"the keys {', '.join(missing)}", got="none of them"
             )
-        known = {f.name: values[f.name] for f in fields if f.name in values}
-        try:
-            return cls(**known)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+        return cls(**{f.name: read[f.name] for f in fields if f.name in read})
+
+    def to_values(self) -> dict[str, Any]:
+        """What `from_values` reads, for Hugging Face."""
+        values = dataclasses.asdict(self)
+        offset = values.pop("position_offset")
+        values["model_type"] = values.pop("family")
+        buckets = values.pop("relative_attention_num_buckets")
+        if self.family == "distilbert":
+            for key, bert in _DISTILBERT_KEYS.items():
+                values[key] = values.pop(bert)
+            del values["type_vocab_size"], values["layer_norm_eps"]
+        elif self.family != "bert":
+            values["pad_token_id"] = offset - 1
+        if self.family == "mpnet":
+            values["relative_attention_num_buckets"] = buckets
+            del values["type_vocab_size"]
+        return values

@@ -1,0 +1,90 @@
+"""Scaled dot-product attention with float32 softmax.
+
+Shapes: B rows, L tokens that ask, M tokens that are asked, H heads, G heads of keys
+and values (a divisor of H), R = H / G, K width of a head.
+
+Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; grouped queries: Ainslie et al.
+2023, https://arxiv.org/abs/2305.13245.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from llmgnn_jax.text.encoders.layers import ComputeDtype, product
+from llmgnn_jax.text.encoders.rows import TokenRows
+
+
+def allowed_pairs(rows: TokenRows, *, causal: bool) -> jax.Array:
+    """Which token may look at which.
+
+    Returns:
+        (B, 1 or L, L) bool: not at padding, not at another text of the row, and not at
+        what comes later if `causal`.
+    """
+    allowed = rows.mask_BL[:, None, :]
+    if rows.segments_BL is not None:
+        segments = rows.segments_BL
+        allowed = allowed & (segments[:, :, None] == segments[:, None, :])
+    if causal:
+        # Within a packed row later places are later in their own text, too.
+        place = jnp.arange(rows.ids_BL.shape[1])
+        allowed = allowed & (place[:, None] >= place[None, :])[None]
+    return allowed
+
+
+def attend(
+    query_BLHK: jax.Array,
+    key_BMGK: jax.Array,
+    value_BMGK: jax.Array,
+    *,
+    allowed_BLM: jax.Array,
+    dtype: ComputeDtype,
+    bias_HLM: jax.Array | None = None,
+) -> jax.Array:
+    """softmax(q k^T / sqrt(K) + bias) v, over the tokens that are allowed.
+
+    On a GPU with bfloat16 operands it runs in cuDNN's flash kernel, which keeps no
+    (L, M) array.
+
+    Args:
+        query_BLHK: Queries.
+        key_BMGK: Keys; each group of R query heads shares one.
+        value_BMGK: Values.
+        allowed_BLM: (B, 1 or L, M) bool; a row with nothing allowed gives a mean.
+        dtype: Operands of the products.
+        bias_HLM: Added to the scores of each head, or None.
+
+    Returns:
+        (B, L, H, K) float32.
+    """
+    batch, length, heads, width = query_BLHK.shape
+    if dtype == "bfloat16" and jax.default_backend() == "gpu":
+        return jax.nn.dot_product_attention(
+            query_BLHK.astype(dtype),
+            key_BMGK.astype(dtype),
+            value_BMGK.astype(dtype),
+            bias=None if bias_HLM is None else bias_HLM[None].astype(dtype),
+            mask=jnp.broadcast_to(
+                allowed_BLM[:, None], (batch, 1, length, allowed_BLM.shape[-1])
+            ),
+            implementation="cudnn",
+        ).astype(jnp.float32)
+    groups = key_BMGK.shape[2]
+    query_BLGRK = (query_BLHK * width**-0.5).reshape(
+        batch, length, groups, heads // groups, width
+    )
+    scores_BGRLM = product("blgrk,bmgk->bgrlm", query_BLGRK, key_BMGK, dtype=dtype)
+    if bias_HLM is not None:
+        scores_BGRLM = scores_BGRLM + bias_HLM.reshape(
+            1, groups, heads // groups, *bias_HLM.shape[1:]
+        )
+    # The lowest finite number, not -inf: rows of padding alone must not give NaN.
+    scores_BGRLM = jnp.where(
+        allowed_BLM[:, None, None], scores_BGRLM, jnp.finfo(jnp.float32).min
+    )
+    # Softmax in float32; dividing after the product saves a pass over L x M.
+    largest = jax.lax.stop_gradient(scores_BGRLM.max(axis=-1, keepdims=True))
+    weights_BGRLM = jnp.exp(scores_BGRLM - largest)
+    mixed_BGRLK = product("bgrlm,bmgk->bgrlk", weights_BGRLM, value_BMGK, dtype=dtype)
+    mixed_BGRLK = mixed_BGRLK / weights_BGRLM.sum(axis=-1, keepdims=True)
+    return mixed_BGRLK.transpose(0, 3, 1, 2, 4).reshape(query_BLHK.shape)

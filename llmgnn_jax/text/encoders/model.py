@@ -1,0 +1,140 @@
+"""Encoders as plain functions: declared once, applied to a pure dict of parameters.
+
+    model = initialise(BertConfig(...), seed=0)
+    hidden_BLD = jax.jit(apply, static_argnums=0)(model.graphdef, model.params, rows)
+
+Modules hold neither random state nor anything else that changes.
+
+Shapes: B rows, L tokens, D width.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from llmgnn_jax.text.encoders.bert import Bert
+from llmgnn_jax.text.encoders.bert_config import BertConfig
+from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.encoders.rows import TokenRows
+from llmgnn_jax.text.lora import Adapters, attach, initial_adapters
+
+Params: TypeAlias = dict[str, Any]
+"""Nested dict with names as keys and arrays as leaves."""
+
+EncoderConfig: TypeAlias = BertConfig
+
+_MODULES: dict[type, Callable[..., nnx.Module]] = {BertConfig: Bert}
+
+
+class EncoderModel(NamedTuple):
+    """An encoder split once: `apply(model.graphdef, model.params, rows)`.
+
+    Attributes:
+        graphdef: Static and hashable: what `nnx.merge` puts the parameters into.
+        params: Pure nested dict of float32 arrays with names as keys.
+        config: The shape.
+    """
+
+    graphdef: nnx.GraphDef[Any]
+    params: Params
+    config: EncoderConfig
+
+
+def declare(
+    config: EncoderConfig,
+    *,
+    dtype: ComputeDtype = "float32",
+    scan: bool = False,
+    remat: bool = False,
+    adapters: Adapters | None = None,
+) -> EncoderModel:
+    """An encoder without memory: its parameters are `jax.ShapeDtypeStruct`s.
+
+    Args:
+        config: Decides the architecture and the shape.
+        dtype: Operands of the matrix products.
+        scan: Whether layers run in a `lax.scan`, see `layers.run_layers`.
+        remat: Whether the backward pass computes layers anew, likewise.
+        adapters: LoRA adapters, or None.
+
+    Raises:
+        UserError: If no layer is a target of the adapters.
+    """
+
+    def module() -> nnx.Module:
+        made = _MODULES[type(config)](config, dtype=dtype, scan=scan, remat=remat)
+        if adapters is not None:
+            attach(made, adapters)
+        return made
+
+    graphdef, params, *rest = nnx.split(nnx.eval_shape(module), nnx.Param, ...)
+    assert not jax.tree.leaves(rest), "modules hold parameters alone"
+    return EncoderModel(graphdef, nnx.to_pure_dict(params), config)
+
+
+def initialise(
+    config: EncoderConfig,
+    *,
+    seed: int,
+    dtype: ComputeDtype = "float32",
+    scan: bool = False,
+    remat: bool = False,
+) -> EncoderModel:
+    """An encoder with random weights.
+
+    Kernels and tables are normal with standard deviation 0.02, as Hugging Face's are.
+    They are drawn on the host: `jax.random` would compile a program for each shape.
+    """
+    declared = declare(config, dtype=dtype, scan=scan, remat=remat)
+    rng = np.random.default_rng(seed)
+
+    def value(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        if path[-1].key in ("scale", "bias"):
+            one = path[-1].key == "scale"
+            return jnp.full(leaf.shape, float(one))
+        return jnp.asarray(0.02 * rng.standard_normal(leaf.shape, np.float32))
+
+    params = jax.tree_util.tree_map_with_path(value, declared.params)
+    return declared._replace(params=params)
+
+
+def with_adapters(
+    model: EncoderModel,
+    adapters: Adapters,
+    *,
+    seed: int,
+    dtype: ComputeDtype = "float32",
+    scan: bool = False,
+    remat: bool = False,
+) -> EncoderModel:
+    """The same encoder with fresh LoRA adapters, which change nothing yet.
+
+    Raises:
+        UserError: If no layer is a target of the adapters.
+    """
+    declared = declare(
+        model.config, dtype=dtype, scan=scan, remat=remat, adapters=adapters
+    )
+    params = initial_adapters(declared.params, model.params, seed=seed)
+    return declared._replace(params=params)
+
+
+def apply(graphdef: nnx.GraphDef[Any], params: Params, rows: TokenRows) -> jax.Array:
+    """The encoder as a pure function of the parameters: (B, L, D) float32."""
+    return nnx.merge(graphdef, params)(rows)
+
+
+def with_kernels_in(dtype: ComputeDtype, params: Params) -> Params:
+    """Parameters whose kernels are cast once rather than in every product.
+
+    For encoders that are not trained: products give what they gave.
+    """
+
+    def cast(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        return leaf.astype(dtype) if path[-1].key == "kernel" else leaf
+
+    return jax.tree_util.tree_map_with_path(cast, params)

@@ -1,0 +1,161 @@
+"""A folder in Hugging Face's layout to an encoder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.encoders.model import (
+    EncoderConfig,
+    EncoderModel,
+    Params,
+    declare,
+)
+from llmgnn_jax.text.pretrained.families import FAMILIES, family_of
+from llmgnn_jax.text.pretrained.tensors import Tensors, open_tensors, weight_files
+
+CONFIG = "config.json"
+
+
+def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderModel:
+    """Loads an encoder.
+
+    Args:
+        folder: Holds config.json and model.safetensors, or several safetensors files
+            and their index, in Hugging Face's layout; heads are left out.
+        dtype: Operands of the matrix products; the parameters are float32 always.
+
+    Returns:
+        The definition, the parameters on the default device, and the config.
+
+    Raises:
+        UserError: If a file is missing or unreadable, the architecture is not
+            supported, or the tensors are not those that the config asks for: all that
+            are missing, extra or misshapen, in one line.
+    """
+    config = read_config(folder)
+    declared = declare(config, dtype=dtype)
+    with open_tensors(folder) as tensors:
+        params = from_tensors(tensors, declared, where=weight_files(folder)[0])
+    return declared._replace(params=params)
+
+
+def read_config(folder: Path) -> EncoderConfig:
+    """The shape of the encoder in a folder.
+
+    Raises:
+        UserError: If there is no config.json, it is no JSON object, or it describes
+            what is not supported.
+    """
+    path = folder / CONFIG
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError.field(
+            str(path),
+            expected="the encoder's config.json",
+            got=error.strerror,
+            fix="name a folder in Hugging Face's layout",
+        ) from error
+    except ValueError as error:
+        raise UserError.field(
+            str(path), expected="JSON", got=f"text that is none ({error})"
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError.field(
+            str(path), expected="a JSON object", got=type(values).__name__
+        )
+    model_type = values.get("model_type")
+    if model_type not in FAMILIES:
+        raise UserError.field(
+            f"{path}: model_type",
+            expected=f"one of {', '.join(sorted(FAMILIES))}",
+            got=repr(model_type),
+        )
+    try:
+        return FAMILIES[model_type].read(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def from_tensors(tensors: Tensors, declared: EncoderModel, *, where: Path) -> Params:
+    """The parameters of a declared encoder, by the names of its family.
+
+    Args:
+        tensors: What is stored.
+        declared: What there must be.
+        where: Named in errors.
+
+    Raises:
+        UserError: With all tensors that are missing, extra or misshapen, in one line.
+    """
+    family = family_of(declared.config)
+    names = family.names(declared.config)
+    shapes = {
+        ".".join(key.key for key in path): leaf.shape
+        for path, leaf in jax.tree_util.tree_flatten_with_path(declared.params)[0]
+    }
+    assert names.keys() == shapes.keys(), "the table names each parameter"
+    stored = {
+        plain: name
+        for name in tensors.files
+        if (plain := family.plain(name)) is not None
+    }
+    problems = []
+    for ours, theirs in names.items():
+        if theirs not in stored:
+            problems.append(f"{theirs} is missing")
+            continue
+        name = stored[theirs]
+        wanted = shapes[ours][::-1] if is_kernel(ours) else shapes[ours]
+        if (shape := tensors.shape(name)) != wanted:
+            problems.append(f"{theirs} is {shape}, not {wanted}")
+        elif not tensors.is_float(name):
+            problems.append(f"{theirs} is {tensors.dtype(name)}, no float")
+    extra = sorted(stored.keys() - set(names.values()))
+    problems += [f"{name} is unknown" for name in extra]
+    if problems:
+        raise UserError.field(
+            str(where),
+            expected=f"the tensors that {CONFIG} asks for",
+            got=f"{len(problems)} problems: {'; '.join(problems)}",
+        )
+    return nested(
+        {
+            ours: jnp.asarray(transposed(ours, tensors.read(stored[theirs])))
+            for ours, theirs in names.items()
+        }
+    )
+
+
+def is_kernel(path: str) -> bool:
+    """Whether Hugging Face keeps the transpose of a parameter."""
+    return path.endswith(".kernel")
+
+
+def transposed(path: str, array: np.ndarray) -> np.ndarray:
+    """A parameter from Hugging Face's layout to ours, or back."""
+    return np.ascontiguousarray(array.T if is_kernel(path) else array)
+
+
+def nested(arrays: dict[str, Any]) -> Params:
+    """{"a.b": x} to {"a": {"b": x}}."""
+    result: Params = {}
+    for path, array in arrays.items():
+        *modules, name = path.split(".")
+        inside = result
+        for module in modules:
+            inside = inside.setdefault(module, {})
+        inside[name] = array
+    return result
+
+
+def flat(params: Params) -> dict[str, Any]:
+    """{"a": {"b": x}} to {"a.b": x}."""
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return {".".join(key.key for key in path): leaf for path, leaf in leaves}

@@ -1,0 +1,88 @@
+"""Which of an encoder's parameters are trained: one mask, by their paths.
+
+A parameter's path is its names joined by dots: "layer_0.attention.query.kernel".
+"""
+
+import re
+from typing import Any, Literal, TypeAlias
+
+import jax
+
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.lora import ADAPTER_LEAVES
+
+TextMode: TypeAlias = Literal["frozen", "lora", "full"]
+
+
+def trainable(params: Any, *, mode: TextMode, freeze: tuple[str, ...] = ()) -> Any:
+    """Whether each parameter is trained.
+
+    Args:
+        params: A nested dict of arrays or shapes.
+        mode: "frozen" trains nothing, "lora" the adapters, "full" everything.
+        freeze: Regular expressions: a parameter whose path one of them is found in is
+            not trained, whatever the mode.
+
+    Returns:
+        A tree of bools like `params`.
+
+    Raises:
+        UserError: If a pattern is none or is found in no path.
+    """
+    names = {name: False for name in paths(params)}
+    for pattern in freeze:
+        try:
+            found = [name for name in names if re.search(pattern, name)]
+        except re.error as error:
+            raise UserError.field(
+                "freeze", expected="regular expressions", got=f"{pattern!r} ({error})"
+            ) from error
+        if not found:
+            raise UserError.field(
+                "freeze",
+                expected=f"patterns found in names such as {next(iter(names))}",
+                got=repr(pattern),
+            )
+        names |= dict.fromkeys(found, True)
+
+    def chosen(path: tuple[Any, ...], _: Any) -> bool:
+        name = ".".join(key.key for key in path)
+        of_mode = mode == "full" or (mode == "lora" and path[-1].key in ADAPTER_LEAVES)
+        return of_mode and not names[name]
+
+    return jax.tree_util.tree_map_with_path(chosen, params)
+
+
+def partition(params: Any, mask: Any) -> tuple[Any, Any]:
+    """Splits parameters by a mask.
+
+    Returns:
+        Those for which it is True, and the others; without empty dicts.
+    """
+    yes: dict[str, Any] = {}
+    no: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, dict):
+            ours, others = partition(value, mask[name])
+            if ours:
+                yes[name] = ours
+            if others:
+                no[name] = others
+        else:
+            (yes if mask[name] else no)[name] = value
+    return yes, no
+
+
+def combine(one: Any, other: Any) -> Any:
+    """Puts together what `partition` took apart."""
+    result = dict(one)
+    for name, value in other.items():
+        both = name in result
+        result[name] = combine(result[name], value) if both else value
+    return result
+
+
+def paths(params: Any) -> list[str]:
+    """The path of each parameter, in the order of the tree's leaves."""
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return [".".join(key.key for key in path) for path, _ in leaves]
