@@ -23,7 +23,7 @@ help:
 	@echo 'make test-full    the slow tests: subprocesses, killed runs, PyTorch parity'
 	@echo 'make format       let ruff format the code'
 	@echo 'make quality      the quality tables: MovieLens-100K and Cora, several seeds'
-	@echo 'make bench        throughput beside PyTorch and PyG, installed into the environment'
+	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers, installed into the environment'
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,9 +79,11 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 setup-bench: $(VENV)/.installed-bench
 
 bench: setup-bench
-	for name in propagation lightgcn_step sampled_sage gat scale; do \
+	for name in propagation lightgcn_step sampled_sage gat scale text_train; do \
 		$(BIN)/python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
 	done
+	# A run is a pass over a corpus: nine turns would take hours.
+	$(BIN)/python -m benchmarks.text_encode --rounds 5 --json benchmarks/results/text_encode.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

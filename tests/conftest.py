@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from llmgnn_jax import cli
 from llmgnn_jax.config import (
     Config,
     DataConfig,
@@ -217,3 +218,40 @@ def finished_run(
         _leave_alone(monkeypatch, cache_folder)
         fit(tiny_config, out=folder, command="llmgnn train tiny")
     return folder
+
+
+@pytest.fixture
+def llmgnn(
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int | str | None, str, str]]:
+    """(arguments) -> exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int | str | None, str, str]:
+        capsys.readouterr()
+        code: int | str | None
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(
+    llmgnn: Callable[..., tuple[int | str | None, str, str]],
+) -> Callable[..., str]:
+    """(arguments) -> the one line of a refused command; nothing else is said."""
+
+    def run(*arguments: object) -> str:
+        code, out, err = llmgnn(*arguments)
+        assert code == 2, err
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1, err
+        assert err.endswith("\n")
+        assert "Traceback" not in err
+        return err.removeprefix("error: ").rstrip("\n")
+
+    return run

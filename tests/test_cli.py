@@ -15,38 +15,6 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 @pytest.fixture
-def llmgnn(capsys):
-    """(arguments) -> exit code, stdout, stderr."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            code = stopped.code
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def refused(llmgnn):
-    """(arguments) -> the one line of a refused command; nothing else is said."""
-
-    def run(*arguments):
-        code, out, err = llmgnn(*arguments)
-        assert code == 2, err
-        assert out == ""
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1, err
-        assert err.endswith("\n")
-        assert "Traceback" not in err
-        return err.removeprefix("error: ").rstrip("\n")
-
-    return run
-
-
-@pytest.fixture
 def options(tiny_config):
     """(fields changed) -> a tiny run of the graph as typed words."""
 
@@ -85,6 +53,7 @@ def content(folder):
         (["train"], "llmgnn train ml-100k --seed 1"),
         (["evaluate"], "llmgnn evaluate runs/"),
         (["recommend"], 'llmgnn recommend runs/ml-100k/20260101-120000 --item "Toy'),
+        (["encode"], "llmgnn encode texts.txt --encoder minilm-l6"),
         (["data"], "llmgnn data list"),
         (["data", "list"], "llmgnn data list"),
         (["data", "fetch"], "llmgnn data fetch ml-100k"),
@@ -134,7 +103,7 @@ def test_options_of_a_recipe_are_listed(llmgnn):
         (["train", "synthetic", "--data.source", "empty"], ["NAME.inter", "nothing"]),
         (
             ["train", "synthetic", "--models", "text", "--text.encoder", "minilm"],
-            ["asset: expected one of", "'minilm'"],
+            ["encoder: expected one of minilm-l6, usem3", "did you mean 'minilm-l6'?"],
         ),
         (
             ["train", "synthetic", "--models", "text", "--text.encoder", "./nowhere"],
@@ -293,7 +262,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch, llmgnn):
     def broken():
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(cli, "_parser", broken)
+    monkeypatch.setattr(cli, "build_parser", broken)
     with pytest.raises(ZeroDivisionError):
         llmgnn("data", "list")
 
@@ -302,10 +271,13 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, llmgnn):
     def stopped():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_parser", stopped)
+    monkeypatch.setattr(cli, "build_parser", stopped)
     code, out, err = llmgnn("train", "synthetic")
     assert (code, out) == (130, "")
     assert "--resume" in err
+    code, out, err = llmgnn("encode", "texts.txt")
+    assert (code, out) == (130, "")
+    assert "the same command goes on" in err
 
 
 # Training

@@ -6,7 +6,8 @@ from pathlib import Path
 import llmgnn_jax
 
 ROOMS = (
-    *("errors", "config", "assets", "data", "graph", "text", "models"),
+    *("errors", "config", "assets", "native", "data", "graph", "text"),
+    "models",
     *("evaluation", "training", "serving", "recipes", "cli"),
 )
 # What a configuration or a dataset is read with must not start an accelerator.

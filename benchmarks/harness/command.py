@@ -5,7 +5,7 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ More = Callable[[dict[str, Any]], str]
 
 def main(
     name: str,
-    cases: Callable[[bool], Sequence[Case]],
+    cases: Callable[..., Sequence[Case]],
     *,
     description: str,
+    options_of_cases: Mapping[str, Mapping[str, Any]] | None = None,
     finish: Finish | None = None,
     more: More | None = None,
     arguments: Sequence[str] | None = None,
@@ -36,6 +37,7 @@ def main(
         name: Of the benchmark.
         cases: quick -> cases, in the order in which they run.
         description: For `--help`; begins with an example.
+        options_of_cases: Keyword argument of `cases` -> how `argparse` reads it.
         finish: Called with the document and the path of the JSON file.
         more: What to print below the table.
         arguments: Of the command line; by default the process's.
@@ -55,10 +57,20 @@ def main(
     parser.add_argument(
         "--only", metavar="TEXT", default="", help="only peers whose name holds TEXT"
     )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="turns of each side",
+    )
+    for keyword, how in (options_of_cases or {}).items():
+        parser.add_argument(f"--{keyword}", **how)
     options = parser.parse_args(arguments)
+    keywords = {name: getattr(options, name) for name in options_of_cases or {}}
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    effort = QUICK if options.quick else FULL
     effort = dataclasses.replace(
-        QUICK if options.quick else FULL, threads=options.threads
+        effort, threads=options.threads, rounds=options.rounds or effort.rounds
     )
     words = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "-m", f"benchmarks.{name}", *words])
@@ -76,7 +88,7 @@ def main(
         return document
 
     try:
-        for case in cases(options.quick):
+        for case in cases(options.quick, **keywords):
             results.append(measure(_narrowed(case, options.only), effort))
             if any(result.measured for result in results):
                 # After each case: whoever stops a long run keeps what it has measured.

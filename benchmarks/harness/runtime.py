@@ -18,6 +18,11 @@ _PACKAGES = (
     ("torch_geometric", "torch-geometric"),
     ("torch_sparse", "torch-sparse"),
     ("torch_scatter", "torch-scatter"),
+    ("optax", "optax"),
+    ("tokenizers", "tokenizers"),
+    ("transformers", "transformers"),
+    ("sentence_transformers", "sentence-transformers"),
+    ("peft", "peft"),
     ("numpy", "numpy"),
 )
 
@@ -35,8 +40,9 @@ def environment_for(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
-        # How many threads XLA's pool gets.
+        # How many threads XLA's pool gets, and the tokenizers'.
         "NPROC": str(threads),
+        "RAYON_NUM_THREADS": str(threads),
         # What torch.compile takes is measured, not what was kept of an earlier run.
         "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
         # Several processes share an accelerator.

@@ -27,6 +27,8 @@ class Task:
         units: Units of work in one run: steps, seeds.
         compile_s: Seconds that compiling took; None: what the first run took beyond a
             median one.
+        cold_s: Seconds of a first run that the set-up has made, where a run is so long
+            that another one would be a waste.
         notes: What the system chose, for the reader of the results.
         device_peak_mb: Peak memory of the accelerator; None on a CPU.
     """
@@ -35,6 +37,7 @@ class Task:
     outputs: Callable[[], Mapping[str, np.ndarray]]
     units: float = 1.0
     compile_s: float | None = None
+    cold_s: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     device_peak_mb: Callable[[], float] | None = None
 

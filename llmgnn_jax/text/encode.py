@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast, get_args
 
@@ -31,6 +31,7 @@ from llmgnn_jax.text.encoders.model import (
     with_kernels_in,
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
+from llmgnn_jax.text.interface import EncodedBatch
 from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
 from llmgnn_jax.text.pretrained import load_encoder, weights_hash
 from llmgnn_jax.text.tokens import (
@@ -50,21 +51,6 @@ _FORMAT = 1
 # intermediate results in cache) and costs padding; an accelerator wants far more.
 _BATCH_TOKENS = {"cpu": 512}
 _BATCH_TOKENS_ELSEWHERE = 16_384
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class EncodedBatch:
-    """Some of the texts, finished.
-
-    Attributes:
-        rows: (n,) int64 positions of the texts in the input.
-        vectors: (n, D) float32 of unit length.
-        tokens: How many tokens were encoded, without padding.
-    """
-
-    rows: np.ndarray
-    vectors: np.ndarray
-    tokens: int
 
 
 class TextEncoder:
@@ -157,7 +143,7 @@ class TextEncoder:
 
         Args:
             source: The name of an asset ("minilm-l6", fetched if it is not cached), or
-                a folder in Hugging Face's layout.
+                a folder in Hugging Face's layout, or a GGUF file.
             pooling: "mean", "cls" or "last".
             max_length: Longest text in tokens; what is longer is cut.
             dtype: Operands of the matrix products: "float32", or "bfloat16" for
@@ -171,7 +157,7 @@ class TextEncoder:
         _check_choice("dtype", dtype, COMPUTE_DTYPES)
         _check_choice("pooling", pooling, get_args(Pooling))
         is_folder = str(source) not in assets.ASSETS and (
-            isinstance(source, Path) or "/" in source or Path(source).is_dir()
+            isinstance(source, Path) or "/" in source or Path(source).exists()
         )
         folder = Path(source) if is_folder else assets.fetch(str(source))
         started = time.perf_counter()
@@ -314,7 +300,10 @@ def _finished(batch: TokenBatch, vectors: jax.Array) -> EncodedBatch:
     if not np.isfinite(values).all():
         raise FloatingPointError("the text encoder gave vectors that are not finite")
     return EncodedBatch(
-        rows=batch.rows[filled], vectors=values, tokens=int(batch.mask.sum())
+        rows=batch.rows[filled],
+        vectors=values,
+        tokens=int(batch.mask.sum()),
+        places=batch.mask.size,
     )
 
 

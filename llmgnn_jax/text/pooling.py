@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 Pooling: TypeAlias = Literal["mean", "cls", "last"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "last")
@@ -37,6 +38,40 @@ def pool(hidden_BLD: jax.Array, mask_BL: jax.Array, *, pooling: Pooling) -> jax.
         chosen_B1D = jnp.take_along_axis(hidden_BLD, last_B[:, None, None], axis=1)
         return jnp.where(some_B1, chosen_B1D[:, 0], 0.0)
     raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
+
+
+class AttentionPooling(nnx.Module):
+    """sum_t softmax_t(h_t . q / sqrt(D)) h_t, with a query q that is learned.
+
+    Yang et al. 2016, "Hierarchical attention networks for document classification",
+    without their hidden layer. The query is 0 at first, and the vector the mean.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.query = nnx.Param(jnp.zeros(dim))
+
+    def __call__(self, hidden_BLD: jax.Array, mask_BL: jax.Array) -> jax.Array:
+        """One vector a row, as `pool` gives it.
+
+        Args:
+            hidden_BLD: (B, L, D) float32 token vectors.
+            mask_BL: (B, L) bool, False at padding.
+
+        Returns:
+            (B, D) float32; 0 for a row without tokens.
+        """
+        # Chosen before the product: at padding there may be anything, NaN too.
+        hidden_BLD = jnp.where(mask_BL[:, :, None], hidden_BLD, 0.0)
+        query_D = self.query[...] * hidden_BLD.shape[-1] ** -0.5
+        highest = jax.lax.Precision.HIGHEST
+        scores_BL = jnp.einsum("bld,d->bl", hidden_BLD, query_D, precision=highest)
+        # The lowest finite number, not -inf: rows of padding alone must not give NaN.
+        scores_BL = jnp.where(mask_BL, scores_BL, jnp.finfo(jnp.float32).min)
+        weights_BL = jax.nn.softmax(scores_BL, axis=1)
+        return jnp.einsum("bl,bld->bd", weights_BL, hidden_BLD, precision=highest)
 
 
 def l2_normalise(vectors_BD: jax.Array) -> jax.Array:

@@ -3,80 +3,29 @@
     store = VectorStore.open(folder, identity=encoder.identity, dim=encoder.dim)
     vectors, report = store.encode(texts, encoder)
 
-One file for each encoder, `<folder>/<identity>.vectors`: records of one size, one after
-another, nothing else.
-
-    sha256 of the text     32 bytes
-    vector                 4 * dim bytes, float32, little-endian
-    checksum               8 bytes, BLAKE2b of identity, sha256 and vector
-
-Records are appended, never changed. What a crash leaves of the last one is no whole
-record: readers do not see it, and the next writer cuts it off. A record whose checksum
-is wrong is as good as absent: its text is encoded again and appended, and later records
-win. Several processes may write: each append holds a lock on the file, and leaves out
-what another process has appended meanwhile.
+One file for each encoder, `<folder>/<identity>.vectors`: a `RecordFile` whose keys are
+the sha256 of the texts. The identity covers whatever decides a vector beside the text
+(weights, tokenizer, pooling, longest text, type), stands in the file's name and goes
+into each checksum: a vector of another encoder is never returned.
 """
 
 import hashlib
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from llmgnn_jax.assets import cache_root
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.interface import Encoder
+from llmgnn_jax.text.records import RecordFile
 
-try:
-    import fcntl
-except ImportError:  # Windows: one writer at a time is then up to the user.
-    fcntl = None  # type: ignore[assignment]
-
-logger = logging.getLogger(__name__)
-
-_KEY_BYTES = 32
-_CHECK_BYTES = 8
-
-
-class Batch(Protocol):
-    """Some of the texts, finished."""
-
-    @property
-    def rows(self) -> np.ndarray:
-        """(n,) int64 positions in the texts given."""
-        ...
-
-    @property
-    def vectors(self) -> np.ndarray:
-        """(n, dim) float32."""
-        ...
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens were encoded."""
-        ...
-
-
-class Encoder(Protocol):
-    """What the store needs of an encoder: `TextEncoder` is one."""
-
-    @property
-    def identity(self) -> str:
-        """Equal ones give equal vectors."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Width of the vectors."""
-        ...
-
-    def encode_batches(self, texts: Sequence[str]) -> Iterator[Batch]:
-        """Encodes each text once, in any order."""
-        ...
+# Texts given to the encoder at once: their tokens take some 100 MB, and what is lost at
+# the end of each batch shape stays small.
+_TEXTS_AT_ONCE = 2**17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +36,14 @@ class EncodeReport:
         encoded: Distinct texts that were encoded.
         reused: Distinct texts whose vectors were in the store.
         tokens: Tokens that were encoded, without padding.
+        places: Tokens that were computed, with padding.
         seconds: Wall time, compilation included.
     """
 
     encoded: int
     reused: int
     tokens: int
+    places: int
     seconds: float
 
 
@@ -126,29 +77,15 @@ class VectorStore:
         self.path = path
         self.identity = identity
         self.dim = dim
-        self._seed = hashlib.blake2b(
-            f"{identity} {dim}".encode(), digest_size=_CHECK_BYTES
-        )
-        self._record = np.dtype(
-            [
-                ("key", np.uint8, _KEY_BYTES),
-                ("vector", "<f4", dim),
-                ("check", np.uint8, _CHECK_BYTES),
-            ]
-        )
-        self._places: dict[bytes, int] = {}
-        self._records = np.empty(0, self._record)
-        self._refresh()
+        self._file = RecordFile(path, owner=identity, dim=dim)
 
     @classmethod
     def open(cls, folder: Path, *, identity: str, dim: int) -> "VectorStore":
         """Opens the store of an encoder, empty at first.
 
-        Reads the keys of all records; vectors are read, and checked, when asked for.
-
         Args:
             folder: Of all stores; made when the first vector is written.
-            identity: Of the encoder, as `TextEncoder.identity` gives it.
+            identity: Of the encoder, as `Encoder.identity` gives it.
             dim: Width of its vectors.
 
         Raises:
@@ -158,13 +95,14 @@ class VectorStore:
 
     def __len__(self) -> int:
         """How many distinct texts have a record."""
-        return len(self._places)
+        return len(self._file)
 
     def encode(
         self,
         texts: Sequence[str],
         encoder: Encoder,
         progress: Callable[[int, int], None] | None = None,
+        out: np.ndarray | None = None,
     ) -> StoredVectors:
         """Vectors of texts, encoding only what is not stored.
 
@@ -175,125 +113,105 @@ class VectorStore:
             encoder: Of the store's identity.
             progress: Called with how many of the texts to encode are done, and how many
                 there are, after each batch.
+            out: (N, dim) float32 that the vectors are written into, such as a
+                memory-mapped file; a new array if None.
 
         Raises:
             UserError: If a text is no str, or the store cannot be written.
-            ValueError: If the encoder is another one than the store's.
+            ValueError: If the encoder is another one than the store's, or `out` is of
+                another shape or type.
         """
+        keys = _keys(texts)
+        shape = len(texts), self.dim
+        if out is None:
+            out = np.zeros(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32:
+            raise ValueError(
+                f"out: expected float32 {shape}, got {out.dtype} {out.shape}"
+            )
+        first = _first_rows(keys)
+        report = self._each(
+            texts, keys, list(first.values()), encoder, out.__setitem__, progress
+        )
+        for row, key in enumerate(keys):
+            if first[key] != row:
+                out[row] = out[first[key]]
+        return StoredVectors(out, report)
+
+    def add(
+        self,
+        texts: Sequence[str],
+        encoder: Encoder,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> EncodeReport:
+        """Encodes what is not stored, like `encode`, and keeps no vector in memory."""
+        keys = _keys(texts)
+        rows = list(_first_rows(keys).values())
+        return self._each(texts, keys, rows, encoder, lambda *_: None, progress)
+
+    def _each(
+        self,
+        texts: Sequence[str],
+        keys: Sequence[bytes],
+        rows: Sequence[int],
+        encoder: Encoder,
+        take: Callable[[int, np.ndarray], None],
+        progress: Callable[[int, int], None] | None,
+    ) -> EncodeReport:
+        """Calls `take` with each of the rows and its vector, stored or encoded now."""
         if (encoder.identity, encoder.dim) != (self.identity, self.dim):
             raise ValueError(
                 f"encoder: expected identity {self.identity} and dim {self.dim}, "
                 f"got {encoder.identity} and {encoder.dim}"
             )
-        if isinstance(texts, str):
-            raise UserError.field("texts", expected="a list of texts", got="one str")
         started = time.perf_counter()
-        self._refresh()
-        keys = [_key(text, row) for row, text in enumerate(texts)]
-        distinct = {key: row for row, key in enumerate(keys)}
-        known = {key: self._read(key) for key in distinct}
-        missing = [key for key, vector in known.items() if vector is None]
-        tokens, done = 0, 0
-        for batch in encoder.encode_batches([texts[distinct[key]] for key in missing]):
-            fresh = {
-                missing[row]: np.asarray(vector, "<f4")
-                for row, vector in zip(batch.rows, batch.vectors, strict=True)
-            }
-            self._append(fresh)
-            known.update(fresh)
-            tokens += batch.tokens
-            done += len(fresh)
-            if progress is not None:
-                progress(done, len(missing))
-        assert done == len(missing), "the encoder gives each text once"
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        for row, key in enumerate(keys):
-            vectors[row] = known[key]
-        return StoredVectors(
-            vectors,
-            EncodeReport(
-                encoded=len(missing),
-                reused=len(distinct) - len(missing),
-                tokens=tokens,
-                seconds=time.perf_counter() - started,
-            ),
+
+        def stored(row: int) -> bool:
+            vector = self._file.read(keys[row])
+            if vector is not None:
+                take(row, vector)
+            return vector is not None
+
+        self._file.refresh()
+        missing = [row for row in rows if not stored(row)]
+        # Like lengths together: fewer half-filled batches at the end of each portion.
+        missing.sort(key=lambda row: -len(texts[row]))
+        encoded, tokens, places, done = 0, 0, 0, 0
+        for start in range(0, len(missing), _TEXTS_AT_ONCE):
+            portion = missing[start : start + _TEXTS_AT_ONCE]
+            if start:
+                # Another process may have come to them meanwhile.
+                self._file.refresh()
+                left = [row for row in portion if not stored(row)]
+                done += len(portion) - len(left)
+                portion = left
+            due = done + len(portion)
+            for batch in encoder.encode_batches([texts[row] for row in portion]):
+                fresh = [portion[place] for place in batch.rows]
+                vectors = np.asarray(batch.vectors, np.float32)
+                self._file.append([keys[row] for row in fresh], vectors)
+                for row, vector in zip(fresh, vectors, strict=True):
+                    take(row, vector)
+                tokens += batch.tokens
+                places += batch.places
+                encoded += len(fresh)
+                done += len(fresh)
+                if progress is not None:
+                    progress(done, len(missing))
+            assert done == due, "the encoder gives each text once"
+        return EncodeReport(
+            encoded=encoded,
+            reused=len(rows) - encoded,
+            tokens=tokens,
+            places=places,
+            seconds=time.perf_counter() - started,
         )
 
-    def _check(self, key: bytes, vector: np.ndarray) -> bytes:
-        check = self._seed.copy()
-        check.update(key)
-        check.update(vector.tobytes())
-        return check.digest()
 
-    def _read(self, key: bytes) -> np.ndarray | None:
-        """The vector of a key, if its record is whole."""
-        place = self._places.get(key)
-        if place is None:
-            return None
-        record = self._records[place]
-        if self._check(key, record["vector"]) == record["check"].tobytes():
-            return np.asarray(record["vector"])
-        logger.warning("%s: record %d is damaged, encoded again", self.path, place)
-        return None
-
-    def _refresh(self) -> None:
-        """Maps the file as it is now, and indexes the records that are new."""
-        try:
-            count = self.path.stat().st_size // self._record.itemsize
-            if count < len(self._records):  # The file was replaced.
-                self._places = {}
-                self._records = np.empty(0, self._record)
-            known = len(self._records)
-            if count == known:
-                return
-            self._records = np.memmap(self.path, self._record, mode="r", shape=(count,))
-        except FileNotFoundError:
-            self._places = {}
-            self._records = np.empty(0, self._record)
-            return
-        except OSError as error:
-            raise _unusable(self.path, error) from error
-        keys = self._records["key"][known:].tobytes()
-        for number in range(count - known):
-            key = keys[number * _KEY_BYTES : (number + 1) * _KEY_BYTES]
-            self._places[key] = known + number
-
-    def _append(self, fresh: dict[bytes, np.ndarray]) -> None:
-        """Writes records, less those that another process has written meanwhile."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab", buffering=0) as file:
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                end = os.fstat(file.fileno()).st_size
-                whole = end - end % self._record.itemsize
-                if whole != end:
-                    # Nobody is writing: the lock is held. A crash has left this.
-                    logger.warning("%s: an unfinished record is cut off", self.path)
-                    file.truncate(whole)
-                self._refresh()
-                absent = [key for key in fresh if self._read(key) is None]
-                records = np.empty(len(absent), self._record)
-                for record, key in zip(records, absent, strict=True):
-                    record["key"] = np.frombuffer(key, np.uint8)
-                    record["vector"] = fresh[key]
-                    record["check"] = np.frombuffer(
-                        self._check(key, fresh[key]), np.uint8
-                    )
-                _write(file, records.tobytes(), whole)
-        except OSError as error:
-            raise _unusable(self.path, error) from error
-
-
-def _write(file: BinaryIO, data: bytes, end: int) -> None:
-    """Writes all of it, or (disk full) nothing."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[file.write(view) :]
-    except OSError:
-        file.truncate(end)
-        raise
+def _keys(texts: Sequence[str]) -> list[bytes]:
+    if isinstance(texts, str):
+        raise UserError.field("texts", expected="a list of texts", got="one str")
+    return [_key(text, row) for row, text in enumerate(texts)]
 
 
 def _key(text: object, row: int) -> bytes:
@@ -302,10 +220,9 @@ def _key(text: object, row: int) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _unusable(path: Path, error: OSError) -> UserError:
-    return UserError.field(
-        str(path),
-        expected="a file that can be read and written",
-        got=error.strerror or str(error),
-        fix="free space there or set LLMGNN_CACHE to another folder",
-    )
+def _first_rows(keys: Sequence[bytes]) -> dict[bytes, int]:
+    """Each distinct key and the first row that has it."""
+    first: dict[bytes, int] = {}
+    for row, key in enumerate(keys):
+        first.setdefault(key, row)
+    return first

@@ -14,6 +14,10 @@ import numpy as np
 import tokenizers
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.interface import whole_characters
+from llmgnn_jax.text.pretrained.gguf import open_gguf
+from llmgnn_jax.text.pretrained.gguf_tokenizer import gguf_tokenizer
+from llmgnn_jax.text.pretrained.tensors import gguf_file
 
 # Row lengths that a batch may have. A text's row length follows from its own number of
 # tokens alone, and a batch's rows from its row length: so the program that computes a
@@ -26,6 +30,9 @@ _LENGTHS = (
     *range(160, 257, 32),
     *range(320, 513, 64),
 )
+
+# Padding of those that do not name it: BERT, RoBERTa and T5, GPT-2 and its kin.
+_PAD_TOKENS = ("[PAD]", "<pad>", "<|endoftext|>")
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -59,9 +66,12 @@ class FastTokenizer:
     Args:
         backend: Belongs to this object from now on: its padding and truncation are
             taken over.
+        pad_token: What fills rows up, where the tokenizer itself does not say.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+    def __init__(
+        self, backend: tokenizers.Tokenizer, *, pad_token: str | None = None
+    ) -> None:
         padding = backend.padding
         self._backend = backend
         backend.no_padding()
@@ -69,12 +79,15 @@ class FastTokenizer:
         rules = json.dumps(json.loads(backend.to_str()), sort_keys=True)
         self.fingerprint = hashlib.sha256(rules.encode("ascii")).hexdigest()
         self.vocab_size = max(backend.get_vocab().values(), default=-1) + 1
-        pad_id = backend.token_to_id("[PAD]")
-        self.pad_id = int(padding["pad_id"] if padding else pad_id or 0)
+        names = [pad_token] if pad_token is not None else []
+        known = map(backend.token_to_id, (*names, *_PAD_TOKENS))
+        first = next((number for number in known if number is not None), 0)
+        self.pad_id = int(padding["pad_id"] if padding else first)
 
     def encode(self, texts: Sequence[str], *, max_length: int) -> list[list[int]]:
         """Ids of each text with its special tokens, cut to `max_length`.
 
+        Where there are no special tokens, an empty text has no tokens.
         Half a surrogate pair, which is no character, is read as U+FFFD.
 
         Raises:
@@ -86,7 +99,7 @@ class FastTokenizer:
             raise UserError.field(
                 "max_length", expected=f"more than {special}", got=max_length
             )
-        whole = [_whole_characters(text, row) for row, text in enumerate(texts)]
+        whole = [whole_characters(text, row) for row, text in enumerate(texts)]
         self._backend.enable_truncation(max_length)
         return [encoding.ids for encoding in self._backend.encode_batch_fast(whole)]
 
@@ -95,20 +108,24 @@ def load_tokenizer(folder: Path) -> FastTokenizer:
     """Reads a tokenizer in Hugging Face's layout.
 
     Args:
-        folder: Holds tokenizer.json, or a BERT's vocab.txt (and tokenizer_config.json).
+        folder: Holds tokenizer.json, or a BERT's vocab.txt (and tokenizer_config.json),
+            or a GGUF file; or is a GGUF file.
 
     Raises:
-        UserError: If neither is there or one cannot be read.
+        UserError: If none is there or one cannot be read.
     """
     path = folder / "tokenizer.json"
     if not path.exists():
+        if (gguf := gguf_file(folder)) is not None:
+            return _gguf(gguf)
         return FastTokenizer(_word_piece(folder))
     try:
-        return FastTokenizer(tokenizers.Tokenizer.from_str(path.read_text("utf-8")))
+        backend = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # The library raises nothing more specific.
         raise UserError.field(
             str(path), expected="a Hugging Face tokenizer", got=f"another file: {error}"
         ) from error
+    return FastTokenizer(backend, pad_token=_pad_token(folder))
 
 
 def tiny_tokenizer(words: Iterable[str]) -> FastTokenizer:
@@ -211,6 +228,34 @@ def padding_waste(batches: Sequence[TokenBatch]) -> float:
     return 1 - sum(int(batch.mask.sum()) for batch in batches) / places if places else 0
 
 
+def _pad_token(folder: Path) -> str | None:
+    """What the files beside tokenizer.json call the padding token, if they do."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            token = json.loads(path.read_bytes()).get("pad_token")
+        except (OSError, ValueError, AttributeError) as error:
+            raise UserError.field(
+                str(path), expected="a tokenizer's settings", got=str(error)
+            ) from error
+        # A str, or what transformers knows about one.
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            return token
+    return None
+
+
+def _gguf(path: Path) -> FastTokenizer:
+    with open_gguf(path) as file:
+        try:
+            backend, pad_token = gguf_tokenizer(file.fields)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    return FastTokenizer(backend, pad_token=pad_token)
+
+
 def _word_piece(folder: Path) -> tokenizers.Tokenizer:
     """A BERT tokenizer from vocab.txt, by the rules of tokenizer_config.json."""
     path, rules_path = folder / "vocab.txt", folder / "tokenizer_config.json"
@@ -255,14 +300,3 @@ def _add_special_tokens(
     backend.post_processor = tokenizers.processors.BertProcessing(
         ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
     )
-
-
-def _whole_characters(text: object, row: int) -> str:
-    if not isinstance(text, str):
-        raise UserError.field(f"text {row}", expected="a str", got=type(text).__name__)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        # UTF-16 joins two halves that belong together (JSON can bring them apart).
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -21,7 +21,8 @@ from llmgnn_jax.graph.aggregate import (
 )
 from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
-from llmgnn_jax.text.encode import TextEncoder
+from llmgnn_jax.text.interface import Encoder
+from llmgnn_jax.text.sources import load_text_encoder
 from llmgnn_jax.text.store import (
     EncodeReport,
     StoredVectors,
@@ -64,7 +65,7 @@ class Prepared:
     valid: Csr
     graph: structure.InteractionGraph
     features: Features
-    encoder: TextEncoder | None
+    encoder: Encoder | None
     encoded: EncodeReport | None
 
     @property
@@ -119,7 +120,7 @@ def prepare(config: Config) -> Prepared:
     config, graph = _graph(config, train)
     text, encoder, encoded = None, None, None
     if any(model != "graph" for model in config.models):
-        encoder = TextEncoder.load(
+        encoder = load_text_encoder(
             config.text.encoder,
             pooling=config.text.pooling,
             max_length=config.text.max_length,
@@ -179,9 +180,7 @@ def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -
         )
 
 
-def encode_texts(
-    texts: list[str], encoder: TextEncoder, *, label: str
-) -> StoredVectors:
+def encode_texts(texts: list[str], encoder: Encoder, *, label: str) -> StoredVectors:
     """Vectors of texts, from the store where they were encoded before.
 
     Returns:
@@ -203,7 +202,7 @@ def encode_texts(
 def _text_features(
     train: TrainSplit,
     history: Csr,
-    encoder: TextEncoder,
+    encoder: Encoder,
     graph: structure.InteractionGraph,
 ) -> tuple[TextFeatures, EncodeReport]:
     profiles = list(train.user_texts or ())

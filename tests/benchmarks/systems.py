@@ -9,7 +9,15 @@ import numpy as np
 from benchmarks.harness import Task, Unavailable
 
 
-def double(inputs, *, factor: float = 2.0, log: str = "", name: str = "", wait=0.0):
+def double(
+    inputs,
+    *,
+    factor: float = 2.0,
+    log: str = "",
+    name: str = "",
+    wait: float = 0.0,
+    cold_s: float | None = None,
+):
     """Twice the numbers; writes down when it computes."""
 
     def run() -> None:
@@ -27,6 +35,7 @@ def double(inputs, *, factor: float = 2.0, log: str = "", name: str = "", wait=0
         },
         units=4,
         compile_s=1.5,
+        cold_s=cold_s,
         notes={"cores": len_of_affinity()},
     )
 

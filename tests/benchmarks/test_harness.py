@@ -260,6 +260,40 @@ def test_command_writes_json_and_prints_a_table(
     assert printed.endswith("and more\n")
 
 
+def test_options_of_a_benchmark_reach_its_cases(tmp_path: Path) -> None:
+    path, asked = tmp_path / "trivial.json", []
+
+    def cases(quick: bool, *, texts: int | None = None) -> list[Case]:
+        asked.append((quick, texts))
+        return [case(ours(), system())]
+
+    arguments = ["--json", str(path), "--quick", "--threads", "1", "--rounds", "2"]
+    options = {"texts": {"type": int}}
+    for more in ([], ["--texts", "7"]):
+        main(
+            "trivial",
+            cases,
+            description="",
+            options_of_cases=options,
+            arguments=[*arguments, *more],
+        )
+    assert asked == [(True, None), (True, 7)]
+    document = json.loads(path.read_text("utf-8"))
+    assert document["environment"]["rounds"] == 2
+    assert document["command"].endswith("--rounds 2 --texts 7")
+
+
+def test_a_first_run_that_the_set_up_has_made_is_not_made_again(
+    tmp_path: Path,
+) -> None:
+    log = str(tmp_path / "log.txt")
+    result = measure(case(ours(log=log, name="ours", cold_s=2.5)), EFFORT)
+    (measured,) = result.measured
+    assert measured.first_s == 2.5
+    # One of warm-up, one a round.
+    assert len(Path(log).read_text().splitlines()) == 1 + EFFORT.rounds
+
+
 def test_command_ends_with_a_message_where_systems_disagree(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -277,7 +311,16 @@ def test_command_ends_with_a_message_where_systems_disagree(
 
 
 @pytest.mark.parametrize(
-    "name", ["propagation", "lightgcn_step", "gat", "sampled_sage", "scale"]
+    "name",
+    [
+        "propagation",
+        "lightgcn_step",
+        "gat",
+        "sampled_sage",
+        "scale",
+        "text_encode",
+        "text_train",
+    ],
 )
 def test_a_benchmark_itself_imports_neither_torch_nor_jax(name: str) -> None:
     # The parent has threads of neither, and no accelerator's memory.

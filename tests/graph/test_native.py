@@ -1,11 +1,8 @@
-"""The C++ kernels: built once, refused in a line, the same on any threads."""
+"""The C++ kernels: what they compute, the same on any threads."""
 
 import os
-import shutil
-import stat
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import jax
@@ -14,196 +11,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.graph.aggregate import native as kernels
-from llmgnn_jax.graph.native import library
 from llmgnn_jax.graph.plan import plan_edges
-
-# Says its version, and "compiles" by copying what it was given; counts its calls.
-FAKE = """#!/bin/sh
-[ "$1" = --version ] && { echo fake 1.0; exit 0; }
-echo call >> "$0.calls"
-while [ "$1" != -o ]; do shift; done
-printf whole > "$2"
-"""
-
-
-def program(path: Path, text: str) -> Path:
-    path.write_text(text)
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
-
-
-def calls(compiler: Path) -> int:
-    found = Path(f"{compiler}.calls")
-    return len(found.read_text().splitlines()) if found.exists() else 0
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and nothing known of this machine."""
-    monkeypatch.setenv("LLMGNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("LLMGNN_NATIVE", raising=False)
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`unavailable_because` as at the start of a process, which registers nothing."""
-    monkeypatch.setattr(
-        library, "unavailable_because", library.unavailable_because.__wrapped__
-    )
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    compiler = program(tmp_path / "fake-cxx", FAKE)
-    monkeypatch.setenv("CXX", str(compiler))
-    return compiler
-
-
-def test_built_once_and_kept(cache: Path, fake: Path) -> None:
-    path = library._library()
-    assert path.read_text() == "whole"
-    assert path.parent == cache / "native"
-    assert library._library() == path
-    assert calls(fake) == 1
-    # Nothing is left beside it.
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_what_it_depends_on_names_it(
-    cache: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = {library._library()}
-    with monkeypatch.context() as other:
-        other.setattr(library, "_FLAGS", (*library._FLAGS, "-O1"))
-        paths.add(library._library())
-    with monkeypatch.context() as other:
-        other.setattr(library, "_cpu", lambda: "another processor")
-        paths.add(library._library())
-    with monkeypatch.context() as other:
-        sources = cache / "sources"
-        shutil.copytree(library.FOLDER, sources)
-        with (sources / "rows.h").open("a") as header:
-            header.write("\n")
-        other.setattr(library, "FOLDER", sources)
-        paths.add(library._library())
-    program(fake, FAKE.replace("1.0", "2.0"))
-    paths.add(library._library())
-    assert len(paths) == calls(fake) == 5
-
-
-@pytest.mark.parametrize("damage", ["cut", "empty"])
-def test_a_damaged_library_is_built_anew(
-    cache: Path, fake: Path, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = library._library()
-    path.write_text("who" if damage == "cut" else "")
-    assert library._library() == path
-    assert path.read_text() == "whole"
-    assert calls(fake) == 2
-    assert "is damaged: the native kernels are built anew" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("script", "reason"),
-    [
-        ("exit 0", "building failed: "),  # wrote nothing
-        ("echo 'x.cc:1: error: no such header' >&2; exit 1", "failed: x.cc:1: error"),
-        ("printf 'one\\ntwo\\n' >&2; exit 1", "failed: one"),
-        ("exit 1", "failed: it said nothing"),
-        ("kill -9 $$", "failed: it said nothing"),
-    ],
-)
-def test_a_compiler_that_fails_gives_one_line(
-    cache: Path,
-    asked: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    script: str,
-    reason: str,
-) -> None:
-    monkeypatch.setenv("CXX", str(program(tmp_path / "cxx", f"#!/bin/sh\n{script}\n")))
-    found = library.unavailable_because()
-    assert found is not None
-    assert reason in found
-    assert "\n" not in found
-    assert not library.available()
-    with pytest.raises(library.NativeUnavailable, match="failed"):
-        library.require()
-    folder = cache / "native"
-    assert not folder.exists() or not list(folder.iterdir())
-
-
-@pytest.mark.parametrize("kind", ["missing", "no program", "none on the path"])
-def test_no_compiler_is_a_reason(
-    cache: Path,
-    asked: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-) -> None:
-    if kind == "missing":
-        monkeypatch.setenv("CXX", str(tmp_path / "nobody"))
-        expected = f"no C++ compiler: CXX names no program, '{tmp_path}/nobody'"
-    elif kind == "no program":
-        # Executable, and of no format that a processor knows.
-        monkeypatch.setenv("CXX", str(program(tmp_path / "cxx", "\x00nonsense")))
-        expected = "building failed: "
-    else:
-        monkeypatch.delenv("CXX", raising=False)
-        monkeypatch.setenv("PATH", str(tmp_path))
-        expected = "no C++ compiler: install g++ or clang++, or set CXX"
-    reason = library.unavailable_because()
-    assert reason is not None
-    assert reason.startswith(expected)
-
-
-def test_a_cache_that_cannot_be_written_is_a_reason(
-    cache: Path, asked: None, fake: Path
-) -> None:
-    cache.write_text("a file where the folder should be")
-    reason = library.unavailable_because()
-    assert reason is not None
-    assert reason.startswith("building failed: ")
-
-
-def test_what_is_no_library_of_ours_is_a_reason(
-    cache: Path, asked: None, fake: Path
-) -> None:
-    reason = library.unavailable_because()
-    assert reason is not None
-    assert "cannot be loaded" in reason
-
-
-@pytest.mark.parametrize("value", ["0", "false", "OFF"])
-def test_turned_off(
-    cache: Path,
-    asked: None,
-    fake: Path,
-    value: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("LLMGNN_NATIVE", value)
-    assert library.unavailable_because() == "turned off by LLMGNN_NATIVE"
-    assert calls(fake) == 0
-
-
-def test_only_on_a_cpu(
-    cache: Path, asked: None, fake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(library.jax, "default_backend", lambda: "gpu")
-    assert library.unavailable_because() == "the device is a gpu, not a cpu"
-    assert calls(fake) == 0
-
-
-def test_the_sources_are_part_of_the_package() -> None:
-    root = Path(__file__).parents[2]
-    made = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
-    patterns = made["tool"]["setuptools"]["package-data"]["llmgnn_jax"]
-    package = root / "llmgnn_jax"
-    packaged = {path for pattern in patterns for path in package.glob(pattern)}
-    assert {path.suffix for path in library._sources()} == {".cc", ".h"}
-    assert packaged >= set(library._sources())
 
 
 def test_rows_that_repeat_are_added_up(native: None) -> None:
@@ -349,7 +157,7 @@ def test_rows_of_any_size_are_gathered(
 _NARROW = """
 import jax, jax.numpy as jnp, numpy as np
 from llmgnn_jax.graph.native import library
-library._FLAGS = (*library._FLAGS, "-mno-avx512f")
+library.flags = (*library.flags, "-mno-avx512f")
 assert library.available(), library.unavailable_because()
 from llmgnn_jax.graph.aggregate import weighted_sum
 from llmgnn_jax.graph.plan import plan_edges

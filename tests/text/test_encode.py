@@ -188,7 +188,7 @@ def test_texts_that_are_none_are_one_line(encoder):
 
 def test_weights_that_give_nan_are_not_passed_on(folder, tmp_path):
     model = initialise(TextEncoder.load(folder).config, seed=1)
-    model.params["layer_0"]["output"]["bias"] *= np.nan
+    model.params["layer_0"]["feed_forward"]["output"]["bias"] *= np.nan
     save_encoder(tmp_path, params=model.params, config=model.config)
     (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
     with pytest.raises(FloatingPointError, match="not finite"):

@@ -19,4 +19,5 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "gelu_new": _gelu_tanh,
     "gelu_pytorch_tanh": _gelu_tanh,
     "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
 }

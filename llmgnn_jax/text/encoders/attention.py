@@ -1,7 +1,7 @@
 """Scaled dot-product attention with float32 softmax.
 
 Shapes: B rows, L tokens that ask, M tokens that are asked, H heads, G heads of keys
-and values (a divisor of H), R = H / G, K width of a head.
+and values (a divisor of H), R = H / G, K width of a head, J = (H + 2 G) K.
 
 Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; grouped queries: Ainslie et al.
 2023, https://arxiv.org/abs/2305.13245.
@@ -10,6 +10,7 @@ Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; grouped queries: Ainslie 
 import jax
 import jax.numpy as jnp
 
+from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.layers import ComputeDtype, product
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -33,6 +34,55 @@ def allowed_pairs(rows: TokenRows, *, causal: bool) -> jax.Array:
 
 
 def attend(
+    joined_BLJ: jax.Array,
+    rows: TokenRows,
+    *,
+    heads: int,
+    groups: int,
+    causal: bool,
+    dtype: ComputeDtype,
+    bias_HLL: jax.Array | None = None,
+) -> jax.Array:
+    """softmax(q k^T / sqrt(K) + bias) v of the tokens of each text.
+
+    On a CPU it runs in a kernel of ours that computes neither padding nor other texts
+    of a packed row, unless there is a bias; on a GPU with bfloat16 operands in cuDNN's
+    flash kernel. Neither keeps an (L, L) array.
+
+    Args:
+        joined_BLJ: (B, L, (H + 2 G) K), each token's queries, keys and values.
+        rows: Where padding is and which text a token belongs to.
+        heads: H.
+        groups: G, a divisor of H; each group of H / G query heads shares a key.
+        causal: Whether tokens see only what comes before them, and themselves.
+        dtype: Operands of the products.
+        bias_HLL: Added to the scores of each head, or None.
+
+    Returns:
+        (B, L, H K) float32; what stands at padding means nothing.
+    """
+    if bias_HLL is None and kernels.usable():
+        texts_BL = jnp.where(
+            rows.mask_BL, 0 if rows.segments_BL is None else rows.segments_BL, -1
+        )
+        return kernels.attend(joined_BLJ, texts_BL, heads, groups, causal)
+    batch, length, joined = joined_BLJ.shape
+    joined_BLNK = joined_BLJ.reshape(batch, length, heads + 2 * groups, -1)
+    query_BLHK, key_BLGK, value_BLGK = jnp.split(
+        joined_BLNK, (heads, heads + groups), axis=2
+    )
+    mixed_BLHK = attend_to(
+        query_BLHK,
+        key_BLGK,
+        value_BLGK,
+        allowed_BLM=allowed_pairs(rows, causal=causal),
+        dtype=dtype,
+        bias_HLM=bias_HLL,
+    )
+    return mixed_BLHK.reshape(batch, length, -1)
+
+
+def attend_to(
     query_BLHK: jax.Array,
     key_BMGK: jax.Array,
     value_BMGK: jax.Array,
@@ -42,9 +92,6 @@ def attend(
     bias_HLM: jax.Array | None = None,
 ) -> jax.Array:
     """softmax(q k^T / sqrt(K) + bias) v, over the tokens that are allowed.
-
-    On a GPU with bfloat16 operands it runs in cuDNN's flash kernel, which keeps no
-    (L, M) array.
 
     Args:
         query_BLHK: Queries.

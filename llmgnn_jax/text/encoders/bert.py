@@ -16,10 +16,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from llmgnn_jax.text.encoders.activations import ACTIVATIONS
-from llmgnn_jax.text.encoders.attention import allowed_pairs, attend
+from llmgnn_jax.text.encoders.attention import attend
 from llmgnn_jax.text.encoders.bert_config import BertConfig
-from llmgnn_jax.text.encoders.layers import ComputeDtype, Dense, LayerNorm, run_layers
+from llmgnn_jax.text.encoders.layers import (
+    ComputeDtype,
+    Dense,
+    FeedForward,
+    LayerNorm,
+    joined_dense,
+    run_layers,
+)
 from llmgnn_jax.text.encoders.relative import relative_buckets
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -66,37 +72,35 @@ class Attention(nnx.Module):
     def __call__(
         self, x_BLD: jax.Array, rows: TokenRows, bias_HLL: jax.Array | None
     ) -> jax.Array:
-        batch, length, dim = x_BLD.shape
-        shape_BLHK = (batch, length, self.num_heads, dim // self.num_heads)
-        mixed_BLHK = attend(
-            self.query(x_BLD).reshape(shape_BLHK),
-            self.key(x_BLD).reshape(shape_BLHK),
-            self.value(x_BLD).reshape(shape_BLHK),
-            allowed_BLM=allowed_pairs(rows, causal=False),
-            bias_HLM=bias_HLL,
+        mixed_BLD = attend(
+            joined_dense((self.query, self.key, self.value), x_BLD),
+            rows,
+            heads=self.num_heads,
+            groups=self.num_heads,
+            causal=False,
+            bias_HLL=bias_HLL,
             dtype=self.dtype,
         )
-        return self.output(mixed_BLHK.reshape(x_BLD.shape))
+        return self.output(mixed_BLD)
 
 
 class Layer(nnx.Module):
     """A Transformer block: attention, then feed-forward, each added and normalised."""
 
     def __init__(self, config: BertConfig, *, dtype: ComputeDtype) -> None:
-        dim, wide = config.hidden_size, config.intermediate_size
-        self.activation = config.hidden_act
+        dim = config.hidden_size
         self.attention = Attention(config, dtype=dtype)
         self.attention_norm = LayerNorm(dim, epsilon=config.layer_norm_eps)
-        self.intermediate = Dense(dim, wide, dtype=dtype)
-        self.output = Dense(wide, dim, dtype=dtype)
+        self.feed_forward = FeedForward(
+            dim, config.intermediate_size, activation=config.hidden_act, dtype=dtype
+        )
         self.output_norm = LayerNorm(dim, epsilon=config.layer_norm_eps)
 
     def __call__(
         self, x_BLD: jax.Array, rows: TokenRows, bias_HLL: jax.Array | None
     ) -> jax.Array:
-        x_BLD = self.attention_norm(x_BLD + self.attention(x_BLD, rows, bias_HLL))
-        inner_BLF = ACTIVATIONS[self.activation](self.intermediate(x_BLD))
-        return self.output_norm(x_BLD + self.output(inner_BLF))
+        x_BLD = self.attention_norm(x_BLD, self.attention(x_BLD, rows, bias_HLL))
+        return self.output_norm(x_BLD, self.feed_forward(x_BLD))
 
 
 class Bert(nnx.Module):

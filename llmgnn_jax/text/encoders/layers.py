@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from llmgnn_jax.text import kernels
+from llmgnn_jax.text.encoders.activations import ACTIVATIONS
 from llmgnn_jax.text.encoders.rows import TokenRows
 
 ComputeDtype: TypeAlias = Literal["float32", "bfloat16"]
@@ -47,26 +49,36 @@ class Dense(nnx.Module):
         self.lora_b = nnx.Param(jnp.zeros((rank, outputs)))
 
     def __call__(self, x_BLD: jax.Array) -> jax.Array:
-        y_BLF = product("bld,df->blf", x_BLD, self.kernel[...], dtype=self.dtype)
-        if self.adapter_scale is not None:
-            low_BLR = product("bld,dr->blr", x_BLD, self.lora_a[...], dtype=self.dtype)
-            y_BLF = y_BLF + self.adapter_scale * product(
-                "blr,rf->blf", low_BLR, self.lora_b[...], dtype=self.dtype
-            )
-        if self.has_bias:
-            y_BLF = y_BLF + self.bias[...][None, None, :]
-        return y_BLF
+        bias = self.bias[...] if self.has_bias else None
+        y_BLF = dense(x_BLD, self.kernel[...], bias, dtype=self.dtype)
+        if self.adapter_scale is None:
+            return y_BLF
+        low_BLR = dense(x_BLD, self.lora_a[...], None, dtype=self.dtype)
+        change_BLF = dense(low_BLR, self.lora_b[...], None, dtype=self.dtype)
+        return y_BLF + self.adapter_scale * change_BLF
 
 
 class LayerNorm(nnx.Module):
-    """Layer normalisation, in float32."""
+    """Layer normalisation of x, or of x + addend, in float32."""
 
     def __init__(self, dim: int, *, epsilon: float) -> None:
         self.epsilon = epsilon
         self.scale = nnx.Param(jnp.ones(dim))
         self.bias = nnx.Param(jnp.zeros(dim))
 
-    def __call__(self, x_BLD: jax.Array) -> jax.Array:
+    def __call__(
+        self, x_BLD: jax.Array, addend_BLD: jax.Array | None = None
+    ) -> jax.Array:
+        if kernels.usable():
+            return kernels.layer_norm(
+                _tokens(x_BLD),
+                None if addend_BLD is None else _tokens(addend_BLD),
+                self.scale[...],
+                self.bias[...],
+                self.epsilon,
+            ).reshape(x_BLD.shape)
+        if addend_BLD is not None:
+            x_BLD = x_BLD + addend_BLD
         centred_BLD = x_BLD - x_BLD.mean(axis=-1, keepdims=True)
         variance_BL1 = jnp.square(centred_BLD).mean(axis=-1, keepdims=True)
         scale_BLD = (
@@ -91,6 +103,85 @@ class RMSNorm(nnx.Module):
         mean = jnp.square(x).mean(axis=-1, keepdims=True)
         scale = self.offset + self.scale[...]
         return x * jax.lax.rsqrt(mean + self.epsilon) * _like(scale, x)
+
+
+class FeedForward(nnx.Module):
+    """activation(x W + b) W' + b'.
+
+    Args:
+        dim: Width of x and of the result.
+        wide: Width in between.
+        activation: A key of `ACTIVATIONS`.
+        dtype: Operands of the products.
+    """
+
+    def __init__(
+        self, dim: int, wide: int, *, activation: str, dtype: ComputeDtype
+    ) -> None:
+        self.activation = activation
+        self.intermediate = Dense(dim, wide, dtype=dtype)
+        self.output = Dense(wide, dim, dtype=dtype)
+
+    def __call__(self, x_BLD: jax.Array) -> jax.Array:
+        inner, outer = self.intermediate, self.output
+        adapted = (inner.adapter_scale, outer.adapter_scale) != (None, None)
+        if self.activation != "gelu" or adapted or not kernels.usable():
+            return outer(ACTIVATIONS[self.activation](inner(x_BLD)))
+        return kernels.feed_forward(
+            _tokens(x_BLD),
+            inner.kernel[...],
+            inner.bias[...],
+            outer.kernel[...],
+            outer.bias[...],
+            inner.dtype,
+        ).reshape(x_BLD.shape)
+
+
+def joined_dense(layers: Sequence[Dense], x_BLD: jax.Array) -> jax.Array:
+    """What several layers make of the same x, side by side, in one product.
+
+    Args:
+        layers: All with a bias or all without; some may have adapters.
+        x_BLD: (B, L, D) float32.
+
+    Returns:
+        (B, L, F) float32 with F the sum of their widths.
+    """
+    kernel_DF = jnp.concatenate([layer.kernel[...] for layer in layers], axis=1)
+    bias_F, dtype = None, layers[0].dtype
+    if layers[0].has_bias:
+        bias_F = jnp.concatenate([layer.bias[...] for layer in layers])
+    y_BLF = dense(x_BLD, kernel_DF, bias_F, dtype=dtype)
+    adapted = [layer for layer in layers if layer.adapter_scale is not None]
+    if not adapted:
+        return y_BLF
+    down_DR = jnp.concatenate([layer.lora_a[...] for layer in adapted], axis=1)
+    # Each adapter's rows reach the columns of its own layer and no other.
+    blocks, start = [], 0
+    for layer in layers:
+        width = layer.kernel[...].shape[1]
+        if layer.adapter_scale is not None:
+            block = layer.adapter_scale * layer.lora_b[...]
+            after = kernel_DF.shape[1] - start - width
+            blocks.append(jnp.pad(block, ((0, 0), (start, after))))
+        start += width
+    low_BLR = dense(x_BLD, down_DR, None, dtype=dtype)
+    return y_BLF + dense(low_BLR, jnp.concatenate(blocks), None, dtype=dtype)
+
+
+def dense(
+    x_BLD: jax.Array,
+    kernel_DF: jax.Array,
+    bias_F: jax.Array | None,
+    *,
+    dtype: ComputeDtype,
+) -> jax.Array:
+    """x W + b of `dtype` operands, accumulated in float32: (B, L, F) float32."""
+    if kernels.usable():
+        y_TF = kernels.dense(_tokens(x_BLD), kernel_DF, bias_F, dtype)
+        return y_TF.reshape(*x_BLD.shape[:2], -1)
+    y_BLF = product("bld,df->blf", x_BLD, kernel_DF, dtype=dtype)
+    return y_BLF if bias_F is None else y_BLF + bias_F[None, None, :]
 
 
 def product(
@@ -133,7 +224,7 @@ def run_layers(
     graphdef = split[0][0]
 
     def one(x: jax.Array, params: Any) -> jax.Array:
-        return nnx.merge(graphdef, params)(x, rows, *extra)  # type: ignore[operator]
+        return nnx.merge(graphdef, params)(x, rows, *extra)
 
     if remat:
         one = jax.checkpoint(one)
@@ -145,6 +236,11 @@ def run_layers(
     for _, params in split:
         x_BLD = one(x_BLD, params)
     return x_BLD
+
+
+def _tokens(x_BLD: jax.Array) -> jax.Array:
+    """(B L, D): rows of tokens one below another."""
+    return x_BLD.reshape(-1, x_BLD.shape[-1])
 
 
 def _like(vector: jax.Array, x: jax.Array) -> jax.Array:

@@ -16,18 +16,44 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.bert import Bert
 from llmgnn_jax.text.encoders.bert_config import BertConfig
+from llmgnn_jax.text.encoders.cnn import CNN, CNNConfig, initial_cnn
+from llmgnn_jax.text.encoders.decoder import Decoder
+from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.encoders.lstm import LSTM, LSTMConfig, initial_lstm
 from llmgnn_jax.text.encoders.rows import TokenRows
+from llmgnn_jax.text.encoders.word_vectors import (
+    WordVectors,
+    WordVectorsConfig,
+    initial_word_vectors,
+)
 from llmgnn_jax.text.lora import Adapters, attach, initial_adapters
 
 Params: TypeAlias = dict[str, Any]
 """Nested dict with names as keys and arrays as leaves."""
 
-EncoderConfig: TypeAlias = BertConfig
+EncoderConfig: TypeAlias = (
+    BertConfig | DecoderConfig | WordVectorsConfig | LSTMConfig | CNNConfig
+)
 
-_MODULES: dict[type, Callable[..., nnx.Module]] = {BertConfig: Bert}
+_MODULES: dict[type, Callable[..., nnx.Module]] = {
+    BertConfig: Bert,
+    DecoderConfig: Decoder,
+    WordVectorsConfig: WordVectors,
+    LSTMConfig: LSTM,
+    CNNConfig: CNN,
+}
+
+# (name of a parameter, its shape, generator) -> its first value.
+_Initial: TypeAlias = Callable[[str, tuple[int, ...], np.random.Generator], np.ndarray]
+_INITIAL: dict[type, _Initial] = {
+    WordVectorsConfig: initial_word_vectors,
+    LSTMConfig: initial_lstm,
+    CNNConfig: initial_cnn,
+}
 
 
 class EncoderModel(NamedTuple):
@@ -86,16 +112,22 @@ def initialise(
 ) -> EncoderModel:
     """An encoder with random weights.
 
-    Kernels and tables are normal with standard deviation 0.02, as Hugging Face's are.
+    Kernels and tables are normal with standard deviation 0.02, as Hugging Face's are;
+    those of the simple encoders (words, LSTM, CNN) as their files say.
     They are drawn on the host: `jax.random` would compile a program for each shape.
     """
     declared = declare(config, dtype=dtype, scan=scan, remat=remat)
     rng = np.random.default_rng(seed)
+    initial = _INITIAL.get(type(config))
 
     def value(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        if path[-1].key in ("scale", "bias"):
-            one = path[-1].key == "scale"
-            return jnp.full(leaf.shape, float(one))
+        if initial is not None:
+            return jnp.asarray(initial(path[-1].key, leaf.shape, rng))
+        if path[-1].key == "bias":
+            return jnp.zeros(leaf.shape)
+        if path[-1].key == "scale":
+            # Gemma keeps the scales of its norms as their distance from 1.
+            return jnp.full(leaf.shape, 1.0 - getattr(config, "norm_offset", 0.0))
         return jnp.asarray(0.02 * rng.standard_normal(leaf.shape, np.float32))
 
     params = jax.tree_util.tree_map_with_path(value, declared.params)
@@ -131,8 +163,11 @@ def apply(graphdef: nnx.GraphDef[Any], params: Params, rows: TokenRows) -> jax.A
 def with_kernels_in(dtype: ComputeDtype, params: Params) -> Params:
     """Parameters whose kernels are cast once rather than in every product.
 
-    For encoders that are not trained: products give what they gave.
+    For encoders that are not trained: products give what they gave. Our own kernels
+    cast on the way into the caches, and get float32.
     """
+    if kernels.usable():
+        return params
 
     def cast(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
         return leaf.astype(dtype) if path[-1].key == "kernel" else leaf

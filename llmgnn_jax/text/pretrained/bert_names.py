@@ -10,8 +10,8 @@ _BERT_DENSE = {
     "attention.key": "attention.self.key",
     "attention.value": "attention.self.value",
     "attention.output": "attention.output.dense",
-    "intermediate": "intermediate.dense",
-    "output": "output.dense",
+    "feed_forward.intermediate": "intermediate.dense",
+    "feed_forward.output": "output.dense",
 }
 _BERT_NORMS = {
     "attention_norm": "attention.output.LayerNorm",
@@ -22,8 +22,8 @@ _MPNET_DENSE = {
     "attention.key": "attention.attn.k",
     "attention.value": "attention.attn.v",
     "attention.output": "attention.attn.o",
-    "intermediate": "intermediate.dense",
-    "output": "output.dense",
+    "feed_forward.intermediate": "intermediate.dense",
+    "feed_forward.output": "output.dense",
 }
 _MPNET_NORMS = {
     "attention_norm": "attention.LayerNorm",
@@ -34,8 +34,8 @@ _DISTILBERT_DENSE = {
     "attention.key": "attention.k_lin",
     "attention.value": "attention.v_lin",
     "attention.output": "attention.out_lin",
-    "intermediate": "ffn.lin1",
-    "output": "ffn.lin2",
+    "feed_forward.intermediate": "ffn.lin1",
+    "feed_forward.output": "ffn.lin2",
 }
 _DISTILBERT_NORMS = {
     "attention_norm": "sa_layer_norm",

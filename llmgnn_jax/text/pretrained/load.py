@@ -1,5 +1,6 @@
-"""A folder in Hugging Face's layout to an encoder."""
+"""A folder in Hugging Face's layout, or a GGUF file, to an encoder."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ from llmgnn_jax.text.encoders.model import (
     Params,
     declare,
 )
-from llmgnn_jax.text.pretrained.families import FAMILIES, family_of
-from llmgnn_jax.text.pretrained.tensors import Tensors, open_tensors, weight_files
-
-CONFIG = "config.json"
+from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
+from llmgnn_jax.text.pretrained.families import FAMILIES, GGUF, Family, family_of
+from llmgnn_jax.text.pretrained.gguf import open_gguf
+from llmgnn_jax.text.pretrained.tensors import (
+    CONFIG,
+    Tensors,
+    gguf_file,
+    open_tensors,
+    weight_files,
+)
 
 
 def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderModel:
@@ -27,7 +34,8 @@ def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderMod
 
     Args:
         folder: Holds config.json and model.safetensors, or several safetensors files
-            and their index, in Hugging Face's layout; heads are left out.
+            and their index, in Hugging Face's layout; or one GGUF file and no
+            config.json; or is a GGUF file. Heads are left out.
         dtype: Operands of the matrix products; the parameters are float32 always.
 
     Returns:
@@ -38,20 +46,57 @@ def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderMod
             supported, or the tensors are not those that the config asks for: all that
             are missing, extra or misshapen, in one line.
     """
-    config = read_config(folder)
-    declared = declare(config, dtype=dtype)
+    return _load(folder, dtype=dtype, with_head=False)
+
+
+def load_language_model(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderModel:
+    """Loads a decoder with its output head, for `decoder.logits`.
+
+    Args:
+        folder: As in `load_encoder`.
+        dtype: Likewise.
+
+    Raises:
+        UserError: As `load_encoder`, or if it is no decoder or has no head.
+    """
+    return _load(folder, dtype=dtype, with_head=True)
+
+
+def _load(folder: Path, *, dtype: ComputeDtype, with_head: bool) -> EncoderModel:
+    if (path := gguf_file(folder)) is not None:
+        with open_gguf(path) as file:
+            declared = _declare(file.config, dtype=dtype, with_head=with_head)
+            params = from_tensors(file.tensors, declared, where=path, family=GGUF)
+        return declared._replace(params=params)
+    declared = _declare(read_config(folder), dtype=dtype, with_head=with_head)
     with open_tensors(folder) as tensors:
         params = from_tensors(tensors, declared, where=weight_files(folder)[0])
     return declared._replace(params=params)
 
 
+def _declare(
+    config: EncoderConfig, *, dtype: ComputeDtype, with_head: bool
+) -> EncoderModel:
+    if with_head:
+        if not isinstance(config, DecoderConfig):
+            raise UserError.field(
+                "model_type", expected="a decoder's", got=repr(config.family)
+            )
+        if config.head == "none":
+            config = dataclasses.replace(config, head="own")
+    return declare(config, dtype=dtype)
+
+
 def read_config(folder: Path) -> EncoderConfig:
-    """The shape of the encoder in a folder.
+    """The shape of the encoder in a folder or GGUF file.
 
     Raises:
         UserError: If there is no config.json, it is no JSON object, or it describes
             what is not supported.
     """
+    if (gguf := gguf_file(folder)) is not None:
+        with open_gguf(gguf) as file:
+            return file.config
     path = folder / CONFIG
     try:
         values = json.loads(path.read_bytes())
@@ -83,18 +128,25 @@ def read_config(folder: Path) -> EncoderConfig:
         raise UserError(f"{path}: {error}") from error
 
 
-def from_tensors(tensors: Tensors, declared: EncoderModel, *, where: Path) -> Params:
+def from_tensors(
+    tensors: Tensors,
+    declared: EncoderModel,
+    *,
+    where: Path,
+    family: Family | None = None,
+) -> Params:
     """The parameters of a declared encoder, by the names of its family.
 
     Args:
         tensors: What is stored.
         declared: What there must be.
         where: Named in errors.
+        family: How they are called; by the config if None.
 
     Raises:
         UserError: With all tensors that are missing, extra or misshapen, in one line.
     """
-    family = family_of(declared.config)
+    family = family or family_of(declared.config)
     names = family.names(declared.config)
     shapes = {
         ".".join(key.key for key in path): leaf.shape
@@ -117,12 +169,12 @@ def from_tensors(tensors: Tensors, declared: EncoderModel, *, where: Path) -> Pa
             problems.append(f"{theirs} is {shape}, not {wanted}")
         elif not tensors.is_float(name):
             problems.append(f"{theirs} is {tensors.dtype(name)}, no float")
-    extra = sorted(stored.keys() - set(names.values()))
+    extra = sorted(stored.keys() - set(names.values()) - family.optional)
     problems += [f"{name} is unknown" for name in extra]
     if problems:
         raise UserError.field(
             str(where),
-            expected=f"the tensors that {CONFIG} asks for",
+            expected="the tensors that its config asks for",
             got=f"{len(problems)} problems: {'; '.join(problems)}",
         )
     return nested(

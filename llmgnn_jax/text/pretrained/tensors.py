@@ -17,6 +17,7 @@ import safetensors
 from llmgnn_jax.assets.digests import sha256_of
 from llmgnn_jax.errors import UserError
 
+CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
@@ -75,12 +76,38 @@ def open_tensors(folder: Path) -> Iterator[Tensors]:
             raise _unreadable(folder, error) from error
 
 
+def gguf_file(folder: Path) -> Path | None:
+    """The GGUF file that is meant: a path to one, or to a folder that has no config.
+
+    Returns:
+        None where the folder is in Hugging Face's layout.
+
+    Raises:
+        UserError: If there are several.
+    """
+    if folder.suffix == ".gguf" and not folder.is_dir():
+        return folder
+    if (folder / CONFIG).exists():
+        return None
+    found = sorted(folder.glob("*.gguf"))
+    if len(found) > 1:
+        raise UserError.field(
+            str(folder),
+            expected="one GGUF file",
+            got=f"{len(found)}: {', '.join(path.name for path in found)}",
+            fix="name the file",
+        )
+    return found[0] if found else None
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold the weights.
 
     Raises:
         UserError: If there are none or one that the index names is missing.
     """
+    if (gguf := gguf_file(folder)) is not None:
+        return [gguf]
     single, index = folder / WEIGHTS, folder / INDEX
     if single.is_file():
         return [single]

@@ -1,0 +1,85 @@
+"""The command line: `llmgnn VERB ...`. With `--json` one document goes to stdout."""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from llmgnn_jax.cli import commands
+from llmgnn_jax.cli.encode_texts import encode
+from llmgnn_jax.cli.parser import build_parser
+from llmgnn_jax.errors import UserError
+
+_INTERRUPTED = 130
+
+_VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "evaluate": commands.evaluate,
+    "recommend": commands.recommend,
+    "encode": encode,
+    "data": commands.data,
+}
+
+# What an interrupted command leaves.
+_GOES_ON = {
+    "train": "; --resume goes on from the last checkpoint, if any",
+    "encode": "; the same command goes on where it was",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        The exit code: 0, or 2 for what the user can mend, which is said on one line.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("llmgnn_jax").setLevel(logging.INFO)
+    debug = "--debug" in arguments
+    try:
+        try:
+            return _run([one for one in arguments if one != "--debug"])
+        finally:
+            # Here, and not when Python exits, it is known that the reader has gone.
+            sys.stdout.flush()
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        hint = _GOES_ON.get(arguments[0], "") if arguments else ""
+        print(f"interrupted{hint}", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has gone: `llmgnn ... | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    options, rest = build_parser().parse_known_args(arguments)
+    if rest and options.verb != "train":
+        raise UserError.field(
+            rest[0],
+            expected="an option of llmgnn " + options.verb,
+            got="an unknown one",
+        )
+    if options.verb == "train":
+        return commands.train(options, rest)
+    return _VERBS[options.verb](options)
+
+
+def run_and_exit() -> NoReturn:
+    """The entry of `llmgnn`: `main`, then the end of the process."""
+    code = main()
+    if code == _INTERRUPTED:
+        # XLA's and orbax's threads are in the middle of something: a regular exit would
+        # tear down what they stand on.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

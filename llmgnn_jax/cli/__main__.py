@@ -1,0 +1,3 @@
+from llmgnn_jax.cli import run_and_exit
+
+run_and_exit()

@@ -1,0 +1,129 @@
+"""What the verbs of runs and of data do."""
+
+import argparse
+import dataclasses
+import logging
+import shlex
+from typing import Any
+
+from llmgnn_jax.cli.output import print_json
+from llmgnn_jax.errors import UserError
+
+
+def train(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Trains, evaluates and reports a recipe."""
+    from llmgnn_jax import recipes
+
+    recipe = options.recipe
+    if recipe is None and overrides and not overrides[0].startswith("-"):
+        # Before Python 3.12 argparse overlooks it behind an option without a value.
+        recipe, *overrides = overrides
+    if recipe is None:
+        raise UserError.field(
+            "recipe", expected="one of " + ", ".join(recipes.RECIPES), got="none"
+        )
+    program = f"llmgnn train {recipe}"
+    if options.options:
+        overrides = ["--help"]
+    config = recipes.with_overrides(recipes.recipe(recipe), overrides, program=program)
+    if options.profile < 0:
+        raise UserError.field(
+            "--profile", expected="a number of steps", got=options.profile
+        )
+    from llmgnn_jax.training.run import fit
+
+    command = shlex.join([*program.split(), *overrides])
+    run = fit(
+        config,
+        out=options.out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        profile_steps=options.profile,
+        tensorboard=options.tensorboard,
+        command=command,
+    )
+    _show_results(run.results, options.json, run.folder)
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Measures a run again."""
+    from llmgnn_jax.training.run import evaluate
+
+    run = evaluate(options.run, command=f"llmgnn evaluate {shlex.quote(options.run)}")
+    _show_results(run.results, options.json, run.folder)
+    return 0
+
+
+def _show_results(results: Any, as_json: bool, folder: Any) -> None:
+    if as_json:
+        print_json({"run": str(folder), **results})
+        return
+    from llmgnn_jax.evaluation.table import models_table
+
+    print(models_table(results))
+    print(f"\nrun     {folder}\nreport  {folder / 'report.html'}")
+
+
+def recommend(options: argparse.Namespace) -> int:
+    """Prints a list of items."""
+    # How a run is loaded is of no interest here; which items were understood is.
+    logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
+    if not options.json:
+        logging.getLogger("llmgnn_jax.serving").setLevel(logging.INFO)
+    from llmgnn_jax.serving.recommender import Recommender
+
+    recommender = Recommender.load(options.run, model=options.model)
+    items = recommender.recommend(
+        user=options.user, items=options.item, text=options.text, k=options.k
+    )
+    if options.json:
+        asked = {"user": options.user, "items": options.item, "text": options.text}
+        print_json(
+            {
+                "items": [dataclasses.asdict(item) for item in items],
+                "query": {key: one for key, one in asked.items() if one is not None},
+                "run": str(options.run),
+                "model": recommender.model_name,
+            }
+        )
+        return 0
+    width = max((len(item.id) for item in items), default=0)
+    for item in items:
+        print(f"{item.rank:>4}  {item.score:9.4f}  {item.id:>{width}}  {item.title}")
+    return 0
+
+
+def data(options: argparse.Namespace) -> int:
+    """Lists, fetches and finds assets."""
+    from llmgnn_jax import assets
+
+    if options.action == "list":
+        listing = assets.listing()
+        if options.json:
+            print_json({"assets": [dataclasses.asdict(one) for one in listing]})
+            return 0
+        for one in listing:
+            state = "cached" if one.path else "not cached"
+            size = f"{one.size / 2**20:.1f} MiB"
+            print(f"{one.name:12}  {size:>9}  {state:10}  {one.description}")
+        return 0
+    if options.action == "fetch":
+        from llmgnn_jax.data.catalog import fetch
+
+        path = fetch(options.name)
+    else:
+        found = assets.where(options.name)
+        if found is None:
+            raise UserError.field(
+                options.name,
+                expected="an asset in the cache",
+                got="one that is not there",
+                fix=f"llmgnn data fetch {options.name}",
+            )
+        path = found
+    if options.json:
+        print_json({"name": options.name, "path": str(path)})
+    else:
+        print(path)
+    return 0

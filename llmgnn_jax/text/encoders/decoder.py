@@ -1,0 +1,222 @@
+"""The decoder-LLM family: Llama, SmolLM2, Mistral, Qwen2, Qwen3 and Gemma.
+
+Shapes: B rows, L tokens that ask, M tokens that are asked, D width, F width of the
+feed-forward layer, H heads, G heads of keys and values, K width of a head,
+V vocabulary.
+
+One pre-norm Transformer with RMSNorm, rotary positions, grouped queries and a gated
+feed-forward layer; what sets its members apart are biases, norms of queries and keys,
+and Gemma's scales (`DecoderConfig`). There is no dropout.
+
+Llama: Touvron et al. 2023, https://arxiv.org/abs/2302.13971; Qwen2: Yang et al. 2024,
+https://arxiv.org/abs/2407.10671; Qwen3: Yang et al. 2025,
+https://arxiv.org/abs/2505.09388; Gemma: Mesnard et al. 2024,
+https://arxiv.org/abs/2403.08295; the gated layer: Shazeer 2020,
+https://arxiv.org/abs/2002.05202.
+"""
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+from llmgnn_jax.text.encoders.attention import allowed_pairs, attend
+from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
+from llmgnn_jax.text.encoders.layers import (
+    ComputeDtype,
+    Dense,
+    RMSNorm,
+    product,
+    run_layers,
+)
+from llmgnn_jax.text.encoders.rope import rotate, rotation
+from llmgnn_jax.text.encoders.rows import TokenRows
+
+__all__ = ["Decoder", "DecoderConfig", "logits"]
+
+Turn: TypeAlias = tuple[jax.Array, jax.Array]
+
+
+class Attention(nnx.Module):
+    """Attention of each token to itself and to what stands before it in its text.
+
+    Keys and values are made by one function and read by another, so that they need
+    not be of the same tokens as the queries.
+    """
+
+    def __init__(self, config: DecoderConfig, *, dtype: ComputeDtype) -> None:
+        dim, width = config.hidden_size, config.head_dim
+        self.head_dim = width
+        self.head_norms = config.head_norms
+        self.dtype = dtype
+        asking = config.num_attention_heads * width
+        asked = config.num_key_value_heads * width
+        bias = config.input_bias
+        self.query = Dense(dim, asking, dtype=dtype, bias=bias)
+        self.key = Dense(dim, asked, dtype=dtype, bias=bias)
+        self.value = Dense(dim, asked, dtype=dtype, bias=bias)
+        self.output = Dense(asking, dim, dtype=dtype, bias=config.attention_bias)
+        if self.head_norms:
+            self.query_norm = RMSNorm(width, epsilon=config.rms_norm_eps)
+            self.key_norm = RMSNorm(width, epsilon=config.rms_norm_eps)
+
+    def keys_and_values(
+        self, x_BMD: jax.Array, turn: Turn
+    ) -> tuple[jax.Array, jax.Array]:
+        """What tokens are asked by, and what they answer: (B, M, G, K) float32 each."""
+        key_BMGK = self._heads(self.key(x_BMD))
+        if self.head_norms:
+            key_BMGK = self.key_norm(key_BMGK)
+        return rotate(key_BMGK, turn), self._heads(self.value(x_BMD))
+
+    def __call__(
+        self,
+        x_BLD: jax.Array,
+        key_BMGK: jax.Array,
+        value_BMGK: jax.Array,
+        *,
+        turn: Turn,
+        allowed_BLM: jax.Array,
+    ) -> jax.Array:
+        query_BLHK = self._heads(self.query(x_BLD))
+        if self.head_norms:
+            query_BLHK = self.query_norm(query_BLHK)
+        mixed_BLHK = attend(
+            rotate(query_BLHK, turn),
+            key_BMGK,
+            value_BMGK,
+            allowed_BLM=allowed_BLM,
+            dtype=self.dtype,
+        )
+        return self.output(mixed_BLHK.reshape(*x_BLD.shape[:2], -1))
+
+    def _heads(self, x_BLF: jax.Array) -> jax.Array:
+        return x_BLF.reshape(*x_BLF.shape[:2], -1, self.head_dim)
+
+
+class Layer(nnx.Module):
+    """A Transformer block: attention, then feed-forward, each of what is normalised."""
+
+    def __init__(self, config: DecoderConfig, *, dtype: ComputeDtype) -> None:
+        dim, wide, bias = config.hidden_size, config.intermediate_size, config.mlp_bias
+        self.activation = config.hidden_act
+        self.attention_norm = _norm(config)
+        self.attention = Attention(config, dtype=dtype)
+        self.mlp_norm = _norm(config)
+        self.gate = Dense(dim, wide, dtype=dtype, bias=bias)
+        self.up = Dense(dim, wide, dtype=dtype, bias=bias)
+        self.down = Dense(wide, dim, dtype=dtype, bias=bias)
+
+    def __call__(
+        self, x_BLD: jax.Array, rows: TokenRows, turn: Turn, allowed_BLM: jax.Array
+    ) -> jax.Array:
+        del rows
+        normed_BLD = self.attention_norm(x_BLD)
+        key_BMGK, value_BMGK = self.attention.keys_and_values(normed_BLD, turn)
+        x_BLD = x_BLD + self.attention(
+            normed_BLD, key_BMGK, value_BMGK, turn=turn, allowed_BLM=allowed_BLM
+        )
+        normed_BLD = self.mlp_norm(x_BLD)
+        gate_BLF = ACTIVATIONS[self.activation](self.gate(normed_BLD))
+        return x_BLD + self.down(gate_BLF * self.up(normed_BLD))
+
+
+class Decoder(nnx.Module):
+    """Token ids to one vector a token, which knows what stands before it.
+
+    Args:
+        config: The shape.
+        dtype: Operands of the matrix products; "float32" multiplies at full precision
+            on every device. Products accumulate in float32, and softmax, norms and
+            rotations are float32, whatever it is.
+        scan: See `layers.run_layers`.
+        remat: Likewise.
+    """
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        *,
+        dtype: ComputeDtype = "float32",
+        scan: bool = False,
+        remat: bool = False,
+    ) -> None:
+        self.num_layers = config.num_hidden_layers
+        self.head_dim = config.head_dim
+        self.rope = config.rope
+        self.embedding_scale = config.embedding_scale
+        self.head = config.head
+        self.dtype = dtype
+        self.scan, self.remat = scan, remat
+        self.words = nnx.Param(jnp.zeros((config.vocab_size, config.hidden_size)))
+        # Named, not a list: integer keys become strings on disk, in another order.
+        for number in range(config.num_hidden_layers):
+            setattr(self, f"layer_{number}", Layer(config, dtype=dtype))
+        self.norm = _norm(config)
+        if self.head == "own":
+            self.lm_head = Dense(
+                config.hidden_size, config.vocab_size, dtype=dtype, bias=False
+            )
+
+    def __call__(self, rows: TokenRows) -> jax.Array:
+        """Encodes rows of tokens.
+
+        Args:
+            rows: L at most `max_position_embeddings`.
+
+        Returns:
+            (B, L, D) float32, after the last norm; what stands at padding means
+            nothing.
+        """
+        x_BLD = run_layers(
+            [getattr(self, f"layer_{number}") for number in range(self.num_layers)],
+            self.words[...][rows.ids_BL] * self.embedding_scale,
+            rows,
+            rotation(rows.places_BL, self.rope, head_dim=self.head_dim),
+            allowed_pairs(rows, causal=True),
+            scan=self.scan,
+            remat=self.remat,
+        )
+        return self.norm(x_BLD)
+
+    def logits(self, hidden_BLD: jax.Array) -> jax.Array:
+        """Scores of the next token, (B, L, V) float32.
+
+        Args:
+            hidden_BLD: What the decoder gave.
+
+        Raises:
+            UserError: If it was loaded without a head.
+        """
+        if self.head == "none":
+            raise UserError.field(
+                "head",
+                expected="a decoder with an output head",
+                got="one that was loaded without",
+                fix="load it with load_language_model",
+            )
+        if self.head == "own":
+            return self.lm_head(hidden_BLD)
+        return product("bld,vd->blv", hidden_BLD, self.words[...], dtype=self.dtype)
+
+
+def logits(graphdef: nnx.GraphDef[Any], params: Any, rows: TokenRows) -> jax.Array:
+    """A language model as a pure function of the parameters.
+
+    Returns:
+        (B, L, V) float32: scores of the token after each.
+
+    Raises:
+        UserError: If it was loaded without a head.
+    """
+    decoder = nnx.merge(graphdef, params)
+    return decoder.logits(decoder(rows))
+
+
+def _norm(config: DecoderConfig) -> RMSNorm:
+    return RMSNorm(
+        config.hidden_size, epsilon=config.rms_norm_eps, offset=config.norm_offset
+    )

