@@ -63,10 +63,10 @@ SENTENCES: dict[Precision, dict[str, dict[str, Any]]] = {
 }
 # ... and for the encoder alone, in batches of at most so many places.
 BUDGETS: dict[Precision, dict[str, dict[str, Any]]] = {
-    "float32": {f"{n} tokens a batch": {"batch_tokens": n} for n in (512, 2048)},
+    "float32": {f"{n} tokens a batch": {"batch_tokens": n} for n in (256, 512, 1024)},
     "bfloat16": {
         f"{n} tokens a batch": {"batch_tokens": n, "numerics": "bfloat16"}
-        for n in (512, 2048)
+        for n in (256, 512, 1024)
     },
 }
 # Once more with an allocator that keeps what is freed, and ours too.

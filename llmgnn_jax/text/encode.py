@@ -6,12 +6,12 @@
 Shapes: B rows, L tokens, D width, N texts.
 """
 
+import dataclasses
 import hashlib
 import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast, get_args
 
@@ -32,6 +32,12 @@ from llmgnn_jax.text.encoders.model import (
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.interface import EncodedBatch
+from llmgnn_jax.text.packing import (
+    PackedBatch,
+    packed_batches,
+    packs_well,
+    pool_packed,
+)
 from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
 from llmgnn_jax.text.pretrained import load_encoder, weights_hash
 from llmgnn_jax.text.tokens import (
@@ -47,10 +53,11 @@ logger = logging.getLogger(__name__)
 # Raised when the same inputs give other vectors: stored ones are then encoded again.
 _FORMAT = 1
 
-# Places of a batch. On a CPU more gains nothing (the products are at full speed and the
-# intermediate results in cache) and costs padding; an accelerator wants far more.
+# Places of a batch, padding included. On a CPU more gains nothing (the products are at
+# full speed and what stands between them is in cache); an accelerator wants far more.
 _BATCH_TOKENS = {"cpu": 512}
 _BATCH_TOKENS_ELSEWHERE = 16_384
+_PACKED_TOKENS = 2048  # in packed rows, which cost no padding
 
 
 class TextEncoder:
@@ -93,10 +100,9 @@ class TextEncoder:
                 expected=f"3 to {config.max_tokens}, the encoder's positions",
                 got=max_length,
             )
+        self.packs = packs_well(config)
         if batch_tokens is None:
-            batch_tokens = _BATCH_TOKENS.get(
-                jax.default_backend(), _BATCH_TOKENS_ELSEWHERE
-            )
+            batch_tokens = _PACKED_TOKENS if self.packs else _batch_tokens()
         if batch_tokens < 1:
             raise UserError.field(
                 "batch_tokens", expected="1 or more", got=batch_tokens
@@ -118,7 +124,7 @@ class TextEncoder:
         self._identity = _identity(
             weights, config, tokenizer, pooling, max_length, dtype
         )
-        self._compiled: dict[tuple[int, int], Callable[..., jax.Array]] = {}
+        self._compiled: dict[tuple[int, ...], Callable[..., jax.Array]] = {}
 
         def vectors_BD(
             params: Params, ids_BL: jax.Array, mask_BL: jax.Array
@@ -127,7 +133,14 @@ class TextEncoder:
             hidden_BLD = apply(model.graphdef, params, rows)
             return l2_normalise(pool(hidden_BLD, mask_BL, pooling=pooling))
 
-        self._run = jax.jit(vectors_BD)
+        def vectors_SD(
+            params: Params, rows: TokenRows, starts_S: jax.Array, counts_S: jax.Array
+        ) -> jax.Array:
+            hidden_BLD = apply(model.graphdef, params, rows)
+            pooled_SD = pool_packed(hidden_BLD, starts_S, counts_S, pooling=pooling)
+            return l2_normalise(pooled_SD)
+
+        self._run = jax.jit(vectors_SD if self.packs else vectors_BD)
 
     @classmethod
     def load(
@@ -266,16 +279,10 @@ class TextEncoder:
         """Encodes texts, giving each batch as it is finished (`encode`, in parts)."""
         if isinstance(texts, str):
             raise UserError.field("texts", expected="a list of texts", got="one str")
-        batches = length_buckets(
-            self._tokenizer.encode(texts, max_length=self.max_length),
-            batch_tokens=self.batch_tokens,
-            max_length=self.max_length,
-            pad_id=self._tokenizer.pad_id,
-        )
         # One batch ahead: the device computes while the host does what it does with
         # the last one.
-        ahead: tuple[TokenBatch, jax.Array] | None = None
-        for batch in batches:
+        ahead: tuple[TokenBatch | PackedBatch, jax.Array] | None = None
+        for batch in self.lay_out(texts):
             started = batch, self._dispatch(batch)
             if ahead is not None:
                 yield _finished(*ahead)
@@ -283,24 +290,47 @@ class TextEncoder:
         if ahead is not None:
             yield _finished(*ahead)
 
-    def _dispatch(self, batch: TokenBatch) -> jax.Array:
+    def lay_out(self, texts: Sequence[str]) -> Iterator[TokenBatch | PackedBatch]:
+        """The batches in which texts are encoded."""
+        ids = self._tokenizer.encode(texts, max_length=self.max_length)
+        pad_id = self._tokenizer.pad_id
+        if not self.packs:
+            yield from length_buckets(
+                ids,
+                batch_tokens=self.batch_tokens,
+                max_length=self.max_length,
+                pad_id=pad_id,
+            )
+            return
+        most = max(self.batch_tokens, self.max_length)
+        yield from packed_batches(ids, most=most, pad_id=pad_id)
+
+    def _dispatch(self, batch: TokenBatch | PackedBatch) -> jax.Array:
+        if isinstance(batch, PackedBatch):
+            inputs: tuple = (batch.rows(), batch.starts, batch.counts)
+        else:
+            inputs = (batch.ids, batch.mask)
         shape = cast(tuple[int, int], batch.ids.shape)
         if shape not in self._compiled:
             started = time.perf_counter()
-            lowered = self._run.lower(self._params, batch.ids, batch.mask)
-            self._compiled[shape] = lowered.compile()
+            self._compiled[shape] = self._run.lower(self._params, *inputs).compile()
             seconds = time.perf_counter() - started
             logger.debug("compiled the encoder for %d x %d in %.2f s", *shape, seconds)
-        return self._compiled[shape](self._params, batch.ids, batch.mask)
+        return self._compiled[shape](self._params, *inputs)
 
 
-def _finished(batch: TokenBatch, vectors: jax.Array) -> EncodedBatch:
-    filled = batch.rows >= 0
+def _batch_tokens() -> int:
+    return _BATCH_TOKENS.get(jax.default_backend(), _BATCH_TOKENS_ELSEWHERE)
+
+
+def _finished(batch: TokenBatch | PackedBatch, vectors: jax.Array) -> EncodedBatch:
+    rows = batch.texts if isinstance(batch, PackedBatch) else batch.rows
+    filled = rows >= 0
     values = np.asarray(vectors)[filled]
     if not np.isfinite(values).all():
         raise FloatingPointError("the text encoder gave vectors that are not finite")
     return EncodedBatch(
-        rows=batch.rows[filled],
+        rows=rows[filled],
         vectors=values,
         tokens=int(batch.mask.sum()),
         places=batch.mask.size,
@@ -318,7 +348,7 @@ def _identity(
     parts = {
         "format": _FORMAT,
         "weights": weights,
-        "config": asdict(config),
+        "config": dataclasses.asdict(config),
         "tokenizer": tokenizer.fingerprint,
         "pooling": pooling,
         "max_length": max_length,

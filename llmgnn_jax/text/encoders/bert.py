@@ -47,7 +47,9 @@ class Embeddings(nnx.Module):
 
     def __call__(self, rows: TokenRows) -> jax.Array:
         positions = self.positions[...]
-        assert rows.ids_BL.shape[1] + self.offset <= len(positions), "rows are cut"
+        if rows.positions_BL is None:
+            length = rows.ids_BL.shape[1] + self.offset
+            assert length <= len(positions), "rows are cut to the positions there are"
         x_BLD = self.words[...][rows.ids_BL] + positions[rows.places_BL + self.offset]
         if self.has_types:
             types = self.types[...]
