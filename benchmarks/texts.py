@@ -81,8 +81,7 @@ def unpack_texts(inputs: Inputs) -> list[str]:
     """What `pack_texts` packed."""
     data, ends = inputs["text_bytes"].tobytes(), inputs["text_ends"].tolist()
     return [
-        data[start:end].decode("utf-8")
-        for start, end in itertools.pairwise([0, *ends])
+        data[start:end].decode("utf-8") for start, end in itertools.pairwise([0, *ends])
     ]
 
 

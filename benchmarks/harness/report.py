@@ -56,12 +56,7 @@ def document(
             "threads": effort.threads,
             "rounds": effort.rounds,
             "turn_s": effort.turn_s,
-            "matmul_precision": {
-                measured.system.system: measured.said["matmul_precision"]
-                for result in results
-                for measured in result.measured
-                if "matmul_precision" in measured.said
-            },
+            "matmul_precision": _matmul_precision(results),
             "notes": [_PEAK, _PARITY],
         },
         "command": command,
@@ -216,6 +211,16 @@ def _parity(results: Sequence[CaseResult]) -> dict[str, Any]:
 def _device(results: Sequence[CaseResult]) -> str:
     said = [m.said for result in results for m in result.measured]
     return next((one["device"] for one in said if "device" in one), "unknown")
+
+
+def _matmul_precision(results: Sequence[CaseResult]) -> dict[str, str]:
+    """What each system set; several, where a row of it is about another one."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        for measured in result.measured:
+            if said := measured.said.get("matmul_precision"):
+                found.setdefault(measured.system.system, {})[said] = None
+    return {system: ", ".join(said) for system, said in found.items()}
 
 
 def _versions(results: Sequence[CaseResult]) -> dict[str, str]:

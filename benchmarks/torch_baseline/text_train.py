@@ -129,6 +129,7 @@ def setup(
         units=texts if unit == "texts" else tokens,
         compile_s=compile_s,
         notes={
+            "matmul_precision": torch.get_float32_matmul_precision(),
             "padding": 1 - len(inputs["token_ids"]) / places,
             "trained": sum(parameter.numel() for parameter in trained.values()),
         },

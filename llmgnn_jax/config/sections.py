@@ -71,6 +71,28 @@ class TextConfig:
     """How token vectors become one vector."""
     max_length: int = 256
     """Longest text in tokens; what is longer is cut."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Operands of the encoder's matrix products; sums are float32."""
+    mode: Literal["frozen", "lora", "full"] = "frozen"
+    """Whether the encoder is trained with the model: not at all, by low-rank adapters,
+    or in full; each step then encodes items of its batch anew."""
+    learning_rate: float = 1e-4
+    """Adam's step size for the encoder's parameters, at the first step."""
+    texts_per_step: int = 256
+    """Most items of a batch that a step encodes, each once; the others, and the
+    histories of users, use stored vectors."""
+    refresh_every: int = 40
+    """Steps after which all stored vectors are encoded anew."""
+    lora_rank: int = 8
+    """Rank R of the adapters."""
+    lora_alpha: float = 16.0
+    """The adapters' output is scaled by this / R."""
+    lora_targets: tuple[str, ...] = ("query", "value")
+    """Regular expressions: layers in whose names one is found have an adapter."""
+    freeze: tuple[str, ...] = ()
+    """Regular expressions: parameters in whose names one is found are not trained."""
+    remat: bool = False
+    """Whether the backward pass computes each layer anew: less memory, more time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,13 @@ def unused_fields(config: Config) -> dict[str, str]:
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
             leave_out([*texts, "train.weight_decay"], models)
+    why = f"text.mode is {config.text.mode}"
+    if config.text.mode == "frozen":
+        of_training = ("learning_rate", "texts_per_step", "refresh_every", "freeze")
+        leave_out([f"text.{name}" for name in (*of_training, "remat")], why)
+    if config.text.mode != "lora":
+        of_lora = ("lora_rank", "lora_alpha", "lora_targets")
+        leave_out([f"text.{name}" for name in of_lora], why)
     if config.models == ("text",):
         of_nodes = ("layer", "num_layers", "init", "init_scale", "temperature")
         leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)

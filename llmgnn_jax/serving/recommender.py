@@ -54,7 +54,7 @@ class Recommender:
     def __init__(self, prepared: Prepared, model: TrainedModel) -> None:
         self._prepared, self._model = prepared, model
         dataset = prepared.dataset
-        users, items = model.scorer.vectors(model.params, prepared.features)
+        users, items = model.scorer.vectors(model.params, model.features)
         self._users = np.asarray(users[: dataset.num_users])
         self._items = np.asarray(items[: dataset.num_items])
         self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
@@ -159,11 +159,11 @@ class Recommender:
     def _newcomer(self, liked: np.ndarray) -> np.ndarray:
         model = self._model
         return fold_in_users(
-            model.scorer, model.params, self._prepared.features, histories=[liked]
+            model.scorer, model.params, model.features, histories=[liked]
         )[0]
 
     def _reader(self, text: str) -> np.ndarray:
-        encoder, model = self._prepared.encoder, self._model
+        encoder, model = self._model.encoder, self._model
         if encoder is None or not model.scorer.spec.uses_text:
             raise UserError.field(
                 "text",

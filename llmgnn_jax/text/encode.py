@@ -6,6 +6,7 @@
 Shapes: B rows, L tokens, D width, N texts.
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -114,6 +115,7 @@ class TextEncoder:
                 got=f"ids up to {tokenizer.vocab_size - 1}",
                 fix="take the tokenizer that the encoder was trained with",
             )
+        self.model = model
         self.config = config
         self.pooling = pooling
         self.max_length = max_length
@@ -230,6 +232,35 @@ class TextEncoder:
             batch_tokens=batch_tokens,
         )
 
+    def with_params(self, params: Params, *, weights: str) -> "TextEncoder":
+        """The same encoder with other parameters; nothing is compiled anew.
+
+        Args:
+            params: Like those of its model, without adapters.
+            weights: Hex hash of their values, as `params_hash` gives it.
+        """
+        other = copy.copy(self)
+        other.model = self.model._replace(params=params)
+        other._params = with_kernels_in(self.dtype, params)
+        other._identity = _identity(
+            weights,
+            self.config,
+            self._tokenizer,
+            self.pooling,
+            self.max_length,
+            self.dtype,
+        )
+        return other
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, cut to `max_length`."""
+        return self._tokenizer.encode(texts, max_length=self.max_length)
+
+    @property
+    def pad_id(self) -> int:
+        """The token id that fills rows up."""
+        return self._tokenizer.pad_id
+
     @property
     def dim(self) -> int:
         """D, the width of the vectors."""
@@ -292,8 +323,7 @@ class TextEncoder:
 
     def lay_out(self, texts: Sequence[str]) -> Iterator[TokenBatch | PackedBatch]:
         """The batches in which texts are encoded."""
-        ids = self._tokenizer.encode(texts, max_length=self.max_length)
-        pad_id = self._tokenizer.pad_id
+        ids, pad_id = self.tokens(texts), self.pad_id
         if not self.packs:
             yield from length_buckets(
                 ids,

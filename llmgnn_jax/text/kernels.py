@@ -3,8 +3,8 @@
 They compute what the plain formulas beside them do, see `encoders.layers` and
 `encoders.attention`, which run wherever these cannot be had. Sums are float32.
 
-Shapes: T tokens, D and F widths, B rows, L tokens of a row, H heads, G heads of keys and
-values, K width of a head.
+Shapes: T tokens, D and F widths, B rows, L tokens of a row, H heads, G heads of keys
+and values, K width of a head, J = (H + 2 G) K.
 """
 
 import functools

@@ -13,7 +13,16 @@ from llmgnn_jax.training.draws import draw_examples, draw_items, draw_of_users
 from llmgnn_jax.training.state import TrainData
 
 # What is drawn from a step's key: one number each, so that none shares its stream.
-USER_GRAPH, USER_TEXT, ITEM_GRAPH, ITEM_TEXT, NEGATIVES, USERS, POSITIVES = range(7)
+(
+    USER_GRAPH,
+    USER_TEXT,
+    ITEM_GRAPH,
+    ITEM_TEXT,
+    NEGATIVES,
+    USERS,
+    POSITIVES,
+    TEXTS,
+) = range(8)
 
 
 class Batch(NamedTuple):

@@ -6,6 +6,7 @@ temporary folder and renames it, so a killed run leaves no half-written step beh
 """
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import io
@@ -24,6 +25,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.models.features import TextFeatures
 from llmgnn_jax.training.state import TrainState
 
 
@@ -148,7 +150,10 @@ def _to_tree(snapshot: Snapshot) -> dict[str, Any]:
     """
     state, progress = snapshot.state, snapshot.progress
     leaves = jax.tree.leaves(state.opt_state)
+    # Only where there are any: older checkpoints have no such entry.
+    text = {"text": _fields(state.text)} if state.text is not None else {}
     return {
+        **text,
         "params": state.params,
         "opt_state": {f"{i:04d}": leaf for i, leaf in enumerate(leaves)},
         "step": state.step,
@@ -176,6 +181,7 @@ def _from_tree(tree: dict[str, Any], template: Snapshot) -> Snapshot:
             opt_state=jax.tree.unflatten(structure, leaves),
             step=tree["step"],
             key_data=tree["key_data"],
+            text=TextFeatures(**tree["text"]) if "text" in tree else None,
         ),
         best_params=tree["best_params"],
         progress=Progress(
@@ -186,6 +192,11 @@ def _from_tree(tree: dict[str, Any], template: Snapshot) -> Snapshot:
             seconds=float(progress["seconds"]),
         ),
     )
+
+
+def _fields(text: TextFeatures) -> dict[str, jax.Array]:
+    names = [field.name for field in dataclasses.fields(text)]
+    return {name: getattr(text, name) for name in names}
 
 
 def _abstract(leaf: Any) -> Any:

@@ -35,17 +35,24 @@ class Trainee:
         program: Runs its steps.
         data: What they read, on the device.
         start: The state before the first one; also the template of its checkpoints.
-        validate: Parameters -> METRIC -> value on the validation part; None where there
-            is none, and the newest parameters are the best.
+        features: Parameters -> what the model reads with them.
+        validate: (parameters, features) -> METRIC -> value on the validation part; None
+            where there is none, and the newest parameters are the best.
         examples_per_step: For the log.
+        tokens_per_step: Tokens that a step runs through an encoder, for the log.
+        refreshes: Whether the state holds text vectors, which are then encoded anew
+            every `text.refresh_every` steps.
     """
 
     name: str
     program: Program
     data: Any
     start: Snapshot
-    validate: Callable[[Any], Mapping[str, float]] | None
+    features: Callable[[Any], Any]
+    validate: Callable[[Any, Any], Mapping[str, float]] | None
     examples_per_step: int
+    tokens_per_step: int = 0
+    refreshes: bool = False
 
 
 def train_model(
@@ -99,7 +106,8 @@ def train_model(
 
         with progress(name, total=train.steps) as update, trace:
             while step < train.steps and not _stops_early(stopping, config):
-                count = trace.limit(_next_stop(step, config) - step)
+                stop = _next_stop(step, config, refreshes=trainee.refreshes)
+                count = trace.limit(stop - step)
                 began = time.perf_counter()
                 state, metrics = trainee.program(state, trainee.data, jnp.int32(count))
                 losses = np.asarray(metrics.loss)[:count]
@@ -118,18 +126,25 @@ def train_model(
                     examples_per_s=round(
                         count * trainee.examples_per_step / seconds, 1
                     ),
-                    # Text vectors are stored: no step runs a token through an encoder.
-                    tokens_per_s=0.0,
+                    # 0 where text vectors are stored.
+                    tokens_per_s=round(count * trainee.tokens_per_step / seconds, 1),
                     memory_mb=round(peak_memory_mb(), 1),
                 )
-                if trainee.validate is not None and (
+                validates = trainee.validate is not None and (
                     step % train.validate_every == 0 or step >= train.steps
-                ):
-                    valid = trainee.validate(state.params)
+                )
+                due = trainee.refreshes and step % config.text.refresh_every == 0
+                features = trainee.features(state.params) if validates or due else None
+                if validates:
+                    assert trainee.validate is not None
+                    valid = trainee.validate(state.params, features)
                     log.write(model=name, step=step, valid=valid)
                     stopping, best = _judged(
                         stopping, best, state.params, valid, step, config
                     )
+                if due:
+                    assert features is not None
+                    state = dataclasses.replace(state, text=features.text)
                 update(step, f"loss {losses.mean():.4f}, {_best(stopping, config)}")
                 stopping = dataclasses.replace(
                     stopping, seconds=time.perf_counter() - start
@@ -166,15 +181,14 @@ def _snapshot(state: Any, best: Any, stopping: Progress) -> Snapshot:
     return Snapshot(state=state, best_params=best, progress=stopping)
 
 
-def _next_stop(step: int, config: Config) -> int:
-    """Where the next call ends: never across a validation or a checkpoint."""
+def _next_stop(step: int, config: Config, *, refreshes: bool) -> int:
+    """Where the next call ends: never across a validation, checkpoint or refresh."""
     train = config.train
-    return min(
-        train.steps,
-        step + train.steps_per_call,
-        (step // train.validate_every + 1) * train.validate_every,
-        (step // train.checkpoint_every + 1) * train.checkpoint_every,
-    )
+    every = [train.validate_every, train.checkpoint_every]
+    if refreshes:
+        every.append(config.text.refresh_every)
+    borders = [(step // steps + 1) * steps for steps in every]
+    return min(train.steps, step + train.steps_per_call, *borders)
 
 
 def _best(stopping: Progress, config: Config) -> str:

@@ -114,7 +114,7 @@ def _baselines(prepared: Prepared) -> dict[str, Baseline]:
 
 def _vectors(model: TrainedModel, prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
     """(num_users, D') and (num_items, D') without the spare slots."""
-    users, items = model.scorer.vectors(model.params, prepared.features)
+    users, items = model.scorer.vectors(model.params, model.features)
     dataset = prepared.dataset
     return np.asarray(users[: dataset.num_users]), np.asarray(
         items[: dataset.num_items]
@@ -207,7 +207,7 @@ def _measure_paths(
         histories = [prepared.history.row(user) for user in asked.tolist()]
         try:
             vectors = fold_in_users(
-                model.scorer, model.params, prepared.features, histories=histories
+                model.scorer, model.params, model.features, histories=histories
             )
         except UserError as error:
             # A run without spare room is a good run that serves no newcomers.
@@ -219,9 +219,9 @@ def _measure_paths(
                 "vector, edges folded in by one propagation",
             )
     if model.scorer.spec.uses_text:
-        assert prepared.encoder is not None
+        assert model.encoder is not None
         sentences = [_sentence(user, prepared) for user in asked.tolist()]
-        stored = encode_texts(sentences, prepared.encoder, label="queries")
+        stored = encode_texts(sentences, model.encoder, label="queries")
         vectors = np.asarray(model.scorer.text_vectors(model.params, stored.vectors))
         paths["text"] = judged(
             vectors,

@@ -125,14 +125,15 @@ def fit_model(
     setup = set_up(prepared)
     predictor = NodePredictor(setup.definition)
 
-    def on_valid(params: Any) -> dict[str, float]:
-        return _judge(predictor.classes(params, data.graph), prepared.valid, prepared)
+    def on_valid(params: Any, graph: Any) -> dict[str, float]:
+        return _judge(predictor.classes(params, graph), prepared.valid, prepared)
 
     trainee = Trainee(
         name=name,
         program=build_node_program(setup.definition, setup.optimizer, config),
         data=data,
         start=setup.snapshot,
+        features=lambda _: data.graph,
         validate=on_valid,
         examples_per_step=len(data.nodes_T),
     )

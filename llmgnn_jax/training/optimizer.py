@@ -6,6 +6,7 @@ import jax
 import optax
 
 from llmgnn_jax.config import Config
+from llmgnn_jax.training.state import TEXT_ENCODER
 
 
 def build_optimizer(config: Config) -> optax.GradientTransformation:
@@ -13,7 +14,7 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
 
     Node vectors and the fusion have penalties of their own in the loss. The step size
     is `learning_rate * 0.5 ** (step / half_life)`, and `fusion.learning_rate_scale` of
-    that for the fusion.
+    that for the fusion; a trained text encoder starts at `text.learning_rate`.
     """
     train = config.train
     rate: float | optax.Schedule = train.learning_rate
@@ -22,6 +23,9 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
     return optax.chain(
         optax.adamw(rate, weight_decay=train.weight_decay, mask=_decayed),
         optax.masked(optax.scale(config.fusion.learning_rate_scale), _fused),
+        optax.masked(
+            optax.scale(config.text.learning_rate / train.learning_rate), _of_encoder
+        ),
     )
 
 
@@ -34,6 +38,11 @@ def _decayed(params: Any) -> Any:
 def _fused(params: Any) -> Any:
     """Whether each parameter is the fusion's; a tree of bools."""
     return _whose_path_starts("fusion", params)
+
+
+def _of_encoder(params: Any) -> Any:
+    """Whether each parameter is the text encoder's; a tree of bools."""
+    return _whose_path_starts(TEXT_ENCODER, params)
 
 
 def _whose_path_starts(first: str, params: Any) -> Any:

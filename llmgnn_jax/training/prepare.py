@@ -124,6 +124,7 @@ def prepare(config: Config) -> Prepared:
             config.text.encoder,
             pooling=config.text.pooling,
             max_length=config.text.max_length,
+            dtype=config.text.dtype,
         )
         text, encoded = _text_features(train, history, encoder, graph)
     return Prepared(
@@ -205,22 +206,30 @@ def _text_features(
     encoder: Encoder,
     graph: structure.InteractionGraph,
 ) -> tuple[TextFeatures, EncodeReport]:
-    profiles = list(train.user_texts or ())
     vectors, encoded = encode_texts(
-        [*train.item_texts, *profiles], encoder, label="texts"
+        [*train.item_texts, *(train.user_texts or ())], encoder, label="texts"
     )
     logger.info("texts: %d encoded, %d from the store", encoded.encoded, encoded.reused)
+    return text_features(train, history, vectors, graph), encoded
+
+
+def text_features(
+    train: TrainSplit,
+    history: Csr,
+    vectors: np.ndarray,
+    graph: structure.InteractionGraph,
+) -> TextFeatures:
+    """Lays the vectors of the items' texts, then of the users', out over the graph."""
     num_items = train.num_items
-    features = build_text_features(
+    return build_text_features(
         item_vectors=vectors[:num_items],
         item_texts=train.item_texts,
         history=history,
-        user_vectors=vectors[num_items:] if profiles else None,
+        user_vectors=vectors[num_items:] if train.user_texts else None,
         user_texts=train.user_texts,
         user_capacity=graph.user_capacity,
         item_capacity=graph.item_capacity,
     )
-    return features, encoded
 
 
 def train_data(prepared: Prepared, *, text: bool) -> TrainData:

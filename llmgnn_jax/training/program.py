@@ -1,5 +1,6 @@
 """The compiled program that runs many training steps of any task."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,7 +25,11 @@ Loss = Callable[..., jax.Array]
 
 
 def compile_steps(
-    loss: Loss, optimizer: optax.GradientTransformation, *, capacity: int
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    capacity: int,
+    bind: Callable[[Any, TrainState], Any] | None = None,
 ) -> Program:
     """Compiles, at its first call, a program that runs up to `capacity` steps.
 
@@ -37,6 +42,7 @@ def compile_steps(
             root key and the step.
         optimizer: What its gradients go through.
         capacity: Most steps of one call.
+        bind: (data, state) -> what the loss is given as data; by default the data.
 
     Returns:
         The program: (state, data, count) -> (state, metrics with (capacity,) arrays, of
@@ -46,14 +52,17 @@ def compile_steps(
     def one_step(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
         key = jax.random.wrap_key_data(state.key_data)
         value, gradients = jax.value_and_grad(loss)(
-            state.params, data, key=key, step=state.step
+            state.params,
+            data if bind is None else bind(data, state),
+            key=key,
+            step=state.step,
         )
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        state = TrainState(
+        state = dataclasses.replace(
+            state,
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,
             step=state.step + 1,
-            key_data=state.key_data,
         )
         return state, StepMetrics(value, _norm(gradients))
 

@@ -1,16 +1,19 @@
 """The task "ranking": users and items, from the data to the results."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare, train_data
 from llmgnn_jax.training.reporting import MetricsLog
+from llmgnn_jax.training.state import split_params
 from llmgnn_jax.training.step import build_program
 from llmgnn_jax.training.trained import TrainedModel, load_trained, set_up, trained
 
@@ -30,18 +33,37 @@ def fit_model(
     """Trains one model, see `train_model`."""
     config = prepared.config
     setup = set_up(name, prepared)
-    scorer = Scorer(setup.definition, setup.spec)
+    scorer, text = Scorer(setup.definition, setup.spec), setup.text
 
-    def on_valid(params: Any) -> dict[str, float]:
-        return validate(scorer, params, prepared).mean
+    def features_of(params: Any) -> Features:
+        """What the model reads with these parameters."""
+        if text is None:
+            return prepared.features
+        encoder = text.encoder(split_params(params)[1], prepared)
+        return text.features(encoder, prepared)
 
+    def on_valid(params: Any, features: Features) -> dict[str, float]:
+        model_params, _ = split_params(params)
+        return validate(scorer, model_params, features, prepared).mean
+
+    data = train_data(prepared, text=setup.spec.uses_text and text is None)
+    if text is not None:
+        data = dataclasses.replace(data, encoder=text.inputs)
     trainee = Trainee(
         name=name,
-        program=build_program(setup.definition, setup.optimizer, config),
-        data=train_data(prepared, text=setup.spec.uses_text),
+        program=build_program(
+            setup.definition,
+            setup.optimizer,
+            config,
+            encoder=None if text is None else text.spec,
+        ),
+        data=data,
         start=setup.snapshot,
+        features=features_of,
         validate=on_valid if prepared.valid.nnz else None,
         examples_per_step=config.train.batch_size,
+        tokens_per_step=0 if text is None else text.tokens_per_step,
+        refreshes=text is not None,
     )
     snapshot = train_model(
         trainee,
@@ -51,13 +73,15 @@ def fit_model(
         resume=resume,
         profile_steps=profile_steps,
     )
-    return trained(name, setup, snapshot)
+    return trained(name, setup, snapshot, prepared)
 
 
-def validate(scorer: Scorer, params: Any, prepared: Prepared) -> Metrics:
+def validate(
+    scorer: Scorer, params: Any, features: Features, prepared: Prepared
+) -> Metrics:
     """Ranks the validation part, train items masked."""
     evaluation, dataset = prepared.config.evaluation, prepared.dataset
-    users, items = scorer.vectors(params, prepared.features)
+    users, items = scorer.vectors(params, features)
     rankings = rank_factors(
         users[: dataset.num_users],
         items[: dataset.num_items],

@@ -16,6 +16,7 @@ from llmgnn_jax.training.batch import (
 )
 from llmgnn_jax.training.draws import keep_mask
 from llmgnn_jax.training.state import TrainData
+from llmgnn_jax.training.text_step import FreshTexts
 
 
 class Sides:
@@ -28,6 +29,7 @@ class Sides:
         dropout: How often a side is dropped, where there are two.
         whole: Whether every item's vector is asked for, not only those that the batch
             names: then the propagation reaches all nodes.
+        fresh: Texts of items that were encoded in this step; None where none are.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Sides:
         *,
         dropout: float,
         whole: bool,
+        fresh: FreshTexts | None = None,
     ) -> None:
         self._model, self._data, self._batch = model, data, batch
+        self._fresh = fresh
         self._dropout = dropout if model.spec.sides == "fused" else 0.0
         self._items = jnp.arange(model.spec.item_capacity) if whole else batch.items_R
         if not model.spec.uses_graph:
@@ -89,7 +93,11 @@ class Sides:
         if spec.uses_text:
             text = self._data.features.text
             assert text is not None
-            text_RT = text.item_IT[items_R]
+            # A user's text stays the stored one: from it the target was left out.
+            item_IT = text.item_IT
+            if self._fresh is not None:
+                item_IT = self._fresh.put_into(item_IT)
+            text_RT = item_IT[items_R]
             text_known_R = text.item_known_I[items_R] & self._keep(ITEM_TEXT, items_R)
         return self._model.merge(
             graph_BD=graph_RD,

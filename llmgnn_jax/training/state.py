@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.features import Features, TextFeatures
 from llmgnn_jax.training.known_items import KnownItems
+from llmgnn_jax.training.text_step import EncoderInputs
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "opt_state", "step", "key_data"],
+    data_fields=["params", "opt_state", "step", "key_data", "text"],
     meta_fields=[],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,15 @@ class TrainState:
         opt_state: The optimizer's state.
         step: () int32, steps taken.
         key_data: Raw data of the root key, from which every draw is derived.
+        text: Stored text vectors, refreshed on a schedule, where the encoder is
+            trained; None where it is frozen.
     """
 
     params: Any
     opt_state: Any
     step: jax.Array
     key_data: jax.Array
+    text: TextFeatures | None = None
 
 
 @functools.partial(
@@ -43,6 +47,7 @@ class TrainState:
         "known",
         "item_counts_I",
         "active_users_A",
+        "encoder",
     ],
     meta_fields=["num_items"],
 )
@@ -58,6 +63,7 @@ class TrainData:
         item_counts_I: (item slots,) float32, how often each item is a positive in E
             draws.
         active_users_A: (A,) int32, the users that have a train pair.
+        encoder: What a trained text encoder reads; None where it is frozen.
         num_items: Item slots in use: negatives are drawn below it.
     """
 
@@ -68,10 +74,15 @@ class TrainData:
     item_counts_I: jax.Array
     active_users_A: jax.Array
     num_items: int
+    encoder: EncoderInputs | None = None
 
 
 def create_state(
-    params: Any, optimizer: optax.GradientTransformation, *, seed: int
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    text: TextFeatures | None = None,
 ) -> TrainState:
     """The state before the first step."""
     return TrainState(
@@ -79,9 +90,20 @@ def create_state(
         opt_state=optimizer.init(params),
         step=jnp.zeros((), jnp.int32),
         key_data=jax.random.key_data(jax.random.key(seed)),
+        text=text,
     )
 
 
 def copy_params(params: Any) -> Any:
     """Parameters of their own, where those that they come from are donated."""
     return jax.tree.map(jnp.copy, params)
+
+
+TEXT_ENCODER = "text_encoder"
+"""Where the parameters of a trained text encoder are, beside those of the model."""
+
+
+def split_params(params: Any) -> tuple[Any, Any]:
+    """The model's parameters, and those of its text encoder ({} where it is frozen)."""
+    model = {name: value for name, value in params.items() if name != TEXT_ENCODER}
+    return model, params.get(TEXT_ENCODER, {})

@@ -3,6 +3,7 @@
 Shapes: B rows, R items that a batch names, K negatives, D width of a ranked vector.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -13,10 +14,11 @@ from flax import nnx
 from llmgnn_jax.config import Config
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.training import losses
-from llmgnn_jax.training.batch import draw_batch
+from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.program import Program, compile_steps
 from llmgnn_jax.training.sides import Sides
-from llmgnn_jax.training.state import TrainData
+from llmgnn_jax.training.state import TrainData, TrainState, split_params
+from llmgnn_jax.training.text_step import EncoderSpec, encode_some
 
 
 def batch_loss(
@@ -27,10 +29,33 @@ def batch_loss(
     key: jax.Array,
     step: jax.Array,
     config: Config,
+    encoder: EncoderSpec | None = None,
 ) -> jax.Array:
-    """The loss of step `step`, a () float32: every draw follows from key and step."""
+    """The loss of step `step`, a () float32: every draw follows from key and step.
+
+    Args:
+        params: Of the model; of the text encoder too, at `TEXT_ENCODER`, if it is
+            trained.
+        definition: The model's static half.
+        data: What the step reads.
+        key: The root key.
+        step: () int32.
+        config: Of the run.
+        encoder: The text encoder, if it is trained.
+    """
     train = config.train
     batch = draw_batch(data, key=key, step=step, train=train)
+    fresh = None
+    if encoder is not None:
+        params, trained = split_params(params)
+        assert data.encoder is not None
+        fresh = encode_some(
+            encoder,
+            trained,
+            data.encoder,
+            items_R=batch.items_R,
+            key=jax.random.fold_in(batch.key, TEXTS),
+        )
     model = nnx.merge(definition, params)
     sides = Sides(
         model,
@@ -38,6 +63,7 @@ def batch_loss(
         batch,
         dropout=config.fusion.modality_dropout,
         whole=train.negatives == "all",
+        fresh=fresh,
     )
     users_B, positives_B, sampled_BK = (
         batch.users_B,
@@ -93,12 +119,33 @@ def build_program(
     definition: nnx.GraphDef[RecommenderModel],
     optimizer: optax.GradientTransformation,
     config: Config,
+    *,
+    encoder: EncoderSpec | None = None,
 ) -> Program:
     """The program of a ranking model, see `compile_steps`."""
 
     def loss(
         params: Any, data: TrainData, *, key: jax.Array, step: jax.Array
     ) -> jax.Array:
-        return batch_loss(params, definition, data, key=key, step=step, config=config)
+        return batch_loss(
+            params,
+            definition,
+            data,
+            key=key,
+            step=step,
+            config=config,
+            encoder=encoder,
+        )
 
-    return compile_steps(loss, optimizer, capacity=config.train.steps_per_call)
+    return compile_steps(
+        loss,
+        optimizer,
+        capacity=config.train.steps_per_call,
+        bind=None if encoder is None else _with_stored_text,
+    )
+
+
+def _with_stored_text(data: TrainData, state: TrainState) -> TrainData:
+    """The data of a step whose text vectors are part of the state."""
+    features = dataclasses.replace(data.features, text=state.text)
+    return dataclasses.replace(data, features=features)

@@ -9,12 +9,20 @@ from flax import nnx
 
 from llmgnn_jax.config import Config, ModelName
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
 from llmgnn_jax.models.scoring import Scorer
+from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.prepare import Prepared
-from llmgnn_jax.training.state import copy_params, create_state
+from llmgnn_jax.training.state import (
+    TEXT_ENCODER,
+    copy_params,
+    create_state,
+    split_params,
+)
+from llmgnn_jax.training.trained_text import TrainedText, trained_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,11 +36,16 @@ class TrainedModel:
         step: Steps taken.
         best_step: The step of the best validation.
         seconds: Of training, with compilation and validation.
+        features: What it reads: the run's own, or with the vectors of the encoder that
+            was trained with it.
+        encoder: Reads texts for it; None where it has no text side.
     """
 
     name: ModelName
     scorer: Scorer
     params: Any
+    features: Features
+    encoder: Encoder | None
     step: int
     best_step: int
     seconds: float
@@ -47,10 +60,12 @@ class Setup:
         spec: Which model.
         optimizer: As configured.
         snapshot: Initial state; also the template of its checkpoints.
+        text: Its text encoder, if that is trained with it.
     """
 
     definition: nnx.GraphDef[RecommenderModel]
     spec: ModelSpec
+    text: TrainedText | None
     optimizer: optax.GradientTransformation
     snapshot: Snapshot
 
@@ -66,13 +81,20 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
         backend=prepared.backend,
     )
     definition, params = create(spec, seed=config.seed)
+    text = trained_text(prepared) if spec.uses_text else None
+    stored = None
+    if text is not None:
+        params = {**params, TEXT_ENCODER: copy_params(text.start)}
+        # A copy: the state is given away in each call.
+        stored = copy_params(prepared.features.text)
     optimizer = build_optimizer(config)
     return Setup(
         definition=definition,
         spec=spec,
+        text=text,
         optimizer=optimizer,
         snapshot=Snapshot(
-            state=create_state(params, optimizer, seed=config.seed),
+            state=create_state(params, optimizer, seed=config.seed, text=stored),
             best_params=copy_params(params),
             progress=Progress(),
         ),
@@ -89,7 +111,7 @@ def load_trained(name: ModelName, prepared: Prepared, *, folder: Path) -> Traine
     snapshot = newest_snapshot(
         folder / "checkpoints" / name, setup.snapshot, prepared.config
     )
-    return trained(name, setup, snapshot)
+    return trained(name, setup, snapshot, prepared)
 
 
 def newest_snapshot(folder: Path, template: Snapshot, config: Config) -> Snapshot:
@@ -117,13 +139,23 @@ def newest_snapshot(folder: Path, template: Snapshot, config: Config) -> Snapsho
     return snapshot
 
 
-def trained(name: ModelName, setup: Setup, snapshot: Snapshot) -> TrainedModel:
+def trained(
+    name: ModelName, setup: Setup, snapshot: Snapshot, prepared: Prepared
+) -> TrainedModel:
     """What a snapshot says of a model."""
     params, best_step = best_params(snapshot)
+    features = prepared.features
+    encoder = prepared.encoder if setup.spec.uses_text else None
+    if setup.text is not None:
+        params, of_encoder = split_params(params)
+        encoder = setup.text.encoder(of_encoder, prepared)
+        features = setup.text.stored_features(encoder, prepared)
     return TrainedModel(
         name=name,
         scorer=Scorer(setup.definition, setup.spec),
         params=params,
+        features=features,
+        encoder=encoder,
         step=int(snapshot.state.step),
         best_step=best_step,
         seconds=snapshot.progress.seconds,

@@ -66,7 +66,7 @@ def attend(
             rows.mask_BL, 0 if rows.segments_BL is None else rows.segments_BL, -1
         )
         return kernels.attend(joined_BLJ, texts_BL, heads, groups, causal)
-    batch, length, joined = joined_BLJ.shape
+    batch, length = joined_BLJ.shape[:2]
     joined_BLNK = joined_BLJ.reshape(batch, length, heads + 2 * groups, -1)
     query_BLHK, key_BLGK, value_BLGK = jnp.split(
         joined_BLNK, (heads, heads + groups), axis=2

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-
 from pathlib import Path
 from typing import Any
 

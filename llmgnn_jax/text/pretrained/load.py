@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import (
     EncoderConfig,
@@ -17,7 +18,6 @@ from llmgnn_jax.text.encoders.model import (
     Params,
     declare,
 )
-from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.pretrained.families import FAMILIES, GGUF, Family, family_of
 from llmgnn_jax.text.pretrained.gguf import open_gguf
 from llmgnn_jax.text.pretrained.tensors import (

@@ -1,0 +1,161 @@
+"""The text encoder inside a training step: some of its items, encoded anew.
+
+Shapes: B rows, I item slots, P texts encoded in a step, L tokens of the longest text,
+C places for the tokens of all P texts, T width of a text vector.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from llmgnn_jax.text.encoders.model import Params, apply
+from llmgnn_jax.text.encoders.rows import TokenRows
+from llmgnn_jax.text.packing import pool_packed
+from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
+from llmgnn_jax.text.trainable import combine
+from llmgnn_jax.training.draws import row_keys
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["frozen", "ids_IL", "counts_I"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class EncoderInputs:
+    """What the encoder reads in a step, on the device.
+
+    Attributes:
+        frozen: Parameters that are not trained.
+        ids_IL: (I, L) int32 token ids of each item's text, filled up at the right.
+        counts_I: (I,) int32, how many they are; 0 for an item without a text.
+    """
+
+    frozen: Params
+    ids_IL: jax.Array
+    counts_I: jax.Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec:
+    """How the encoder runs in a step: hashable, fixed for a run.
+
+    Attributes:
+        graphdef: The encoder, adapters included.
+        pooling: How token vectors become one.
+        texts: P, most texts of a step.
+        places: C; 0: each text has a row of its own.
+    """
+
+    graphdef: nnx.GraphDef[Any]
+    pooling: Pooling
+    texts: int
+    places: int
+
+    @property
+    def packs(self) -> bool:
+        """Whether texts lie one after another in one row."""
+        return self.places > 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FreshTexts:
+    """Texts that were encoded in this step.
+
+    Attributes:
+        items_P: (P,) int32 item slots.
+        vectors_PT: (P, T) float32 of unit length.
+        known_P: (P,) bool; where False nothing was encoded.
+    """
+
+    items_P: jax.Array
+    vectors_PT: jax.Array
+    known_P: jax.Array
+
+    def put_into(self, stored_IT: jax.Array) -> jax.Array:
+        """(I, T): the stored vectors, with the fresh ones in their places."""
+        # What is not known goes beyond the last slot, and so nowhere.
+        slots_P = jnp.where(self.known_P, self.items_P, len(stored_IT))
+        return stored_IT.at[slots_P].set(self.vectors_PT, mode="drop")
+
+
+def encode_some(
+    spec: EncoderSpec,
+    trained: Params,
+    inputs: EncoderInputs,
+    *,
+    items_R: jax.Array,
+    key: jax.Array,
+) -> FreshTexts:
+    """Encodes the distinct items of a batch: P at most, drawn if there are more.
+
+    Args:
+        spec: How.
+        trained: The encoder's parameters that are trained.
+        inputs: The others, and the tokens.
+        items_R: (R,) int32 item slots that the batch names.
+        key: Of the draw, which goes by item.
+    """
+    num_items = len(inputs.counts_I)
+    distinct_R = jnp.unique(items_R, size=len(items_R), fill_value=num_items)
+    there_R = distinct_R < num_items
+    there_R &= inputs.counts_I[jnp.minimum(distinct_R, num_items - 1)] > 0
+    bits_R = jax.vmap(lambda one: jax.random.bits(one, (), jnp.uint32))(
+        row_keys(key, distinct_R)
+    )
+    # Their order is a shuffle; those that are none come last.
+    order_R = jnp.lexsort((bits_R, ~there_R))[: spec.texts]
+    items_P = jnp.minimum(distinct_R[order_R], num_items - 1)
+    known_P = there_R[order_R]
+    counts_P = jnp.where(known_P, inputs.counts_I[items_P], 0)
+    params = combine(trained, inputs.frozen)
+    if not spec.packs:
+        rows = _rows(inputs, items_P, counts_P)
+        hidden_PLD = apply(spec.graphdef, params, rows)
+        pooled_PT = pool(hidden_PLD, rows.mask_BL, pooling=spec.pooling)
+        return FreshTexts(
+            items_P=items_P, vectors_PT=l2_normalise(pooled_PT), known_P=known_P
+        )
+    known_P &= jnp.cumsum(counts_P) <= spec.places
+    counts_P = jnp.where(known_P, counts_P, 0)
+    starts_P = jnp.cumsum(counts_P) - counts_P
+    rows = _packed_row(inputs, items_P, starts_P, counts_P, places=spec.places)
+    hidden_1CD = apply(spec.graphdef, params, rows)
+    pooled_PT = pool_packed(hidden_1CD, starts_P, counts_P, pooling=spec.pooling)
+    return FreshTexts(
+        items_P=items_P, vectors_PT=l2_normalise(pooled_PT), known_P=known_P
+    )
+
+
+def _rows(inputs: EncoderInputs, items_P: jax.Array, counts_P: jax.Array) -> TokenRows:
+    length = inputs.ids_IL.shape[1]
+    return TokenRows(
+        ids_BL=inputs.ids_IL[items_P],
+        mask_BL=jnp.arange(length)[None, :] < counts_P[:, None],
+    )
+
+
+def _packed_row(
+    inputs: EncoderInputs,
+    items_P: jax.Array,
+    starts_P: jax.Array,
+    counts_P: jax.Array,
+    *,
+    places: int,
+) -> TokenRows:
+    """One row of C places in which the texts follow one another."""
+    ends_P = starts_P + counts_P
+    place_C = jnp.arange(places, dtype=jnp.int32)
+    text_C = jnp.searchsorted(ends_P, place_C, side="right")
+    slot_C = jnp.minimum(text_C, len(ends_P) - 1).astype(jnp.int32)
+    inside_C = jnp.clip(place_C - starts_P[slot_C], 0, inputs.ids_IL.shape[1] - 1)
+    return TokenRows(
+        ids_BL=inputs.ids_IL[items_P[slot_C], inside_C][None],
+        mask_BL=(place_C < ends_P[-1])[None],
+        segments_BL=slot_C[None],
+        positions_BL=inside_C[None],
+    )
