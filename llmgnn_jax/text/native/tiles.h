@@ -263,27 +263,36 @@ struct MatrixTilesOf {
   }
 
  private:
-  // Asks for a plane of what the next step reads.
-  static void Ahead(const uint16_t* a, const uint16_t* b, int plane) {
-#pragma GCC unroll 32
-    for (int i = 0; i < kBlock; i += 32) {
-      __builtin_prefetch(a + plane * kBlock + i);
-      __builtin_prefetch(b + plane * kBlock + i);
-    }
-  }
-  static void LoadA(const uint16_t* a, int plane) {
-    _tile_loadd(4, a + plane * kBlock, 64);
-    _tile_loadd(5, a + plane * kBlock + kBlock / 2, 64);
-  }
-  static void LoadB(const uint16_t* b, int plane) {
-    _tile_loadd(6, b + plane * kBlock, 64);
-    _tile_loadd(7, b + plane * kBlock + kBlock / 2, 64);
-  }
-  static void Add() {
+  static constexpr int64_t kHalf = kBlock / 2;  // bfloat16 of a tile
+
+  // The four products of the tiles of A in 4 and 5 and those of B in 6 and 7. What comes
+  // next is loaded into a tile when it is used for the last time, so that the products
+  // that are left hide the load.
+  static void MultiplyThenA(const uint16_t* next) {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(4, next, 64);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(5, next + kHalf, 64);
+  }
+  static void MultiplyThenB(const uint16_t* next) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_loadd(6, next, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(7, next + kHalf, 64);
+  }
+  static void MultiplyThenBoth(const uint16_t* next_a, const uint16_t* next_b) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(4, next_a, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_loadd(6, next_b, 64);
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(5, next_a + kHalf, 64);
+    _tile_loadd(7, next_b + kHalf, 64);
   }
 
   static void Sums(const uint16_t* a, const uint16_t* b, int64_t depth, float* c,
@@ -300,27 +309,25 @@ struct MatrixTilesOf {
       _tile_zero(2);
       _tile_zero(3);
     }
-    for (int64_t k = 0; k < depth; k += kStep, a += P * kBlock, b += P * kBlock) {
-      LoadA(a, 0);
-      LoadB(b, 0);
-      Ahead(a + P * kBlock, b + P * kBlock, 0);
-      Add();
+    constexpr int64_t kFirst = P == 3 ? kBlock : 0;  // the plane that is begun with
+    _tile_loadd(4, a + kFirst, 64);
+    _tile_loadd(5, a + kFirst + kHalf, 64);
+    _tile_loadd(6, b + kFirst, 64);
+    _tile_loadd(7, b + kFirst + kHalf, 64);
+    for (int64_t k = 0; k < depth; k += kStep) {
+      // After the last step there is none: it loads its own tiles once more.
+      const int64_t ahead = k + kStep < depth ? P * kBlock : 0;
       if constexpr (P == 3) {
-        Ahead(a + P * kBlock, b + P * kBlock, 1);
-
-        LoadB(b, 1);
-        Add();
-        LoadB(b, 2);
-        Ahead(a + P * kBlock, b + P * kBlock, 2);
-        Add();
-        LoadA(a, 1);
-        LoadB(b, 1);
-        Add();
-        LoadB(b, 0);
-        Add();
-        LoadA(a, 2);
-        Add();
+        // Planes of A and B, so that one of them stays from product to product.
+        MultiplyThenA(a);                 // 2 2
+        MultiplyThenB(b + 2 * kBlock);    // 1 2
+        MultiplyThenB(b);                 // 1 3
+        MultiplyThenA(a + kBlock);        // 1 1
+        MultiplyThenA(a + 2 * kBlock);    // 2 1
       }
+      MultiplyThenBoth(a + ahead + kFirst, b + ahead + kFirst);  // 3 1, or 1 1 of one
+      a += ahead;
+      b += ahead;
     }
     _tile_stored(0, c, bytes);
     _tile_stored(1, c + 16, bytes);
