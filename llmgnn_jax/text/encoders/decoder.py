@@ -1,7 +1,6 @@
 """The decoder-LLM family: Llama, SmolLM2, Mistral, Qwen2, Qwen3 and Gemma.
 
-Shapes: B rows, L tokens that ask, M tokens that are asked, D width, F width of the
-feed-forward layer, H heads, G heads of keys and values, K width of a head,
+Shapes: B rows, L tokens, D width, F width of the feed-forward layer, H heads, G heads of keys and values, K width of a head,
 V vocabulary.
 
 One pre-norm Transformer with RMSNorm, rotary positions, grouped queries and a gated
@@ -23,12 +22,13 @@ from flax import nnx
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
-from llmgnn_jax.text.encoders.attention import allowed_pairs, attend
+from llmgnn_jax.text.encoders.attention import attend
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import (
     ComputeDtype,
     Dense,
     RMSNorm,
+    joined_dense,
     product,
     run_layers,
 )
@@ -41,15 +41,13 @@ Turn: TypeAlias = tuple[jax.Array, jax.Array]
 
 
 class Attention(nnx.Module):
-    """Attention of each token to itself and to what stands before it in its text.
-
-    Keys and values are made by one function and read by another, so that they need
-    not be of the same tokens as the queries.
-    """
+    """Attention of each token to itself and to what stands before it in its text."""
 
     def __init__(self, config: DecoderConfig, *, dtype: ComputeDtype) -> None:
         dim, width = config.hidden_size, config.head_dim
         self.head_dim = width
+        self.num_heads = config.num_attention_heads
+        self.num_groups = config.num_key_value_heads
         self.head_norms = config.head_norms
         self.dtype = dtype
         asking = config.num_attention_heads * width
@@ -63,38 +61,29 @@ class Attention(nnx.Module):
             self.query_norm = RMSNorm(width, epsilon=config.rms_norm_eps)
             self.key_norm = RMSNorm(width, epsilon=config.rms_norm_eps)
 
-    def keys_and_values(
-        self, x_BMD: jax.Array, turn: Turn
-    ) -> tuple[jax.Array, jax.Array]:
-        """What tokens are asked by, and what they answer: (B, M, G, K) float32 each."""
-        key_BMGK = self._heads(self.key(x_BMD))
-        if self.head_norms:
-            key_BMGK = self.key_norm(key_BMGK)
-        return rotate(key_BMGK, turn), self._heads(self.value(x_BMD))
-
-    def __call__(
-        self,
-        x_BLD: jax.Array,
-        key_BMGK: jax.Array,
-        value_BMGK: jax.Array,
-        *,
-        turn: Turn,
-        allowed_BLM: jax.Array,
-    ) -> jax.Array:
-        query_BLHK = self._heads(self.query(x_BLD))
-        if self.head_norms:
-            query_BLHK = self.query_norm(query_BLHK)
-        mixed_BLHK = attend(
-            rotate(query_BLHK, turn),
-            key_BMGK,
-            value_BMGK,
-            allowed_BLM=allowed_BLM,
+    def __call__(self, x_BLD: jax.Array, rows: TokenRows, turn: Turn) -> jax.Array:
+        mixed_BLF = attend(
+            self.joined(x_BLD, turn),
+            rows,
+            heads=self.num_heads,
+            groups=self.num_groups,
+            causal=True,
             dtype=self.dtype,
         )
-        return self.output(mixed_BLHK.reshape(*x_BLD.shape[:2], -1))
+        return self.output(mixed_BLF)
 
-    def _heads(self, x_BLF: jax.Array) -> jax.Array:
-        return x_BLF.reshape(*x_BLF.shape[:2], -1, self.head_dim)
+    def joined(self, x_BLD: jax.Array, turn: Turn) -> jax.Array:
+        """Each token's queries, keys and values, turned: (B, L, (H + 2 G) K)."""
+        joined_BLJ = joined_dense((self.query, self.key, self.value), x_BLD)
+        heads, groups = self.num_heads, self.num_groups
+        joined_BLNK = joined_BLJ.reshape(
+            *x_BLD.shape[:2], heads + 2 * groups, self.head_dim
+        )
+        query, key, value = jnp.split(joined_BLNK, (heads, heads + groups), axis=2)
+        if self.head_norms:
+            query, key = self.query_norm(query), self.key_norm(key)
+        turned = (rotate(query, turn), rotate(key, turn), value)
+        return jnp.concatenate(turned, axis=2).reshape(joined_BLJ.shape)
 
 
 class Layer(nnx.Module):
@@ -110,15 +99,9 @@ class Layer(nnx.Module):
         self.up = Dense(dim, wide, dtype=dtype, bias=bias)
         self.down = Dense(wide, dim, dtype=dtype, bias=bias)
 
-    def __call__(
-        self, x_BLD: jax.Array, rows: TokenRows, turn: Turn, allowed_BLM: jax.Array
-    ) -> jax.Array:
-        del rows
+    def __call__(self, x_BLD: jax.Array, rows: TokenRows, turn: Turn) -> jax.Array:
         normed_BLD = self.attention_norm(x_BLD)
-        key_BMGK, value_BMGK = self.attention.keys_and_values(normed_BLD, turn)
-        x_BLD = x_BLD + self.attention(
-            normed_BLD, key_BMGK, value_BMGK, turn=turn, allowed_BLM=allowed_BLM
-        )
+        x_BLD = x_BLD + self.attention(normed_BLD, rows, turn)
         normed_BLD = self.mlp_norm(x_BLD)
         gate_BLF = ACTIVATIONS[self.activation](self.gate(normed_BLD))
         return x_BLD + self.down(gate_BLF * self.up(normed_BLD))
@@ -176,7 +159,6 @@ class Decoder(nnx.Module):
             self.words[...][rows.ids_BL] * self.embedding_scale,
             rows,
             rotation(rows.places_BL, self.rope, head_dim=self.head_dim),
-            allowed_pairs(rows, causal=True),
             scan=self.scan,
             remat=self.remat,
         )
