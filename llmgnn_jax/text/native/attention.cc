@@ -136,6 +136,15 @@ int64_t Seen(const Text& text, int64_t query, bool causal) {
   return causal ? query + 1 : text.count;
 }
 
+float Dot(const float* a, const float* b, int64_t count) {
+  Lane sums{};
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) sums += Load(a + i) * Load(b + i);
+  float sum = Total(sums);
+  for (; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
 // Scores to e^(score - largest), 0 from `seen` on; the sum and the largest.
 struct Softmax {
   float total, largest;
@@ -287,8 +296,7 @@ ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
                        here, false);
           for (int64_t i = 0; i < rows; ++i) {
             const float* was = out.typed_data() + out_at + i * s.out_stride();
-            float common = 0.0f;
-            for (int64_t d = 0; d < s.width; ++d) common += given[i * padded + d] * was[d];
+            const float common = Dot(given + i * padded, was, s.width);
             const float log = from_logs[head * s.length + start + i];
             float* weight = weights + i * columns;
             float* change = changes + i * columns;

@@ -51,6 +51,9 @@ inline float Total(Lane lanes) {
   return parts[0];
 }
 inline float Largest(Lane lanes) {
+#ifdef __AVX512F__
+  return _mm512_reduce_max_ps(lanes);
+#endif
   float parts[kWidth];
   Save(parts, lanes);
   float largest = parts[0];

@@ -54,9 +54,12 @@ Cut CutOf(const Product& p, int64_t depth, int64_t threads) {
   Cut cut;
   cut.panels = up(p.columns, Tiles::kColumns);
   cut.tiles = std::min({std::max(tiles / wanted, kRowsOfTask / Tiles::kRows), most, tiles});
+  // As many for each thread: with 13 equal tasks one of two threads is idle at the end.
+  while (cut.tiles > 1 && up(tiles, cut.tiles) >= wanted &&
+         up(tiles, cut.tiles) % threads != 0)
+    --cut.tiles;
   cut.row_tasks = up(tiles, cut.tiles);
-  cut.tiles = up(tiles, cut.row_tasks);
-  cut.column_tasks = std::clamp<int64_t>(up(wanted, cut.row_tasks), 1, up(cut.panels, 4));
+  cut.column_tasks = std::clamp<int64_t>(up(wanted, cut.row_tasks), 1, up(cut.panels, 2));
   cut.panels_each = up(cut.panels, cut.column_tasks);
   cut.column_tasks = up(cut.panels, cut.panels_each);
   return cut;
