@@ -99,7 +99,7 @@ def test_no_option_changes_nothing():
             "--models: expected values, each one of graph, "
             r"text, fused, got 'fuse'; did you mean 'fused'\?",
         ),
-        (["--models"], "--models: .*got nothing"),
+        (["--models"], "models: expected different ones of .* got none"),
         (["--models", "graph", "graph"], "models: expected different ones of"),
         (["--evaluation.ks", "10", "x"], "--evaluation.ks: .*a whole number, got 'x'"),
         (["--evaluation.ks", "0"], r"evaluation\.ks: expected cut-offs from 1 on"),

@@ -9,7 +9,7 @@ their own: `<shared>/gowalla-lightgcn/...`), `LLMGNN_OFFLINE=1` (never open a so
 
 from llmgnn_jax.assets.cache import cache_root
 from llmgnn_jax.assets.digests import digest_safetensors_model
-from llmgnn_jax.assets.fetching import AssetStatus, fetch, listing, where
+from llmgnn_jax.assets.fetching import AssetStatus, fetch, is_offline, listing, where
 from llmgnn_jax.assets.mirrors import (
     Archive,
     Files,
@@ -31,6 +31,7 @@ __all__ = [
     "cache_root",
     "digest_safetensors_model",
     "fetch",
+    "is_offline",
     "listing",
     "where",
 ]

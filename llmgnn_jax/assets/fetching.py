@@ -97,6 +97,11 @@ def fetch(name: str, *, digest: Digest | None = None) -> Path:
     return folder
 
 
+def is_offline() -> bool:
+    """Whether `LLMGNN_OFFLINE` says that no socket may be opened."""
+    return os.environ.get("LLMGNN_OFFLINE", "").lower() not in _NO
+
+
 def where(name: str) -> Path | None:
     """The cached folder of an asset, or None; fetches nothing.
 
@@ -145,7 +150,7 @@ def _fetch(asset: Asset, folder: Path, digest: Digest | None, problem: str) -> N
         *downloads.glob("pip-*"),
     ):
         shutil.rmtree(left, ignore_errors=True)
-    offline = os.environ.get("LLMGNN_OFFLINE", "").lower() not in _NO
+    offline = is_offline()
     tried = [f"the cache at {folder} ({problem})"]
     tried += [
         f"{variable} (not set)"

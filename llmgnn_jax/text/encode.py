@@ -24,7 +24,6 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.layers import COMPUTE_DTYPES, ComputeDtype
 from llmgnn_jax.text.encoders.model import (
-    EncoderConfig,
     EncoderModel,
     Params,
     apply,
@@ -32,6 +31,7 @@ from llmgnn_jax.text.encoders.model import (
     with_kernels_in,
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
+from llmgnn_jax.text.fingerprint import params_hash
 from llmgnn_jax.text.interface import EncodedBatch
 from llmgnn_jax.text.packing import (
     PackedBatch,
@@ -41,6 +41,7 @@ from llmgnn_jax.text.packing import (
 )
 from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
 from llmgnn_jax.text.pretrained import load_encoder, weights_hash
+from llmgnn_jax.text.pretrained.hub import fetch_from_hub, is_hub_name
 from llmgnn_jax.text.tokens import (
     TokenBatch,
     Tokenizer,
@@ -52,7 +53,7 @@ from llmgnn_jax.text.tokens import (
 logger = logging.getLogger(__name__)
 
 # Raised when the same inputs give other vectors: stored ones are then encoded again.
-_FORMAT = 1
+_FORMAT = 2
 
 # Places of a batch, padding included. On a CPU more gains nothing (the products are at
 # full speed and what stands between them is in cache); an accelerator wants far more.
@@ -64,9 +65,9 @@ _PACKED_TOKENS = 2048  # in packed rows, which cost no padding
 class TextEncoder:
     """A frozen encoder with its tokenizer, compiled once for each shape of batch.
 
-    On one kind of device and with the same versions, a text's vector depends on the
-    text, `identity` and `batch_tokens` alone, to the last bit: not on what is encoded
-    with it.
+    On one processor and with the same versions, a text's vector depends on the text,
+    `identity` and `batch_tokens` alone: not on what is encoded with it, to the last bit
+    in the BERT family, to rounding elsewhere.
 
     Args:
         model: The encoder.
@@ -123,9 +124,7 @@ class TextEncoder:
         self.batch_tokens = batch_tokens
         self._params = with_kernels_in(dtype, model.params)
         self._tokenizer = tokenizer
-        self._identity = _identity(
-            weights, config, tokenizer, pooling, max_length, dtype
-        )
+        self._weights: str | None = weights
         self._compiled: dict[tuple[int, ...], Callable[..., jax.Array]] = {}
 
         def vectors_BD(
@@ -158,11 +157,12 @@ class TextEncoder:
 
         Args:
             source: The name of an asset ("minilm-l6", fetched if it is not cached), or
-                a folder in Hugging Face's layout, or a GGUF file.
+                a folder in Hugging Face's layout, or a GGUF file, or, where there is no
+                such folder, a name on the Hugging Face hub ("owner/model", likewise).
             pooling: "mean", "cls" or "last".
             max_length: Longest text in tokens; what is longer is cut.
-            dtype: Operands of the matrix products: "float32", or "bfloat16" for
-                accelerators (on a CPU it is slower).
+            dtype: Operands of the matrix products: "float32", or "bfloat16", which is
+                faster where the processor has units for it.
             batch_tokens: Places of a batch, padding included; by the device if None.
 
         Raises:
@@ -171,10 +171,7 @@ class TextEncoder:
         """
         _check_choice("dtype", dtype, COMPUTE_DTYPES)
         _check_choice("pooling", pooling, get_args(Pooling))
-        is_folder = str(source) not in assets.ASSETS and (
-            isinstance(source, Path) or "/" in source or Path(source).exists()
-        )
-        folder = Path(source) if is_folder else assets.fetch(str(source))
+        folder = _folder_of(source)
         started = time.perf_counter()
         encoder = cls(
             model=load_encoder(folder, dtype=dtype),
@@ -232,24 +229,17 @@ class TextEncoder:
             batch_tokens=batch_tokens,
         )
 
-    def with_params(self, params: Params, *, weights: str) -> "TextEncoder":
+    def with_params(self, params: Params) -> "TextEncoder":
         """The same encoder with other parameters; nothing is compiled anew.
 
         Args:
-            params: Like those of its model, without adapters.
-            weights: Hex hash of their values, as `params_hash` gives it.
+            params: Like those of its model, without adapters. They are hashed when the
+                identity is asked for, as a store does.
         """
         other = copy.copy(self)
         other.model = self.model._replace(params=params)
         other._params = with_kernels_in(self.dtype, params)
-        other._identity = _identity(
-            weights,
-            self.config,
-            self._tokenizer,
-            self.pooling,
-            self.max_length,
-            self.dtype,
-        )
+        other._weights = None
         return other
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -270,9 +260,22 @@ class TextEncoder:
     def identity(self) -> str:
         """Hex hash of all that decides a text's vector: equal ones, equal vectors.
 
-        Covers weights, shape of the encoder, tokenizer, pooling, max_length and dtype.
+        Covers weights, shape of the encoder, tokenizer, pooling, max_length, dtype,
+        kind of device and whether our kernels run.
         """
-        return self._identity
+        if self._weights is None:
+            self._weights = params_hash(self.model.params)
+        parts = {
+            "format": _FORMAT,
+            "weights": self._weights,
+            "config": dataclasses.asdict(self.config),
+            "tokenizer": self._tokenizer.fingerprint,
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "dtype": self.dtype,
+        }
+        canonical = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
     @property
     def num_compilations(self) -> int:
@@ -349,6 +352,19 @@ class TextEncoder:
         return self._compiled[shape](self._params, *inputs)
 
 
+def _folder_of(source: str | Path) -> Path:
+    """Where an encoder is; fetched if it has to be."""
+    name = str(source)
+    if name not in assets.ASSETS:
+        if isinstance(source, Path) or Path(source).exists():
+            return Path(source)
+        if is_hub_name(name):
+            return fetch_from_hub(name)
+        if "/" in name:
+            return Path(name)
+    return assets.fetch(name)
+
+
 def _batch_tokens() -> int:
     return _BATCH_TOKENS.get(jax.default_backend(), _BATCH_TOKENS_ELSEWHERE)
 
@@ -365,27 +381,6 @@ def _finished(batch: TokenBatch | PackedBatch, vectors: jax.Array) -> EncodedBat
         tokens=int(batch.mask.sum()),
         places=batch.mask.size,
     )
-
-
-def _identity(
-    weights: str,
-    config: EncoderConfig,
-    tokenizer: Tokenizer,
-    pooling: Pooling,
-    max_length: int,
-    dtype: ComputeDtype,
-) -> str:
-    parts = {
-        "format": _FORMAT,
-        "weights": weights,
-        "config": dataclasses.asdict(config),
-        "tokenizer": tokenizer.fingerprint,
-        "pooling": pooling,
-        "max_length": max_length,
-        "dtype": dtype,
-    }
-    canonical = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -266,7 +266,12 @@ def _call(
 ) -> Any:
     library.require()
     call = jax.ffi.ffi_call(name, results, vmap_method="sequential")
-    return call(*arguments, **attributes)
+    # Float32 and int32 even where 64 bits are the default.
+    exact = [
+        x.astype(jnp.float32 if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32)
+        for x in map(jnp.asarray, arguments)
+    ]
+    return call(*exact, **attributes)
 
 
 def _float32(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:

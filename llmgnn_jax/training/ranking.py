@@ -62,7 +62,7 @@ def fit_model(
         features=features_of,
         validate=on_valid if prepared.valid.nnz else None,
         examples_per_step=config.train.batch_size,
-        tokens_per_step=0 if text is None else text.tokens_per_step,
+        tokens_per_step=0.0 if text is None else text.tokens_per_step,
         refreshes=text is not None,
     )
     snapshot = train_model(

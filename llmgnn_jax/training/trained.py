@@ -58,9 +58,9 @@ class Setup:
     Attributes:
         definition: Its static half.
         spec: Which model.
+        text: Its text encoder, if that is trained with it.
         optimizer: As configured.
         snapshot: Initial state; also the template of its checkpoints.
-        text: Its text encoder, if that is trained with it.
     """
 
     definition: nnx.GraphDef[RecommenderModel]
@@ -84,8 +84,8 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
     text = trained_text(prepared) if spec.uses_text else None
     stored = None
     if text is not None:
-        params = {**params, TEXT_ENCODER: copy_params(text.start)}
-        # A copy: the state is given away in each call.
+        params = {**params, TEXT_ENCODER: text.start}
+        # A copy, as of the parameters: the state is given away in each call.
         stored = copy_params(prepared.features.text)
     optimizer = build_optimizer(config)
     return Setup(
@@ -94,8 +94,10 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
         text=text,
         optimizer=optimizer,
         snapshot=Snapshot(
-            state=create_state(params, optimizer, seed=config.seed, text=stored),
-            best_params=copy_params(params),
+            state=create_state(
+                copy_params(params), optimizer, seed=config.seed, text=stored
+            ),
+            best_params=params,
             progress=Progress(),
         ),
     )

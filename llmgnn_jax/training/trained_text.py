@@ -12,22 +12,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from llmgnn_jax.errors import UserError
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.text.encode import TextEncoder
-from llmgnn_jax.text.encoders.model import Params, declare, with_adapters
-from llmgnn_jax.text.fingerprint import params_hash
-from llmgnn_jax.text.lora import Adapters, merge_adapters
+from llmgnn_jax.text.encoders.model import Params
+from llmgnn_jax.text.lora import merge_adapters
 from llmgnn_jax.text.tokens import row_lengths
-from llmgnn_jax.text.trainable import combine, partition, trainable
-from llmgnn_jax.training.prepare import Prepared, encode_texts, text_features
+from llmgnn_jax.text.trainable import combine
+from llmgnn_jax.training.batch import num_named
+from llmgnn_jax.training.encoder_parts import take_apart, trainable_encoder
+from llmgnn_jax.training.prepare import (
+    Prepared,
+    encode_texts,
+    node_texts,
+    positive_counts,
+    text_features,
+)
 from llmgnn_jax.training.text_step import EncoderInputs, EncoderSpec
 
 logger = logging.getLogger(__name__)
 
-# Places for a step's tokens beyond what its texts have on average: few steps have more,
-# and their last texts keep the stored vectors.
-_SPARE = 1.15
+# Places for a step's tokens beyond what they are on average, in standard deviations:
+# few steps have more, and their last texts keep the stored vectors.
+_SPARE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,45 +45,34 @@ class TrainedText:
         start: Its trained parameters before the first step.
         inputs: What else it reads in a step.
         scale: alpha / R of its adapters; None without adapters.
-        mean_tokens: Of an item's text.
+        tokens_per_step: About how many a step encodes, without padding.
     """
 
     spec: EncoderSpec
     start: Params
     inputs: EncoderInputs
     scale: float | None
-    mean_tokens: float
-
-    @property
-    def tokens_per_step(self) -> int:
-        """About how many tokens a step encodes, with padding."""
-        return self.spec.places or self.spec.texts * self.inputs.ids_IL.shape[1]
+    tokens_per_step: float
 
     def encoder(self, trained: Params, prepared: Prepared) -> TextEncoder:
         """The encoder with trained parameters, adapters merged: reads any text."""
         params = combine(trained, self.inputs.frozen)
         if self.scale is not None:
             params = merge_adapters(params, scale=self.scale)
-        return _text_encoder(prepared).with_params(params, weights=params_hash(params))
+        encoder = trainable_encoder(prepared.encoder, prepared.config)
+        return encoder.with_params(params)
 
     def features(self, encoder: TextEncoder, prepared: Prepared) -> Features:
         """What a model reads with that encoder's vectors; nothing is stored.
 
         A step's parameters are never seen again: on disk their vectors would be waste.
         """
-        train = prepared.train
-        vectors = encoder.encode([*train.item_texts, *(train.user_texts or ())])
-        text = text_features(train, prepared.history, vectors, prepared.graph)
-        return dataclasses.replace(prepared.features, text=text)
+        return _features(encoder.encode(node_texts(prepared.train)), prepared)
 
     def stored_features(self, encoder: TextEncoder, prepared: Prepared) -> Features:
         """The same of a finished model: from the store where they were encoded."""
-        train = prepared.train
-        stored = encode_texts(
-            [*train.item_texts, *(train.user_texts or ())], encoder, label="texts"
-        )
-        text = text_features(train, prepared.history, stored.vectors, prepared.graph)
-        return dataclasses.replace(prepared.features, text=text)
+        stored = encode_texts(node_texts(prepared.train), encoder, label="texts")
+        return _features(stored.vectors, prepared)
 
 
 def trained_text(prepared: Prepared) -> TrainedText | None:
@@ -87,76 +82,47 @@ def trained_text(prepared: Prepared) -> TrainedText | None:
         UserError: If the encoder cannot be trained, or a pattern matches nothing.
     """
     config = prepared.config
-    text = config.text
-    if text.mode == "frozen" or prepared.encoder is None:
+    if config.text.mode == "frozen":
         return None
-    encoder = _text_encoder(prepared)
-    model = encoder.model
-    scale = None
-    dtype = text.dtype
-    if text.mode == "lora":
-        adapters = Adapters(
-            rank=text.lora_rank, alpha=text.lora_alpha, targets=text.lora_targets
-        )
-        model = with_adapters(
-            model, adapters, seed=config.seed, dtype=dtype, remat=text.remat
-        )
-        scale = adapters.scale
-    else:
-        declared = declare(model.config, dtype=dtype, remat=text.remat)
-        model = model._replace(graphdef=declared.graphdef)
-    mask = trainable(model.params, mode=text.mode, freeze=text.freeze)
-    start, frozen = partition(model.params, mask)
-    if not start:
-        raise UserError.field(
-            "text.freeze",
-            expected="patterns that leave something to train",
-            got=" ".join(text.freeze),
-            fix="choose --text.mode frozen to train nothing",
-        )
-    inputs, mean = _inputs(prepared, encoder, frozen)
-    texts = min(text.texts_per_step, config.train.batch_size, prepared.train.num_items)
-    length = inputs.ids_IL.shape[1]
+    encoder = trainable_encoder(prepared.encoder, config)
+    parts = take_apart(encoder, config)
+    inputs, counts = _inputs(prepared, encoder, parts.frozen)
+    with_text = max(1, int(np.count_nonzero(counts)))
+    texts = min(config.text.texts_per_step, num_named(config.train), with_text)
+    chances = _chances(prepared, counts, texts=texts)
     places = 0
     if encoder.packs:
-        places = max(length, int(np.ceil(_SPARE * mean * texts / 64)) * 64)
+        places = _places(chances, counts, texts=texts, length=inputs.ids_IL.shape[1])
     logger.info(
-        "text encoder: %s, %d of %d parameters trained, %d texts a step",
-        text.mode,
-        _size(start),
-        _size(start) + _size(frozen),
+        "text encoder: %s, %d of %d parameters trained, up to %d texts a step",
+        config.text.mode,
+        _size(parts.trained),
+        _size(parts.trained) + _size(parts.frozen),
         texts,
     )
     return TrainedText(
         spec=EncoderSpec(
-            graphdef=model.graphdef,
+            graphdef=parts.graphdef,
             pooling=encoder.pooling,
             texts=texts,
             places=places,
         ),
-        start=start,
+        start=parts.trained,
         inputs=inputs,
-        scale=scale,
-        mean_tokens=mean,
+        scale=parts.scale,
+        tokens_per_step=float(chances @ counts),
     )
 
 
-def _text_encoder(prepared: Prepared) -> TextEncoder:
-    encoder = prepared.encoder
-    if not isinstance(encoder, TextEncoder):
-        raise UserError.field(
-            "text.mode",
-            expected=f"frozen with the encoder {prepared.config.text.encoder}",
-            got=prepared.config.text.mode,
-            fix="train another encoder, such as minilm-l6",
-        )
-    return encoder
+def _features(vectors: np.ndarray, prepared: Prepared) -> Features:
+    text = text_features(prepared.train, prepared.history, vectors, prepared.graph)
+    return dataclasses.replace(prepared.features, text=text)
 
 
 def _inputs(
     prepared: Prepared, encoder: TextEncoder, frozen: Params
-) -> tuple[EncoderInputs, float]:
-    """The tokens of all items, and how many a text has on average."""
+) -> tuple[EncoderInputs, np.ndarray]:
+    """The tokens of all items; and (I,) int32, how many each has."""
     texts = prepared.train.item_texts
     lists = encoder.tokens(texts)
     counts = np.zeros(prepared.graph.item_capacity, np.int32)
@@ -167,14 +133,33 @@ def _inputs(
     length = min(int(row_lengths(longest)[0]), encoder.max_length)
     ids = np.full((len(counts), length), encoder.pad_id, np.int32)
     for row, tokens in enumerate(lists):
-        ids[row, : len(tokens)] = tokens
+        # An item without a text may have tokens, of blanks or special ones.
+        ids[row, : counts[row]] = tokens[: counts[row]]
     inputs = EncoderInputs(
-        # Copies: those of the encoder serve other models too.
-        frozen=jax.tree.map(jnp.copy, frozen),
-        ids_IL=jnp.asarray(ids),
-        counts_I=jnp.asarray(counts),
+        frozen=frozen, ids_IL=jnp.asarray(ids), counts_I=jnp.asarray(counts)
     )
-    return inputs, float(counts[counts > 0].mean())
+    return inputs, counts
+
+
+def _chances(prepared: Prepared, counts: np.ndarray, *, texts: int) -> np.ndarray:
+    """(I,) about how likely each item is encoded in a step.
+
+    Popular items are named more often, and theirs may be the longest texts.
+    """
+    train, num_items = prepared.config.train, prepared.train.num_items
+    named = train.batch_size * positive_counts(prepared) / prepared.history.nnz
+    drawn = num_named(train) - train.batch_size
+    named[:num_items] += drawn / num_items
+    chances = np.where(counts > 0, -np.expm1(-named), 0.0)
+    return chances * min(1.0, texts / max(chances.sum(), 1e-9))
+
+
+def _places(chances: np.ndarray, counts: np.ndarray, *, texts: int, length: int) -> int:
+    """Places for the tokens of a step: a multiple of 64, never more than can be."""
+    deviation = np.sqrt((chances * (1.0 - chances)) @ np.square(counts, dtype=float))
+    enough = chances @ counts + _SPARE * deviation
+    most = np.sort(counts)[-texts:].sum()
+    return int(np.ceil(max(length, min(enough, most)) / 64)) * 64
 
 
 def _size(params: Any) -> int:

@@ -200,8 +200,8 @@ def programs(monkeypatch):
     made = {"steps": [], "vectors": []}
     build, scorer = ranking.build_program, ranking.Scorer
 
-    def spy(*arguments):
-        made["steps"].append(build(*arguments))
+    def spy(*arguments, **options):
+        made["steps"].append(build(*arguments, **options))
         return made["steps"][-1]
 
     def spy_scorer(*arguments):
@@ -231,9 +231,9 @@ def scripted(monkeypatch, values):
     values = iter(values)
     seen = []
 
-    def validate(scorer, params, prepared):
+    def validate(scorer, params, features, prepared):
         seen.append(jax.tree.map(np.asarray, params))
-        metrics = real(scorer, params, prepared)
+        metrics = real(scorer, params, features, prepared)
         mean = {**metrics.mean, "ndcg@10": next(values)}
         return dataclasses.replace(metrics, mean=mean)
 
@@ -344,8 +344,8 @@ def test_a_huge_learning_rate_stops_with_the_step_and_the_last_checkpoint(
 def test_parameters_that_are_not_finite_are_never_saved(train, monkeypatch, tmp_path):
     """Loss and gradient of the step that broke them may still be numbers."""
 
-    def broken(*arguments):
-        program = build(*arguments)
+    def broken(*arguments, **options):
+        program = build(*arguments, **options)
 
         def run(state, data, count):
             state, metrics = program(state, data, count)

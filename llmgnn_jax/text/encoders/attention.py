@@ -51,7 +51,7 @@ def attend(
 
     Args:
         joined_BLJ: (B, L, (H + 2 G) K), each token's queries, keys and values.
-        rows: Where padding is and which text a token belongs to.
+        rows: Where padding is, after the texts, and which text a token belongs to.
         heads: H.
         groups: G, a divisor of H; each group of H / G query heads shares a key.
         causal: Whether tokens see only what comes before them, and themselves.

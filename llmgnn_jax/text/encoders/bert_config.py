@@ -130,6 +130,7 @@ class BertConfig:
             # Positions count from the id of padding, as fairseq has it; MPNet's id is
             # 1 whatever its configuration says.
             padding = 1 if family == "mpnet" else values.get("pad_token_id", 1)
+            padding = 1 if padding is None else padding
             read["position_offset"] = padding + 1
         if family == "mpnet":
             read["type_vocab_size"] = 0

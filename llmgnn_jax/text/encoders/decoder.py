@@ -1,7 +1,7 @@
 """The decoder-LLM family: Llama, SmolLM2, Mistral, Qwen2, Qwen3 and Gemma.
 
-Shapes: B rows, L tokens, D width, F width of the feed-forward layer, H heads, G heads of keys and values, K width of a head,
-V vocabulary.
+Shapes: B rows, L tokens, D width, F width of the feed-forward layer, H heads, G heads
+of keys and values, K width of a head, J = (H + 2 G) K, V vocabulary.
 
 One pre-norm Transformer with RMSNorm, rotary positions, grouped queries and a gated
 feed-forward layer; what sets its members apart are biases, norms of queries and keys,

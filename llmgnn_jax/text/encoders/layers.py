@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
 from llmgnn_jax.text.encoders.rows import TokenRows
@@ -211,7 +212,7 @@ def run_layers(
     """x after all layers, each called as `layer(x, rows, *extra)`.
 
     Args:
-        layers: Equal but for their parameters.
+        layers: Equal but for their parameters, and for which parts have adapters.
         x_BLD: (B, L, D) float32.
         rows: The tokens.
         extra: Arrays that all layers read.
@@ -219,22 +220,32 @@ def run_layers(
             and runs somewhat slower, because it copies the parameters together first.
         remat: Keeps only what stands between layers for the backward pass and computes
             the rest anew: less memory, a third more time.
+
+    Raises:
+        UserError: If `scan` and some layers have other adapters than others.
     """
     split = [nnx.split(layer, nnx.Param) for layer in layers]
-    graphdef = split[0][0]
 
-    def one(x: jax.Array, params: Any) -> jax.Array:
+    def one(graphdef: nnx.GraphDef[Any], x: jax.Array, params: Any) -> jax.Array:
         return nnx.merge(graphdef, params)(x, rows, *extra)
 
     if remat:
-        one = jax.checkpoint(one)
+        one = jax.checkpoint(one, static_argnums=0)
     if scan:
+        graphdef = split[0][0]
+        if any(other != graphdef for other, _ in split):
+            raise UserError.field(
+                "scan",
+                expected="layers that are alike",
+                got="adapters in some of them and not in others",
+                fix="adapt all layers, or run them without scan",
+            )
         stacked = jax.tree.map(
             lambda *leaves: jnp.stack(leaves), *[params for _, params in split]
         )
-        return jax.lax.scan(lambda x, p: (one(x, p), None), x_BLD, stacked)[0]
-    for _, params in split:
-        x_BLD = one(x_BLD, params)
+        return jax.lax.scan(lambda x, p: (one(graphdef, x, p), None), x_BLD, stacked)[0]
+    for graphdef, params in split:
+        x_BLD = one(graphdef, x_BLD, params)
     return x_BLD
 
 

@@ -150,6 +150,9 @@ struct Softmax {
   float total, largest;
 };
 Softmax Weigh(float* scores, int64_t seen, int64_t columns) {
+  // NaN where a score is none or infinite: maxima would pass over it.
+  Lane odd{};
+  for (int64_t j = 0; j < columns; j += kWidth) odd += Load(scores + j) * 0.0f;
   std::fill(scores + seen, scores + columns, -std::numeric_limits<float>::infinity());
   Lane most = Load(scores);
   for (int64_t j = kWidth; j < columns; j += kWidth) most = Larger(most, Load(scores + j));
@@ -159,7 +162,7 @@ Softmax Weigh(float* scores, int64_t seen, int64_t columns) {
   std::fill(scores + seen, scores + columns, 0.0f);  // e^-87 so far
   Lane total{};
   for (int64_t j = 0; j < columns; j += kWidth) total += Load(scores + j);
-  return {Total(total), largest};
+  return {Total(total) + Total(odd), largest};
 }
 
 using Matrix = ffi::Buffer<ffi::F32>;

@@ -1,5 +1,7 @@
 // Dense layers: y = x W + b and what belongs to it.
 
+#include <algorithm>
+
 #include "matmul.h"
 #include "threads.h"
 
@@ -37,8 +39,12 @@ ffi::Error Dense(ffi::ThreadPool pool, Matrix a, Matrix b, Matrix bias, Matrix i
   product.c = c->typed_data();
   product.bias = bias.typed_data();
   product.inner = inner.typed_data();
-  if (product.depth == 0)
-    return ffi::Error::InvalidArgument("a: expected at least one column");
+  if (product.depth == 0) {
+    if (product.after != After::kNothing)
+      return ffi::Error::InvalidArgument("a: expected at least one column");
+    std::fill_n(product.c, size, 0.0f);
+    return ffi::Error::Success();
+  }
   Multiply(pool, product, bfloat16 ? Precision::kBFloat16 : Precision::kFloat32);
   return ffi::Error::Success();
 }

@@ -71,7 +71,7 @@ inline Lane Inverse(Lane x) {
 #endif
 }
 
-// e^x to two units in the last place; 0 below -87.3, largest at 88.3.
+// e^x to two units in the last place; 1e-38 below -87.3, largest at 88.3.
 inline Lane Exp(Lane x) {
   x = Smaller(Larger(x, Fill(-87.33654f)), Fill(88.3f));
   const Lane magic = Fill(12582912.0f);  // 1.5 * 2^23: rounds to a whole number

@@ -5,7 +5,8 @@
 // all that float32 holds. The six products of planes that matter are added up, from
 //     (a1 + a2 + a3)(b1 + b2 + b3)
 // those of an order up to 2^-18; what is left out is below 2^-26 of a product, less than
-// float32 rounds by. Infinities become NaN on this way.
+// float32 rounds by. Infinities become NaN on this way, and values below 1e-33 lose digits:
+// AMX takes what bfloat16 holds as denormal for 0.
 
 #ifndef LLMGNN_JAX_TEXT_NATIVE_TILES_H_
 #define LLMGNN_JAX_TEXT_NATIVE_TILES_H_
@@ -151,7 +152,7 @@ struct PairTiles {
                     int64_t first, int64_t last, uint16_t* to) {
     uint32_t* pairs = reinterpret_cast<uint32_t*>(to);
     if (rows < kRows)
-      std::fill(to + kRows * first, to + kRows * (first + Padded(last - first)), 0);
+      std::fill_n(pairs + kRows * first / 2, kRows * Padded(last - first) / 2, 0);
     for (int64_t k = first; k < last; k += kStep)
       RowsOf<1>(a, row, rows, start + k, std::min(kStep, last - k),
                 [&](int64_t i, const Split<1>& split) {
@@ -216,6 +217,8 @@ struct MatrixTiles {
         uint8_t rows[16] = {};
       } config;
       for (int i = 0; i < 8; ++i) config.bytes[i] = 64, config.rows[i] = 16;
+      // The intrinsics do not tell compilers what they read and write.
+      asm volatile("" : : "r"(&config) : "memory");
       _tile_loadconfig(&config);
     }
     ~Session() { _tile_release(); }
@@ -298,6 +301,7 @@ struct MatrixTilesOf {
   static void Sums(const uint16_t* a, const uint16_t* b, int64_t depth, float* c,
                    int64_t stride, bool add) {
     const int64_t bytes = stride * sizeof(float);
+    asm volatile("" : : : "memory");  // see Session
     if (add) {
       _tile_loadd(0, c, bytes);
       _tile_loadd(1, c + 16, bytes);
@@ -333,6 +337,7 @@ struct MatrixTilesOf {
     _tile_stored(1, c + 16, bytes);
     _tile_stored(2, c + 16 * stride, bytes);
     _tile_stored(3, c + 16 * stride + 16, bytes);
+    asm volatile("" : : : "memory");
   }
 };
 

@@ -49,7 +49,9 @@ def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderMod
     return _load(folder, dtype=dtype, with_head=False)
 
 
-def load_language_model(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderModel:
+def load_language_model(
+    folder: Path, *, dtype: ComputeDtype = "float32"
+) -> EncoderModel:
     """Loads a decoder with its output head, for `decoder.logits`.
 
     Args:
@@ -98,23 +100,11 @@ def read_config(folder: Path) -> EncoderConfig:
         with open_gguf(gguf) as file:
             return file.config
     path = folder / CONFIG
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError.field(
-            str(path),
-            expected="the encoder's config.json",
-            got=error.strerror,
-            fix="name a folder in Hugging Face's layout",
-        ) from error
-    except ValueError as error:
-        raise UserError.field(
-            str(path), expected="JSON", got=f"text that is none ({error})"
-        ) from error
-    if not isinstance(values, dict):
-        raise UserError.field(
-            str(path), expected="a JSON object", got=type(values).__name__
-        )
+    values = read_json(
+        path,
+        expected="the encoder's config.json",
+        fix="name a folder in Hugging Face's layout",
+    )
     model_type = values.get("model_type")
     if model_type not in FAMILIES:
         raise UserError.field(
@@ -126,6 +116,38 @@ def read_config(folder: Path) -> EncoderConfig:
         return FAMILIES[model_type].read(values)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError.field(
+            str(path), expected=f"the configuration of a {model_type}", got=str(error)
+        ) from error
+
+
+def read_json(path: Path, *, expected: str, fix: str) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Args:
+        path: The file.
+        expected: What it is, for the error where it cannot be read.
+        fix: What to do then.
+
+    Raises:
+        UserError: If it cannot be read or is no JSON object.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError.field(
+            str(path), expected=expected, got=error.strerror, fix=fix
+        ) from error
+    except ValueError as error:
+        raise UserError.field(
+            str(path), expected="JSON", got=f"text that is none ({error})"
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError.field(
+            str(path), expected="a JSON object", got=type(values).__name__
+        )
+    return values
 
 
 def from_tensors(

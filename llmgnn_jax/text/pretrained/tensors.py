@@ -6,7 +6,7 @@ Shapes are Hugging Face's: kernels are (outputs, inputs).
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,24 @@ def open_tensors(folder: Path) -> Iterator[Tensors]:
     Raises:
         UserError: If there are none, or one is missing, unreadable or truncated.
     """
+    with open_files(weight_files(folder), named=folder) as tensors:
+        yield tensors
+
+
+@contextlib.contextmanager
+def open_files(paths: Sequence[Path], *, named: Path) -> Iterator[Tensors]:
+    """Opens safetensors files.
+
+    Args:
+        paths: The files.
+        named: In the error where a tensor cannot be read.
+
+    Raises:
+        UserError: If one is missing, unreadable or truncated.
+    """
     with contextlib.ExitStack() as stack:
         files: dict[str, Any] = {}
-        for path in weight_files(folder):
+        for path in paths:
             try:
                 file = stack.enter_context(
                     safetensors.safe_open(path, framework="numpy")
@@ -73,7 +88,7 @@ def open_tensors(folder: Path) -> Iterator[Tensors]:
         try:
             yield Tensors(files)
         except safetensors.SafetensorError as error:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(named, error) from error
 
 
 def gguf_file(folder: Path) -> Path | None:
