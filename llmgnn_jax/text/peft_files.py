@@ -168,8 +168,10 @@ def _read(
         spelling[module] = found[1]
         stored[module, found[2]] = key
     for module in kernels:
-        targeted = config.targets(_like(module, spelling))
-        if not targeted and module not in spelling:
+        targeted = there = module in spelling
+        if config.target_modules is not None:
+            targeted = config.targets(_like(module, spelling))
+        if not targeted and not there:
             continue
         if not targeted:
             problems.append(f"{spelling[module]} is not among target_modules")

@@ -17,7 +17,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
 from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
-from llmgnn_jax.training.state import copy_params
+from llmgnn_jax.training.state import TEXT_ENCODER, copy_params
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +90,10 @@ def train_model(
         if resume and (found := checkpoints.restore(snapshot)):
             snapshot = found
             logger.info("%s: resumed at step %d", name, int(snapshot.state.step))
-        state, best, stopping = (
-            snapshot.state,
-            snapshot.best_params,
-            snapshot.progress,
-        )
+        # Committed to its devices, as what is restored or refreshed: one compilation.
+        where = jax.tree.map(lambda leaf: leaf.sharding, snapshot.state)
+        state = jax.device_put(snapshot.state, where)
+        best, stopping = snapshot.best_params, snapshot.progress
         step = int(state.step)
         if step < train.steps:
             log.cut_back(
@@ -134,7 +133,18 @@ def train_model(
                     step % train.validate_every == 0 or step >= train.steps
                 )
                 due = trainee.refreshes and step % config.text.refresh_every == 0
-                features = trainee.features(state.params) if validates or due else None
+                features = None
+                if validates or due:
+                    try:
+                        features = trainee.features(state.params)
+                    except FloatingPointError as error:
+                        raise _diverged(
+                            f"{name}: text vectors at step {step}",
+                            "nan or inf",
+                            state.params,
+                            config,
+                            checkpoints,
+                        ) from error
                 if validates:
                     assert trainee.validate is not None
                     valid = trainee.validate(state.params, features)
@@ -144,7 +154,8 @@ def train_model(
                     )
                 if due:
                     assert features is not None
-                    state = dataclasses.replace(state, text=features.text)
+                    text = jax.device_put(features.text, where.text)
+                    state = dataclasses.replace(state, text=text)
                 update(step, f"loss {losses.mean():.4f}, {_best(stopping, config)}")
                 stopping = dataclasses.replace(
                     stopping, seconds=time.perf_counter() - start
@@ -227,13 +238,19 @@ def _check_finite(
         step, what, got = step + len(losses), "parameters", "nan or inf"
     else:
         return
+    raise _diverged(f"{name}: {what} at step {step}", got, params, config, checkpoints)
+
+
+def _diverged(
+    what: str, got: object, params: Any, config: Config, checkpoints: CheckpointFolder
+) -> UserError:
     steps = checkpoints.steps()
     kept = f"the checkpoint of step {steps[-1]} is good" if steps else "no checkpoint"
-    raise TrainingDiverged.field(
-        f"{name}: {what} at step {step}",
-        expected="finite numbers",
-        got=f"{got} ({kept})",
-        fix=f"lower --train.learning-rate, now {config.train.learning_rate}",
+    fix = f"lower --train.learning-rate, now {config.train.learning_rate}"
+    if TEXT_ENCODER in params:
+        fix += f", or --text.learning-rate, now {config.text.learning_rate}"
+    return TrainingDiverged.field(
+        what, expected="finite numbers", got=f"{got} ({kept})", fix=fix
     )
 
 

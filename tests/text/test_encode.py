@@ -193,3 +193,13 @@ def test_weights_that_give_nan_are_not_passed_on(folder, tmp_path):
     (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
     with pytest.raises(FloatingPointError, match="not finite"):
         TextEncoder.load(Path(tmp_path)).encode(["a"])
+
+
+def test_a_text_alone_has_the_bits_that_it_has_in_a_batch() -> None:
+    """At a width where programs of another shape would sum in another order."""
+    encoder = TextEncoder.tiny(WORDS, dim=384)
+    texts = random_texts(1)
+    together = encoder.encode(texts)
+    for row in (0, 7, 31):
+        np.testing.assert_array_equal(encoder.encode([texts[row]])[0], together[row])
+    np.testing.assert_array_equal(encoder.encode(texts[:5]), together[:5])

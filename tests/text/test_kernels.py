@@ -181,6 +181,16 @@ def test_attention(
     assert not np.asarray(found)[~mask].any()
 
 
+def test_what_is_no_number_is_not_passed_over() -> None:
+    joined = normal(0, 1, 20, 3 * 16)
+    texts = jnp.zeros((1, 20), jnp.int32)
+    for value in (np.nan, np.inf):
+        joined[0, 3, :16] = value  # a query
+        out = np.asarray(kernels.attend(joined, texts, 1, 1, False))
+        assert not np.isfinite(out[0, 3]).any()
+        assert np.isfinite(np.delete(out[0], 3, axis=0)).all()
+
+
 def test_attention_holds_out_large_scores() -> None:
     joined = np.zeros((1, 3, 6), np.float32)
     joined[0, :, 0] = (300, -300, 0)  # queries
@@ -252,7 +262,8 @@ from llmgnn_jax.text.native import library
 library.flags = (*library.flags, *sys.argv[1:])
 import pytest
 assert library.available(), library.unavailable_because()
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-k", "not processors", {file!r}]))
+options = ["-q", "-x", "-p", "no:cacheprovider", "-k", "not processors"]
+sys.exit(pytest.main([*options, {file!r}]))
 """
 
 

@@ -234,11 +234,9 @@ def _check_window(values: Mapping[str, Any], *, positions: object) -> None:
         UserError: If there is one.
     """
     window: object = None
-    if values["model_type"] == "mistral":
-        window = values.get("sliding_window", 4096)
-    # The layers before `max_window_layers` see all.
-    elif values.get("use_sliding_window") and (
-        values.get("max_window_layers", 28) < values["num_hidden_layers"]
+    if values["model_type"] == "mistral" or (
+        values.get("use_sliding_window")
+        and (values.get("max_window_layers", 28) < values["num_hidden_layers"])
     ):
         window = values.get("sliding_window", 4096)
     if isinstance(window, int) and isinstance(positions, int) and window < positions:
