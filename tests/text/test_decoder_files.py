@@ -181,7 +181,7 @@ def test_what_a_config_means_that_does_not_say_it(tmp_path: Path) -> None:
             "max_position_embeddings": 4096,
         },
     ):
-        read_config(written(tmp_path, **SHAPE, **values))
+        read_config(written(tmp_path, num_key_value_heads=2, **SHAPE, **values))
 
 
 @pytest.mark.parametrize(

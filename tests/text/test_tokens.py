@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tokenizers
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.tokens import (
@@ -126,6 +127,75 @@ def test_unreadable_tokenizers_are_one_line(tmp_path, name, content, message):
     with pytest.raises(UserError, match=message) as caught:
         load_tokenizer(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def write_byte_level(folder, *special, **settings):
+    """A tokenizer.json without special tokens around texts, and files beside it."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate((*alphabet, *special))}
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.add_special_tokens(list(special))
+    backend.save(str(folder / "tokenizer.json"))
+    for name, values in settings.items():
+        (folder / f"{name}.json").write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("special", "settings", "pad"),
+    [
+        (["<s>", "<pad>"], {}, "<pad>"),
+        (["<|endoftext|>", "<|im_end|>"], {}, "<|endoftext|>"),
+        (
+            ["<|endoftext|>", "<|im_end|>"],
+            {"tokenizer_config": {"pad_token": "<|im_end|>"}},
+            "<|im_end|>",
+        ),
+        (
+            ["<pad>", "</s>"],
+            {"special_tokens_map": {"pad_token": {"content": "</s>"}}},
+            "</s>",
+        ),
+        (
+            ["<pad>", "</s>"],
+            {
+                "tokenizer_config": {"pad_token": None},
+                "special_tokens_map": {"pad_token": "</s>"},
+            },
+            "</s>",
+        ),
+        (["<pad>"], {"tokenizer_config": {"pad_token": "<absent>"}}, "<pad>"),
+        (["</s>"], {}, "!"),
+    ],
+)
+def test_padding_is_the_token_that_the_files_name(tmp_path, special, settings, pad):
+    write_byte_level(tmp_path, *special, **settings)
+    tokenizer = load_tokenizer(tmp_path)
+    rules = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert rules["padding"] is None
+    assert tokenizer.pad_id == rules["model"]["vocab"][pad]
+
+
+def test_a_text_without_tokens_has_a_row_of_padding(tmp_path):
+    write_byte_level(tmp_path, "<pad>")
+    tokenizer = load_tokenizer(tmp_path)
+    lists = tokenizer.encode(["", "ab"], max_length=8)
+    assert [len(ids) for ids in lists] == [0, 2]
+    assert tokenizer.encode(["abc"], max_length=1) == [lists[1][:1]]
+    (batch,) = length_buckets(
+        lists, batch_tokens=16, max_length=8, pad_id=tokenizer.pad_id
+    )
+    assert batch.rows.tolist() == [0, 1]
+    assert batch.mask.sum(axis=1).tolist() == [0, 2]
+    assert (batch.ids[0] == tokenizer.pad_id).all()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+def test_unreadable_settings_are_one_line(tmp_path, content):
+    write_byte_level(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"tokenizer_config\.json: expected a tok"):
+        load_tokenizer(tmp_path)
 
 
 def test_buckets_hold_every_text_once_and_nothing_else():

@@ -225,21 +225,21 @@ def test_a_run_compiles_its_programs_once(train, prepared, monkeypatch, mode):
 # Resumed and refreshed
 
 
-@pytest.mark.parametrize("mode", MODES)
+# The second ends between two refreshes, and neither rhythm divides the other.
+EVEN = (6, {"train__checkpoint_every": 6, "text__refresh_every": 3})
+UNEVEN = (
+    7,
+    {
+        "train__checkpoint_every": 5,
+        "train__validate_every": 4,
+        "text__refresh_every": 3,
+    },
+)
+
+
 @pytest.mark.parametrize(
-    ("first", "rhythm"),
-    [
-        (6, {"train__checkpoint_every": 6, "text__refresh_every": 3}),
-        # It ends between two refreshes, and neither divides the other.
-        (
-            7,
-            {
-                "train__checkpoint_every": 5,
-                "train__validate_every": 4,
-                "text__refresh_every": 3,
-            },
-        ),
-    ],
+    ("mode", "first", "rhythm"),
+    [("lora", *EVEN), ("lora", *UNEVEN), ("full", *UNEVEN)],
 )
 def test_a_resumed_run_is_the_whole_one(train, saved, workplace, mode, first, rhythm):
     whole = train(mode, "whole", train__steps=12, **rhythm)
@@ -436,7 +436,7 @@ def test_a_run_is_measured_again_and_serves(finished, workplace, llmgnn, mode):
     assert len(recommender.recommend(items=["i7", "i11"], k=3)) == 3
 
 
-def test_a_run_typed_and_resumed(config, workplace, llmgnn):
+def test_a_run_typed_and_resumed(config, finished, workplace, llmgnn):
     words = []
     for field, value in flatten(config("lora")).items():
         if field not in ("recipe", "train.steps"):
@@ -448,7 +448,7 @@ def test_a_run_typed_and_resumed(config, workplace, llmgnn):
     code, out, err = llmgnn(*train, "--train.steps", 6, "--resume")
     assert code == 0, err
     resumed = json.loads(out)["models"]["fused"]["test"]
-    whole = fit(config("lora"), out="whole").results
+    whole = json.loads((finished("lora") / "results.json").read_text("utf-8"))
     assert resumed == whole["models"]["fused"]["test"]
 
 
@@ -491,18 +491,18 @@ def test_an_encoder_of_word_vectors(config, workplace):
     made = config("full", **{"text.encoder": "words.vec"})
     base = prepare(made)
     assert not trained_text(base).spec.packs
-    before = np.array(base.encoder.encode(["bank heist"]))
-    fit(made, out="run")
-    recommender = Recommender.load("run")
-    assert len(recommender.recommend(text="bank heist", k=3)) == 3
-    after = recommender._model.encoder.encode(["bank heist"])
+    before = base.encoder.encode(["bank heist"])
+    found = fit_model("text", base, folder=workplace)
+    after = found.encoder.encode(["bank heist"])
     assert np.abs(after - before).max() > 1e-4
+    with pytest.raises(UserError, match=r"text\.lora_targets: .*which has none"):
+        prepare(config("lora", **{"text.encoder": "words.vec"}))
 
 
 # Leakage
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param("lora", marks=pytest.mark.slow), "full"])
 def test_a_held_out_review_changes_no_bit(
     config, tiny_encoder, markers, workplace, monkeypatch, mode
 ):
@@ -646,22 +646,16 @@ def test_items_without_texts(config, workplace, monkeypatch):
     with pytest.raises(UserError, match=r"text\.mode: expected frozen, for data whose"):
         fit(config("lora"), out="run")
     assert not Path("run").exists()
-    fit(config("frozen", **{"train.steps": 2}), out="run")
+    # Stored vectors are enough for a frozen one.
+    assert prepare(config("frozen")).features.text.user_parts_U.any()
 
 
-@pytest.mark.parametrize(
-    ("refresh_every", "what"),
-    # The parameters are still finite after one step: the first vectors are not.
-    [(1, "text vectors at step 1"), (3, "loss at step 2")],
-)
-def test_a_learning_rate_that_is_too_high_for_the_encoder(train, refresh_every, what):
-    with pytest.raises(TrainingDiverged, match=f"fused: {what}: ") as caught:
-        train(
-            "full",
-            text__learning_rate=1e30,
-            text__refresh_every=refresh_every,
-            train__steps=8,
-        )
+def test_a_learning_rate_that_is_too_high_for_the_encoder(train):
+    """The parameters are still finite after one step, what they encode is not."""
+    with pytest.raises(
+        TrainingDiverged, match=r"fused: text vectors at step 1: .* \(no checkpoint\)"
+    ) as caught:
+        train("full", text__learning_rate=1e30, text__refresh_every=1, train__steps=8)
     message = str(caught.value)
     assert "lower --train.learning-rate, now 0.02, or --text.learning-rate" in message
     assert "\n" not in message
