@@ -213,7 +213,10 @@ def test_a_damaged_length_is_one_line_at_once(path: Path) -> None:
     start = content.index(key) + len(key) + 8
     assert int.from_bytes(content[start : start + 8], "little") == len(TOKENS)
     long = (1 << 60).to_bytes(8, "little")
-    path.write_bytes(content[:start] + long + content[start + 8 :])
+    # The elements are of 4 bytes, and the file ends with a whole one: `gguf` itself
+    # would go on and on behind it.
+    rest = content[start + 8 :]
+    path.write_bytes(content[:start] + long + rest + bytes(-len(rest) % 4))
     with pytest.raises(UserError, match="an unreadable or truncated one") as caught:
         load_encoder(path)
     assert "\n" not in str(caught.value)

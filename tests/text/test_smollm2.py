@@ -30,6 +30,7 @@ def folder() -> Path:
 @pytest.mark.slow
 def test_logits_and_greedy_tokens_are_pytorchs(folder: Path) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is absent")
+    pytest.importorskip("accelerate", reason="accelerate is not cached")
     transformers = pytest.importorskip("transformers")
     model, tokenizer = load_language_model(folder), load_tokenizer(folder)
     prompt = tokenizer.encode([PROMPT], max_length=32)[0]
