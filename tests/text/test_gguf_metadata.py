@@ -22,7 +22,7 @@ gguf = pytest.importorskip("gguf", reason="gguf is not installed")
 tokenizers = pytest.importorskip("tokenizers")
 
 BYTES = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-TOKENS = [*BYTES, "he", "ro", "hero", "Ġh", "20", "<s>", "</s>", "<think>"]
+TOKENS = [*BYTES, "he", "ro", "hero", "Ġh", "20", "robot", "<s>", "</s>", "<think>"]
 MERGES = ["h e", "r o", "he ro", "Ġ h", "2 0"]
 SPACE, START, END = BYTES.index("Ġ"), TOKENS.index("<s>"), TOKENS.index("</s>")
 CONFIG = DecoderConfig(
@@ -268,6 +268,10 @@ def test_texts_are_cut_as_the_file_says(path: Path, pre: str) -> None:
     first = ["<s>"] if pre == "llama-bpe" else []
     expected = [*first, "Ġ", "hero", "Ġ", *number, "<think>", "</s>"]
     assert [TOKENS[one] for one in ids] == expected
+    # No merges lead to it: Llama 3 takes what is a token whole, the others do not.
+    (robot,) = tokenizer.encode(["robot"], max_length=32)
+    whole = ["<s>", "robot"] if pre == "llama-bpe" else ["ro", *"bot"]
+    assert [TOKENS[one] for one in robot] == whole
     (empty,) = tokenizer.encode([""], max_length=32)
     assert empty == [START] * (pre == "llama-bpe")
 
