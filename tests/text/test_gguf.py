@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -185,4 +184,3 @@ def test_rows_are_turned_back() -> None:
     for heads in (1, 2, 4):
         turned = permuted(rows, heads)
         np.testing.assert_array_equal(unpermuted(turned, heads=heads), rows)
-    assert jax.default_backend() == "cpu"
