@@ -21,6 +21,7 @@ import numpy as np
 
 from llmgnn_jax import assets
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.layers import COMPUTE_DTYPES, ComputeDtype
 from llmgnn_jax.text.encoders.model import (
@@ -273,6 +274,8 @@ class TextEncoder:
             "pooling": self.pooling,
             "max_length": self.max_length,
             "dtype": self.dtype,
+            "device": jax.default_backend(),
+            "kernels": kernels.usable(),
         }
         canonical = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.model import initialise
@@ -129,6 +130,33 @@ def test_identity_covers_what_decides_the_vectors(folder, tmp_path):
             (copy / path.name).write_bytes(data)
         others.append(load(copy).identity)
     assert len({base, *others}) == 7
+
+
+def test_identity_covers_what_computes_the_vectors(encoder, monkeypatch):
+    found = {encoder.identity}
+    monkeypatch.setattr(jax, "default_backend", lambda: "another")
+    found.add(encoder.identity)
+    usable = kernels.usable()
+    monkeypatch.setattr(kernels, "usable", lambda: not usable)
+    found.add(encoder.identity)
+    monkeypatch.undo()
+    assert len(found) == 3
+    assert encoder.identity in found
+
+
+def test_other_parameters_have_vectors_and_an_identity_of_their_own(encoder):
+    texts = random_texts(8)
+    vectors, identity = encoder.encode(texts), encoder.identity
+    compiled = encoder.num_compilations
+    params = jax.tree.map(lambda leaf: 1.5 * leaf, encoder.model.params)
+    other = encoder.with_params(params)
+    assert np.abs(other.encode(texts) - vectors).max() > 1e-2
+    assert other.num_compilations == compiled
+    assert other.identity != identity
+    assert other.identity == encoder.with_params(params).identity
+    # The first one is as it was.
+    np.testing.assert_array_equal(encoder.encode(texts), vectors)
+    assert encoder.identity == identity
 
 
 def test_identity_is_the_same_in_another_process(folder):
