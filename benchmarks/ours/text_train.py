@@ -37,11 +37,12 @@ from llmgnn_jax.text.encoders.model import (
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import Adapters
+from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.pooling import l2_normalise
 from llmgnn_jax.text.pretrained.bert_names import bert_names
-from llmgnn_jax.text.pretrained.load import flat, nested, transposed
+from llmgnn_jax.text.pretrained.load import transposed
 from llmgnn_jax.text.tokens import load_tokenizer
-from llmgnn_jax.text.trainable import combine, partition, paths, trainable
+from llmgnn_jax.text.trainable import combine, partition, trainable
 
 
 @functools.partial(
@@ -268,7 +269,7 @@ def _model(
     assert (mode == "lora") == (adapters is not None)
     declared = declare(config, dtype=dtype, adapters=adapters)
     params = nested({name: jnp.asarray(array) for name, array in arrays.items()})
-    assert set(paths(params)) == set(paths(declared.params))
+    assert flat(params).keys() == flat(declared.params).keys()
     return declared._replace(params=params)
 
 

@@ -218,13 +218,10 @@ class TextEncoder:
             max_position_embeddings=max_length,
         )
         model = initialise(config, seed=seed)
-        digest = hashlib.sha256()
-        for leaf in jax.tree.leaves(model.params):
-            digest.update(np.asarray(leaf).tobytes())
         return cls(
             model=model,
             tokenizer=tokenizer,
-            weights=digest.hexdigest(),
+            weights=params_hash(model.params),
             pooling=pooling,
             max_length=max_length,
             batch_tokens=batch_tokens,

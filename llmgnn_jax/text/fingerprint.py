@@ -2,11 +2,11 @@
 
 import hashlib
 
-import jax
 import numpy as np
 
 from llmgnn_jax.text.encoders.model import Params
 from llmgnn_jax.text.lora import ADAPTER_LEAVES
+from llmgnn_jax.text.parameters import flat
 
 
 def params_hash(params: Params) -> str:
@@ -22,9 +22,8 @@ def params_hash(params: Params) -> str:
         ValueError: If there are adapters.
     """
     digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        name = ".".join(key.key for key in path)
-        if path[-1].key in ADAPTER_LEAVES:
+    for name, leaf in flat(params).items():
+        if name.rpartition(".")[2] in ADAPTER_LEAVES:
             raise ValueError(f"params: expected no adapters (merge them), got {name}")
         array = np.asarray(leaf)
         digest.update(f"{name} {array.dtype} {array.shape};".encode())

@@ -20,9 +20,10 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import EncoderConfig, EncoderModel, declare
 from llmgnn_jax.text.lora import ADAPTER_LEAVES, Adapters
+from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.peft_config import PeftConfig, peft_values, read_peft_config
 from llmgnn_jax.text.pretrained.families import FAMILIES, family_of
-from llmgnn_jax.text.pretrained.load import flat, is_kernel, nested
+from llmgnn_jax.text.pretrained.load import is_kernel
 from llmgnn_jax.text.pretrained.save import write_json, write_tensors
 from llmgnn_jax.text.pretrained.tensors import Tensors, open_files
 from llmgnn_jax.text.trainable import combine

@@ -1,7 +1,4 @@
-"""Which of an encoder's parameters are trained: one mask, by their paths.
-
-A parameter's path is its names joined by dots: "layer_0.attention.query.kernel".
-"""
+"""Which of an encoder's parameters are trained: one mask, by their paths."""
 
 import re
 from typing import Any, Literal, TypeAlias
@@ -10,6 +7,7 @@ import jax
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.lora import ADAPTER_LEAVES
+from llmgnn_jax.text.parameters import flat, path_of
 
 TextMode: TypeAlias = Literal["frozen", "lora", "full"]
 
@@ -29,7 +27,7 @@ def trainable(params: Any, *, mode: TextMode, freeze: tuple[str, ...] = ()) -> A
     Raises:
         UserError: If a pattern is none or is found in no path.
     """
-    names = {name: False for name in paths(params)}
+    names, frozen = list(flat(params)), set()
     for pattern in freeze:
         try:
             found = [name for name in names if re.search(pattern, name)]
@@ -40,15 +38,14 @@ def trainable(params: Any, *, mode: TextMode, freeze: tuple[str, ...] = ()) -> A
         if not found:
             raise UserError.field(
                 "freeze",
-                expected=f"patterns found in names such as {next(iter(names))}",
+                expected=f"patterns found in names such as {names[0]}",
                 got=repr(pattern),
             )
-        names |= dict.fromkeys(found, True)
+        frozen.update(found)
 
     def chosen(path: tuple[Any, ...], _: Any) -> bool:
-        name = ".".join(key.key for key in path)
         of_mode = mode == "full" or (mode == "lora" and path[-1].key in ADAPTER_LEAVES)
-        return of_mode and not names[name]
+        return of_mode and path_of(path) not in frozen
 
     return jax.tree_util.tree_map_with_path(chosen, params)
 
@@ -80,9 +77,3 @@ def combine(one: Any, other: Any) -> Any:
         both = name in result
         result[name] = combine(result[name], value) if both else value
     return result
-
-
-def paths(params: Any) -> list[str]:
-    """The path of each parameter, in the order of the tree's leaves."""
-    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    return [".".join(key.key for key in path) for path, _ in leaves]

@@ -12,8 +12,9 @@ from benchmarks.harness import Unavailable
 from benchmarks.ours import text_train
 from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.model import declare
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.pretrained.bert_names import bert_names
-from llmgnn_jax.text.pretrained.load import flat, is_kernel
+from llmgnn_jax.text.pretrained.load import is_kernel
 
 SHAPE = bert_weights.Shape(
     vocab_size=60,

@@ -10,9 +10,10 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import initialise
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.pretrained import load_encoder, read_config, weights_hash
 from llmgnn_jax.text.pretrained.gguf import unpermuted
-from llmgnn_jax.text.pretrained.load import flat, load_language_model
+from llmgnn_jax.text.pretrained.load import load_language_model
 from llmgnn_jax.text.tokens import load_tokenizer
 
 gguf = pytest.importorskip("gguf", reason="gguf is not cached")

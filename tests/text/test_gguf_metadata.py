@@ -12,10 +12,11 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import initialise
 from llmgnn_jax.text.encoders.rope import Rope
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.pretrained import load_encoder, read_config, weights_hash
 from llmgnn_jax.text.pretrained.decoder_names import gguf_names
 from llmgnn_jax.text.pretrained.gguf import unpermuted
-from llmgnn_jax.text.pretrained.load import flat, is_kernel
+from llmgnn_jax.text.pretrained.load import is_kernel
 from llmgnn_jax.text.tokens import load_tokenizer
 
 gguf = pytest.importorskip("gguf", reason="gguf is not installed")

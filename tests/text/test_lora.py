@@ -17,7 +17,7 @@ from llmgnn_jax.text.encoders.lstm import LSTMConfig
 from llmgnn_jax.text.encoders.model import apply, declare, initialise, with_adapters
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import Adapters, merge_adapters, unmerge_adapters
-from llmgnn_jax.text.pretrained.load import flat
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.trainable import combine, partition, trainable
 
 # No two of the sizes of rows, tokens, layers, heads and ranks are alike.

@@ -16,8 +16,8 @@ from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import apply, initialise, with_adapters
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import Adapters
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.peft_files import load_adapters, save_adapters
-from llmgnn_jax.text.pretrained.load import flat
 
 BERT = BertConfig(
     vocab_size=50,

@@ -9,8 +9,8 @@ from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import declare
 from llmgnn_jax.text.lora import Adapters
-from llmgnn_jax.text.pretrained.load import flat
-from llmgnn_jax.text.trainable import combine, partition, paths, trainable
+from llmgnn_jax.text.parameters import flat
+from llmgnn_jax.text.trainable import combine, partition, trainable
 
 BERT = BertConfig(
     vocab_size=20,
@@ -44,7 +44,7 @@ def chosen(mask):
 
 def test_paths_are_in_the_order_of_the_leaves(params):
     leaves = jax.tree.leaves(params)
-    names = paths(params)
+    names = list(flat(params))
     assert len(names) == len(set(names)) == len(leaves)
     for name, leaf in zip(names, leaves, strict=True):
         inside = params
@@ -55,7 +55,7 @@ def test_paths_are_in_the_order_of_the_leaves(params):
 
 
 def test_modes(params):
-    names = set(paths(params))
+    names = set(flat(params))
     adapters = {name for name in names if name.rpartition(".")[2].startswith("lora_")}
     masks = {mode: trainable(params, mode=mode) for mode in ("frozen", "lora", "full")}
     for mask in masks.values():
@@ -124,8 +124,8 @@ def test_patterns_that_are_none_are_one_line(freeze, line, mode):
 def test_parts_are_put_together_again(params, mode):
     mask = trainable(params, mode=mode)
     trained, frozen = partition(params, mask)
-    assert set(paths(trained)) == chosen(mask)
-    assert set(paths(frozen)) == set(paths(params)) - chosen(mask)
+    assert set(flat(trained)) == chosen(mask)
+    assert set(flat(frozen)) == set(flat(params)) - chosen(mask)
     for one, other in ((trained, frozen), (frozen, trained)):
         again = combine(one, other)
         assert jax.tree.structure(again) == jax.tree.structure(params)
@@ -151,8 +151,8 @@ def test_any_mask_is_a_partition(seed):
     params = tree(4)
     mask = jax.tree.map(lambda _: bool(rng.random() < 0.5), params)
     yes, no = partition(params, mask)
-    assert set(paths(yes)) == chosen(mask)
-    assert set(paths(yes)).isdisjoint(paths(no))
+    assert set(flat(yes)) == chosen(mask)
+    assert set(flat(yes)).isdisjoint(flat(no))
     assert combine(yes, no) == combine(no, yes) == params
     # No dict is left empty: it would be a part of the tree that nothing is in.
     for part in (yes, no):

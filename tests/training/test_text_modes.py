@@ -19,7 +19,7 @@ from llmgnn_jax.evaluation.contract import check_results
 from llmgnn_jax.recipes import recipe, with_overrides
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.text.lora import ADAPTER_LEAVES
-from llmgnn_jax.text.pretrained.load import flat
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.tokens import load_tokenizer
 from llmgnn_jax.training import ranking
 from llmgnn_jax.training.batch import draw_batch

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,6 +17,7 @@ from llmgnn_jax.text.encoders.model import (
     Params,
     declare,
 )
+from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.pretrained.families import FAMILIES, GGUF, Family, family_of
 from llmgnn_jax.text.pretrained.gguf import open_gguf
 from llmgnn_jax.text.pretrained.tensors import (
@@ -170,10 +170,7 @@ def from_tensors(
     """
     family = family or family_of(declared.config)
     names = family.names(declared.config)
-    shapes = {
-        ".".join(key.key for key in path): leaf.shape
-        for path, leaf in jax.tree_util.tree_flatten_with_path(declared.params)[0]
-    }
+    shapes = {path: leaf.shape for path, leaf in flat(declared.params).items()}
     assert names.keys() == shapes.keys(), "the table names each parameter"
     stored = {
         plain: name
@@ -215,21 +212,3 @@ def is_kernel(path: str) -> bool:
 def transposed(path: str, array: np.ndarray) -> np.ndarray:
     """A parameter from Hugging Face's layout to ours, or back."""
     return np.ascontiguousarray(array.T if is_kernel(path) else array)
-
-
-def nested(arrays: dict[str, Any]) -> Params:
-    """{"a.b": x} to {"a": {"b": x}}."""
-    result: Params = {}
-    for path, array in arrays.items():
-        *modules, name = path.split(".")
-        inside = result
-        for module in modules:
-            inside = inside.setdefault(module, {})
-        inside[name] = array
-    return result
-
-
-def flat(params: Params) -> dict[str, Any]:
-    """{"a": {"b": x}} to {"a.b": x}."""
-    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    return {".".join(key.key for key in path): leaf for path, leaf in leaves}

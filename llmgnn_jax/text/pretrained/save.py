@@ -10,8 +10,9 @@ import numpy as np
 import safetensors.numpy
 
 from llmgnn_jax.text.encoders.model import EncoderConfig, Params
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.pretrained.families import family_of
-from llmgnn_jax.text.pretrained.load import CONFIG, flat, transposed
+from llmgnn_jax.text.pretrained.load import CONFIG, transposed
 from llmgnn_jax.text.pretrained.tensors import WEIGHTS
 
 
