@@ -33,7 +33,7 @@ from llmgnn_jax.text.encoders.model import (
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.fingerprint import params_hash
-from llmgnn_jax.text.interface import EncodedBatch
+from llmgnn_jax.text.interface import EncodedBatch, in_order
 from llmgnn_jax.text.packing import (
     PackedBatch,
     packed_batches,
@@ -300,14 +300,8 @@ class TextEncoder:
             UserError: If one of them is no str.
             FloatingPointError: If the weights give vectors that are not finite.
         """
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        done = 0
-        for batch in self.encode_batches(texts):
-            vectors[batch.rows] = batch.vectors
-            done += len(batch.rows)
-            if progress is not None:
-                progress(done)
-        return vectors
+        batches = self.encode_batches(texts)
+        return in_order(batches, count=len(texts), dim=self.dim, progress=progress)
 
     def encode_batches(self, texts: Sequence[str]) -> Iterator[EncodedBatch]:
         """Encodes texts, giving each batch as it is finished (`encode`, in parts)."""

@@ -3,7 +3,7 @@
 Shapes: n texts of a batch, D width, N texts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +51,34 @@ class Encoder(Protocol):
     def encode_batches(self, texts: Sequence[str]) -> Iterator[EncodedBatch]:
         """Encodes each text once, in any order."""
         ...
+
+
+def in_order(
+    batches: Iterable[EncodedBatch],
+    *,
+    count: int,
+    dim: int,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Puts the vectors of finished batches where their texts stand in the input.
+
+    Args:
+        batches: Of all texts, in any order.
+        count: N.
+        dim: D.
+        progress: Called with the number of texts done after each batch.
+
+    Returns:
+        (N, D) float32.
+    """
+    vectors = np.zeros((count, dim), np.float32)
+    done = 0
+    for batch in batches:
+        vectors[batch.rows] = batch.vectors
+        done += len(batch.rows)
+        if progress is not None:
+            progress(done)
+    return vectors
 
 
 def whole_characters(text: object, row: int) -> str:

