@@ -21,6 +21,7 @@ import numpy as np
 from flax import nnx
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.checks import check_sizes
 from llmgnn_jax.text.encoders.cnn import Convolutions, check_widths
 from llmgnn_jax.text.encoders.layers import ComputeDtype, Dense
 from llmgnn_jax.text.pooling import POOLINGS, AttentionPooling, Pooling, pool
@@ -63,12 +64,7 @@ class HeadConfig:
                 raise UserError.field(
                     name, expected=f"one of {', '.join(known)}", got=repr(value)
                 )
-        for name in ("inputs", "outputs", "filters"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise UserError.field(
-                    name, expected="a whole number from 1", got=repr(value)
-                )
+        check_sizes(self)
         check_widths(self.widths)
 
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.sampling.words import key_words, threefry_2x32
+from llmgnn_jax.text.checks import check_sizes
 from llmgnn_jax.text.corpus import corpus_of
 from llmgnn_jax.text.windows import (
     DeviceCorpus,
@@ -78,12 +79,7 @@ class SkipGramConfig:
     learning_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                raise UserError.field(
-                    field.name, expected="a whole number from 1", got=repr(value)
-                )
+        check_sizes(self)
         if not self.learning_rate > 0:
             raise UserError.field(
                 "learning_rate", expected="a number above 0", got=self.learning_rate

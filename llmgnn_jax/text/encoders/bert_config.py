@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+from llmgnn_jax.text.checks import (
+    check_activation,
+    check_epsilon,
+    check_sizes,
+    known_fields,
+)
 
 BertFamily: TypeAlias = Literal["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"]
 """Hugging Face's `model_type`."""
@@ -62,32 +67,15 @@ class BertConfig:
             "position_offset",
             "relative_attention_num_buckets",
         )
-        for field in dataclasses.fields(self):
-            value, least = getattr(self, field.name), int(field.name not in may_be_0)
-            if field.type is int and (type(value) is not int or value < least):
-                raise UserError.field(
-                    field.name,
-                    expected=f"a whole number from {least}",
-                    got=repr(value),
-                )
+        check_sizes(self, may_be_0=may_be_0)
         if self.hidden_size % self.num_attention_heads:
             raise UserError.field(
                 "num_attention_heads",
                 expected=f"a divisor of hidden_size {self.hidden_size}",
                 got=self.num_attention_heads,
             )
-        if self.hidden_act not in ACTIVATIONS:
-            raise UserError.field(
-                "hidden_act",
-                expected=f"one of {', '.join(ACTIVATIONS)}",
-                got=repr(self.hidden_act),
-            )
-        if not isinstance(self.layer_norm_eps, float) or self.layer_norm_eps <= 0:
-            raise UserError.field(
-                "layer_norm_eps",
-                expected="a number above 0",
-                got=repr(self.layer_norm_eps),
-            )
+        check_activation(self.hidden_act)
+        check_epsilon("layer_norm_eps", self.layer_norm_eps)
 
     @property
     def max_tokens(self) -> int:
@@ -135,17 +123,7 @@ class BertConfig:
         if family == "mpnet":
             read["type_vocab_size"] = 0
             read.setdefault("relative_attention_num_buckets", 32)
-        fields = dataclasses.fields(cls)
-        missing = [
-            field.name
-            for field in fields
-            if field.default is dataclasses.MISSING and field.name not in read
-        ]
-        if missing:
-            raise UserError.field(
-                "config", expected=f"the keys {', '.join(missing)}", got="none of them"
-            )
-        return cls(**{f.name: read[f.name] for f in fields if f.name in read})
+        return cls(**known_fields(cls, read))
 
     def to_values(self) -> dict[str, Any]:
         """What `from_values` reads, for Hugging Face."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+from llmgnn_jax.text.checks import check_activation, check_epsilon, check_sizes
 from llmgnn_jax.text.encoders.rope import Rope
 
 DecoderFamily: TypeAlias = Literal["llama", "mistral", "qwen2", "qwen3", "gemma"]
@@ -91,12 +91,7 @@ class DecoderConfig:
     family: DecoderFamily = "llama"
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                raise UserError.field(
-                    field.name, expected="a whole number from 1", got=repr(value)
-                )
+        check_sizes(self)
         if self.num_attention_heads % self.num_key_value_heads:
             raise UserError.field(
                 "num_key_value_heads",
@@ -107,18 +102,8 @@ class DecoderConfig:
             raise UserError.field(
                 "head_dim", expected="an even number", got=self.head_dim
             )
-        if self.hidden_act not in ACTIVATIONS:
-            raise UserError.field(
-                "hidden_act",
-                expected=f"one of {', '.join(ACTIVATIONS)}",
-                got=repr(self.hidden_act),
-            )
-        if not isinstance(self.rms_norm_eps, float) or self.rms_norm_eps <= 0:
-            raise UserError.field(
-                "rms_norm_eps",
-                expected="a number above 0",
-                got=repr(self.rms_norm_eps),
-            )
+        check_activation(self.hidden_act)
+        check_epsilon("rms_norm_eps", self.rms_norm_eps)
 
     @property
     def max_tokens(self) -> int:

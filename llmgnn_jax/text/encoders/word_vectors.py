@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.checks import check_sizes, known_fields
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -43,12 +44,7 @@ class WordTableConfig:
             raise UserError.field(
                 "model_type", expected=repr(self.FAMILY), got=repr(self.family)
             )
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                raise UserError.field(
-                    field.name, expected="a whole number from 1", got=repr(value)
-                )
+        check_sizes(self)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
@@ -58,17 +54,7 @@ class WordTableConfig:
             UserError: If a key is missing or a value out of range.
         """
         read = {"family": values.get("model_type", cls.FAMILY), **values}
-        fields = dataclasses.fields(cls)
-        missing = [
-            field.name
-            for field in fields
-            if field.default is dataclasses.MISSING and field.name not in read
-        ]
-        if missing:
-            raise UserError.field(
-                "config", expected=f"the keys {', '.join(missing)}", got="none of them"
-            )
-        return cls(**{f.name: read[f.name] for f in fields if f.name in read})
+        return cls(**known_fields(cls, read))
 
     def to_values(self) -> dict[str, Any]:
         """What `from_values` reads."""
