@@ -124,24 +124,21 @@ def packed_batches(
     # As many slots in each batch: vectors are brought to unit length in programs of one
     # shape, and so to the same last bit.
     texts = max(1, most // _TOKENS_OF_A_SHORT_TEXT)
-    batches = _one_row(ids, most, texts, pad_id)
+    batches = pack(ids, row_length=most, num_rows=1, num_texts=texts, pad_id=pad_id)
     if not batches:
         return []
-    last = batches.pop()
-    kept = last.texts[last.texts >= 0]
-    used = int(last.mask.sum())
-    length = most
-    while length // 2 >= max(used, _FEWEST):
+    last, length = batches[-1], most
+    while length // 2 >= max(int(last.mask.sum()), _FEWEST):
         length //= 2
-    again = _one_row([ids[text] for text in kept], length, texts, pad_id)[0]
-    places = np.where(again.texts >= 0, kept[again.texts], -1)
-    return [*batches, dataclasses.replace(again, texts=places)]
-
-
-def _one_row(
-    ids: Sequence[Sequence[int]], length: int, texts: int, pad_id: int
-) -> list[PackedBatch]:
-    return pack(ids, row_length=length, num_rows=1, num_texts=texts, pad_id=pad_id)
+    # What is used stands at the left.
+    short = dataclasses.replace(
+        last,
+        ids=last.ids[:, :length],
+        mask=last.mask[:, :length],
+        segments=last.segments[:, :length],
+        positions=last.positions[:, :length],
+    )
+    return [*batches[:-1], short]
 
 
 def _bins(

@@ -113,19 +113,17 @@ def encode_some(
     known_P = there_R[order_R]
     counts_P = jnp.where(known_P, inputs.counts_I[items_P], 0)
     params = combine(trained, inputs.frozen)
-    if not spec.packs:
+    if spec.packs:
+        known_P &= jnp.cumsum(counts_P) <= spec.places
+        counts_P = jnp.where(known_P, counts_P, 0)
+        starts_P = jnp.cumsum(counts_P) - counts_P
+        rows = _packed_row(inputs, items_P, starts_P, counts_P, places=spec.places)
+        hidden_1CD = apply(spec.graphdef, params, rows)
+        pooled_PT = pool_packed(hidden_1CD, starts_P, counts_P, pooling=spec.pooling)
+    else:
         rows = _rows(inputs, items_P, counts_P)
         hidden_PLD = apply(spec.graphdef, params, rows)
         pooled_PT = pool(hidden_PLD, rows.mask_BL, pooling=spec.pooling)
-        return FreshTexts(
-            items_P=items_P, vectors_PT=l2_normalise(pooled_PT), known_P=known_P
-        )
-    known_P &= jnp.cumsum(counts_P) <= spec.places
-    counts_P = jnp.where(known_P, counts_P, 0)
-    starts_P = jnp.cumsum(counts_P) - counts_P
-    rows = _packed_row(inputs, items_P, starts_P, counts_P, places=spec.places)
-    hidden_1CD = apply(spec.graphdef, params, rows)
-    pooled_PT = pool_packed(hidden_1CD, starts_P, counts_P, pooling=spec.pooling)
     return FreshTexts(
         items_P=items_P, vectors_PT=l2_normalise(pooled_PT), known_P=known_P
     )
