@@ -17,6 +17,7 @@ from llmgnn_jax.text.encoders.lstm import LSTMConfig
 from llmgnn_jax.text.encoders.model import apply, declare, initialise, with_adapters
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import Adapters, merge_adapters, unmerge_adapters
+from llmgnn_jax.text.native import library
 from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.trainable import combine, partition, trainable
 
@@ -49,8 +50,8 @@ def path(request, monkeypatch):
     """Our kernels for CPUs, or the formulas that run where they cannot be had."""
     if request.param == "formulas":
         monkeypatch.setattr(kernels, "usable", lambda: False)
-    elif not kernels.usable():
-        pytest.skip("no compiler for the kernels: not cached")
+    elif reason := library.unavailable_because():
+        pytest.skip(f"native kernels: {reason}")
     return request.param
 
 

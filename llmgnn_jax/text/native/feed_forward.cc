@@ -10,7 +10,6 @@
 namespace llmgnn {
 namespace {
 
-constexpr int64_t kDepth = 1024;   // of K at a time
 constexpr int64_t kRowsAtATime = 128;
 
 struct FeedForward {
@@ -28,7 +27,7 @@ struct Panels {
 
   int64_t count() const { return (columns + Tiles::kColumns - 1) / Tiles::kColumns; }
   int64_t size() const {
-    return count() * Tiles::PartOfB((depth + 31) / 32 * 32);
+    return count() * (Tiles::PartOfB(depth / kDepth * kDepth) + Tiles::PartOfB(depth % kDepth));
   }
   // Panel `number` of the block that begins at row `start`, a multiple of kDepth.
   typename Tiles::Packed* at(int64_t start, int64_t number) const {
@@ -37,7 +36,6 @@ struct Panels {
   }
 
   void Pack(ffi::ThreadPool& pool, const float* matrix) const {
-    constexpr int64_t kChunk = 64;
     const Operand operand{matrix, columns, false, false};
     ForRanges(pool, depth, kChunk, [&](int64_t first, int64_t last) {
       const int64_t start = first / kDepth * kDepth;

@@ -8,6 +8,11 @@
 
 namespace llmgnn {
 
+// Of K, how much panels hold at a time (C is gone through once for each), and how much of
+// that is packed at a time: multiples of kStep.
+constexpr int64_t kDepth = 1024;
+constexpr int64_t kChunk = 64;
+
 // body(tiles), an object of the kind that is fastest on this processor.
 template <typename Body>
 void WithTiles(Precision precision, const Body& body) {

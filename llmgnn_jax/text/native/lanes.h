@@ -42,7 +42,7 @@ inline Lane Smaller(Lane a, Lane b) {
 #endif
 }
 
-// Sums and maxima go by halves, so that they do not depend on the width of loops.
+// By halves.
 inline float Total(Lane lanes) {
   float parts[kWidth];
   Save(parts, lanes);
@@ -53,12 +53,13 @@ inline float Total(Lane lanes) {
 inline float Largest(Lane lanes) {
 #ifdef __AVX512F__
   return _mm512_reduce_max_ps(lanes);
-#endif
+#else
   float parts[kWidth];
   Save(parts, lanes);
   float largest = parts[0];
   for (int i = 1; i < kWidth; ++i) largest = parts[i] > largest ? parts[i] : largest;
   return largest;
+#endif
 }
 
 // 1 / x to a unit in the last place, for x from 1 to 2^60.

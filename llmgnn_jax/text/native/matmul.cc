@@ -1,18 +1,15 @@
 #include "matmul.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "lanes.h"
 #include "kinds.h"
+#include "lanes.h"
 #include "threads.h"
 
 namespace llmgnn {
 namespace {
 
-constexpr int64_t kDepth = 1024;  // of K at a time: C is gone through once for each
-constexpr int64_t kChunk = 64;   // of K, packed at a time; a multiple of kStep
-constexpr int64_t kCache = 1 << 20;   // bytes that a task's part of A may fill
+constexpr int64_t kCache = 1 << 20;  // bytes that a task's part of A may fill
 constexpr int64_t kRowsOfTask = 128;  // at least, where there are that many
 constexpr int64_t kTasksPerThread = 6;
 
@@ -76,8 +73,7 @@ void MultiplyBy(ffi::ThreadPool& pool, const Product& p) {
   // Tiles of A that many tasks read are packed before; else each task packs its own.
   const bool share_a = cut.column_tasks > 2 || p.a.transposed;
   const int64_t tiles_shared = share_a ? all_tiles : 0;
-  Packed* shared_a =
-      of_a.Get<Packed>(tiles_shared * Tiles::PartOfA(depth));
+  Packed* shared_a = of_a.Get<Packed>(tiles_shared * Tiles::PartOfA(depth));
   Packed* b = of_b.Get<Packed>(cut.panels * Tiles::PartOfB(depth));
 
   for (int64_t start = 0; start < p.depth; start += depth) {
