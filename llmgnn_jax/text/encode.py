@@ -41,7 +41,7 @@ from llmgnn_jax.text.packing import (
     pool_packed,
 )
 from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
-from llmgnn_jax.text.pretrained import load_encoder, weights_hash
+from llmgnn_jax.text.pretrained import load_encoder, save_encoder, weights_hash
 from llmgnn_jax.text.pretrained.hub import fetch_from_hub, is_hub_name
 from llmgnn_jax.text.tokens import (
     TokenBatch,
@@ -239,6 +239,29 @@ class TextEncoder:
         other._params = with_kernels_in(self.dtype, params)
         other._weights = None
         return other
+
+    def save(self, folder: str | Path) -> None:
+        """Writes weights, shape and tokenizer in Hugging Face's layout.
+
+        `load` reads it again, given the same pooling and `max_length`; so does
+        transformers, unless it is an encoder over a table of words.
+
+        Args:
+            folder: Made if absent; files of the same names are replaced.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        path = Path(folder)
+        try:
+            save_encoder(path, params=self.model.params, config=self.config)
+            self._tokenizer.save(path)
+        except OSError as error:
+            raise UserError.field(
+                str(path),
+                expected="a folder that can be written",
+                got=error.strerror or error,
+            ) from error
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text, cut to `max_length`."""

