@@ -27,6 +27,7 @@ from benchmarks.harness.system import Inputs
 from benchmarks.ours.device import compiled, peak_mb
 from benchmarks.texts import unpack_texts
 from llmgnn_jax import assets
+from llmgnn_jax.native.memory import keep_freed_memory
 from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import (
@@ -79,6 +80,7 @@ def setup(
     alpha: float,
 ) -> Task:
     """The step in one mode, on rows of one text or on packed ones."""
+    keep_freed_memory()  # As `llmgnn train` does.
     model = _model(inputs, mode=mode, dtype=dtype, shape=shape, alpha=alpha)
     mask = trainable(model.params, mode=mode)
     trained, frozen = partition(model.params, mask)

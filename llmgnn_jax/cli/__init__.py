@@ -12,6 +12,7 @@ from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.encode_texts import encode
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.native.memory import keep_freed_memory
 
 _INTERRUPTED = 130
 
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("llmgnn_jax").setLevel(logging.INFO)
+    # Before JAX, and with it its threads, is there.
+    keep_freed_memory()
     debug = "--debug" in arguments
     try:
         try:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from llmgnn_jax.graph.native import library as graph_kernels
-from llmgnn_jax.native import Library, NativeUnavailable
 from llmgnn_jax.native import library as module
+from llmgnn_jax.native.library import Library, NativeUnavailable
 from llmgnn_jax.text.native import library as text_kernels
 
 # Says its version, and "compiles" by copying what it was given; counts its calls.

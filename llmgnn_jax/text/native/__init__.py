@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llmgnn_jax.native import Library
+from llmgnn_jax.native.library import Library
 
 library = Library(
     "text",
