@@ -132,9 +132,14 @@ def _feed_forward_backward(
 feed_forward.defvjp(_feed_forward_forward, _feed_forward_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def attend(
-    joined_BLJ: jax.Array, texts_BL: jax.Array, heads: int, groups: int, causal: bool
+    joined_BLJ: jax.Array,
+    texts_BL: jax.Array,
+    heads: int,
+    groups: int,
+    causal: bool,
+    dtype: str,
 ) -> jax.Array:
     """softmax(q k^T / sqrt(K)) v of each text's tokens.
 
@@ -145,15 +150,21 @@ def attend(
         heads: H.
         groups: G, a divisor of H: H / G queries share a key and a value.
         causal: Whether tokens see only what comes before them, and themselves.
+        dtype: As in `dense`; products of a few tokens are float32 in any case.
 
     Returns:
         (B, L, H K) float32, 0 at padding.
     """
-    return _attend(joined_BLJ, texts_BL, heads, groups, causal)[0]
+    return _attend(joined_BLJ, texts_BL, heads, groups, causal, dtype)[0]
 
 
 def _attend(
-    joined_BLJ: jax.Array, texts_BL: jax.Array, heads: int, groups: int, causal: bool
+    joined_BLJ: jax.Array,
+    texts_BL: jax.Array,
+    heads: int,
+    groups: int,
+    causal: bool,
+    dtype: str,
 ) -> tuple[jax.Array, Residuals]:
     batch, length, joined = joined_BLJ.shape
     width = joined // (heads + 2 * groups)
@@ -164,12 +175,18 @@ def _attend(
         heads=np.int64(heads),
         groups=np.int64(groups),
         causal=causal,
+        bfloat16=dtype == "bfloat16",
     )
     return out_BLD, (joined_BLJ, texts_BL, out_BLD, logs_BHL)
 
 
 def _attend_backward(
-    heads: int, groups: int, causal: bool, residuals: Residuals, given_BLD: jax.Array
+    heads: int,
+    groups: int,
+    causal: bool,
+    dtype: str,
+    residuals: Residuals,
+    given_BLD: jax.Array,
 ) -> tuple[jax.Array | None, ...]:
     gradient = _call(
         "llmgnn_attend_gradient",
@@ -178,6 +195,7 @@ def _attend_backward(
         heads=np.int64(heads),
         groups=np.int64(groups),
         causal=causal,
+        bfloat16=dtype == "bfloat16",
     )
     return gradient[0], None
 

@@ -174,7 +174,7 @@ def test_attention(
 
     wanted, wanted_back = jax.vjp(jax.jit(plain), joined)
     found, back = jax.vjp(
-        lambda j: kernels.attend(j, texts, heads, groups, causal), joined
+        lambda j: kernels.attend(j, texts, heads, groups, causal, "float32"), joined
     )
     np.testing.assert_allclose(found, wanted, atol=2e-6)
     np.testing.assert_allclose(back(given)[0], wanted_back(given)[0], atol=2e-5)
@@ -186,7 +186,7 @@ def test_what_is_no_number_is_not_passed_over() -> None:
     texts = jnp.zeros((1, 20), jnp.int32)
     for value in (np.nan, np.inf):
         joined[0, 3, :16] = value  # a query
-        out = np.asarray(kernels.attend(joined, texts, 1, 1, False))
+        out = np.asarray(kernels.attend(joined, texts, 1, 1, False, "float32"))
         assert not np.isfinite(out[0, 3]).any()
         assert np.isfinite(np.delete(out[0], 3, axis=0)).all()
 
@@ -196,7 +196,7 @@ def test_attention_holds_out_large_scores() -> None:
     joined[0, :, 0] = (300, -300, 0)  # queries
     joined[0, :, 2] = (300, -300, 0)  # keys
     joined[0, :, 4] = (1, 2, 3)  # values
-    out = kernels.attend(joined, jnp.zeros((1, 3), jnp.int32), 1, 1, False)
+    out = kernels.attend(joined, jnp.zeros((1, 3), jnp.int32), 1, 1, False, "float32")
     np.testing.assert_allclose(out[0, :, 0], (1, 2, 2), rtol=1e-6)
 
 

@@ -65,7 +65,7 @@ def attend(
         texts_BL = jnp.where(
             rows.mask_BL, 0 if rows.segments_BL is None else rows.segments_BL, -1
         )
-        return kernels.attend(joined_BLJ, texts_BL, heads, groups, causal)
+        return kernels.attend(joined_BLJ, texts_BL, heads, groups, causal, dtype)
     batch, length = joined_BLJ.shape[:2]
     joined_BLNK = joined_BLJ.reshape(batch, length, heads + 2 * groups, -1)
     query_BLHK, key_BLGK, value_BLGK = jnp.split(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lanes.h"
+#include "small_products.h"
 #include "threads.h"
 #include "transpose.h"
 
@@ -13,55 +14,6 @@ namespace llmgnn {
 namespace {
 
 constexpr int64_t kQueries = 32;  // at a time: their scores stay in cache
-
-// c = a b (+ c): a(i, k) at a[i * row + k * column]; b and c row by row, `width` columns,
-// a multiple of kWidth.
-template <int R, int C>
-void SmallTile(const float* a, int64_t row, int64_t column, const float* b, int64_t b_row,
-               int64_t depth, float* c, int64_t c_row, bool add) {
-  Lane sums[R][C] = {};
-  for (int64_t k = 0; k < depth; ++k) {
-    Lane right[C];
-    for (int j = 0; j < C; ++j) right[j] = Load(b + k * b_row + j * kWidth);
-#pragma GCC unroll 12
-    for (int i = 0; i < R; ++i) {
-      const Lane factor = Fill(a[i * row + k * column]);
-      for (int j = 0; j < C; ++j) sums[i][j] += factor * right[j];
-    }
-  }
-#pragma GCC unroll 12
-  for (int i = 0; i < R; ++i)
-    for (int j = 0; j < C; ++j) {
-      float* to = c + i * c_row + j * kWidth;
-      Save(to, add ? Load(to) + sums[i][j] : sums[i][j]);
-    }
-}
-
-template <int C>
-void SmallColumns(const float* a, int64_t row, int64_t column, const float* b,
-                  int64_t b_row, int64_t depth, float* c, int64_t c_row, int64_t rows,
-                  bool add) {
-  constexpr int kMost = C == 4 ? 6 : 12;
-  int64_t i = 0;
-  for (; i + kMost <= rows; i += kMost)
-    SmallTile<kMost, C>(a + i * row, row, column, b, b_row, depth, c + i * c_row, c_row, add);
-  for (; i + 4 <= rows; i += 4)
-    SmallTile<4, C>(a + i * row, row, column, b, b_row, depth, c + i * c_row, c_row, add);
-  for (; i < rows; ++i)
-    SmallTile<1, C>(a + i * row, row, column, b, b_row, depth, c + i * c_row, c_row, add);
-}
-
-void SmallProduct(const float* a, int64_t row, int64_t column, const float* b,
-                  int64_t b_row, int64_t depth, float* c, int64_t c_row, int64_t rows,
-                  int64_t width, bool add) {
-  int64_t j = 0;
-  for (; j + 4 * kWidth <= width; j += 4 * kWidth)
-    SmallColumns<4>(a, row, column, b + j, b_row, depth, c + j, c_row, rows, add);
-  for (; j + 2 * kWidth <= width; j += 2 * kWidth)
-    SmallColumns<2>(a, row, column, b + j, b_row, depth, c + j, c_row, rows, add);
-  for (; j < width; j += kWidth)
-    SmallColumns<1>(a, row, column, b + j, b_row, depth, c + j, c_row, rows, add);
-}
 
 int64_t Up(int64_t count) { return (count + 15) / 16 * 16; }
 
@@ -131,6 +83,13 @@ void Turn(const float* from, int64_t stride, int64_t rows, int64_t width, float 
     for (int64_t i = 0; i < width * columns; i += kWidth) Save(to + i, Load(to + i) * scale);
 }
 
+// Brings a text's part of an array near, along its rows, to be read or written: heads go
+// across them, which no processor foresees.
+template <int Write>
+void Fetch(const float* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, Write, 2);
+}
+
 // What a query may look at: the first of these many tokens of its text.
 int64_t Seen(const Text& text, int64_t query, bool causal) {
   return causal ? query + 1 : text.count;
@@ -183,8 +142,10 @@ const char* ShapeOf(Matrix& joined, ffi::Buffer<ffi::S32>& segments, int64_t hea
 
 // joined (B, L, (H + 2 G) K); segments (B, L): which text, or < 0; out (B, L, H K), 0 at
 // padding; logs (B, H, L): of the sums of exponentials.
-ffi::Error Attend(ffi::ThreadPool pool, Matrix joined, ffi::Buffer<ffi::S32> segments,
-                  Result out, Result logs, int64_t heads, int64_t groups, bool causal) {
+template <typename Products>
+ffi::Error AttendBy(ffi::ThreadPool& pool, Matrix& joined,
+                    ffi::Buffer<ffi::S32>& segments, Result& out, Result& logs,
+                    int64_t heads, int64_t groups, bool causal) {
   Shape s;
   if (const char* wrong = ShapeOf(joined, segments, heads, groups, &s))
     return ffi::Error::InvalidArgument(wrong);
@@ -210,6 +171,11 @@ ffi::Error Attend(ffi::ThreadPool pool, Matrix joined, ffi::Buffer<ffi::S32> seg
     float* scores = values + n * padded;
     float* mixed = scores + kQueries * columns;
     const float* from = joined.typed_data() + text.first * s.stride();
+    if (last - first == s.groups) {
+      Fetch<0>(from, n * s.stride());
+      Fetch<1>(out->typed_data() + text.first * s.out_stride(), n * s.out_stride());
+    }
+    typename Products::Session session;
     for (int64_t group = first; group < last; ++group) {
       Turn(from + s.key(group), s.stride(), n, s.width, scale, keys, columns);
       CopyRows(from + s.value(group), s.stride(), n, s.width, values, padded);
@@ -217,7 +183,7 @@ ffi::Error Attend(ffi::ThreadPool pool, Matrix joined, ffi::Buffer<ffi::S32> seg
         for (int64_t start = 0; start < n; start += kQueries) {
           const int64_t rows = std::min(kQueries, n - start);
           const int64_t seen = Seen(text, start + rows - 1, causal), here = Up(seen);
-          SmallProduct(from + start * s.stride() + head * s.width, s.stride(), 1, keys,
+          Products::Multiply(from + start * s.stride() + head * s.width, s.stride(), 1, keys,
                        columns, s.width, scores, columns, rows, here, false);
           float sums[kQueries];
           for (int64_t i = 0; i < rows; ++i) {
@@ -226,7 +192,7 @@ ffi::Error Attend(ffi::ThreadPool pool, Matrix joined, ffi::Buffer<ffi::S32> seg
             sums[i] = row.total;
             to_logs[head * s.length + start + i] = row.largest + std::log(row.total);
           }
-          SmallProduct(scores, columns, 1, values, padded, seen, mixed, padded, rows,
+          Products::Multiply(scores, columns, 1, values, padded, seen, mixed, padded, rows,
                        padded, false);
           for (int64_t i = 0; i < rows; ++i) {
             float* to = out->typed_data() + (text.first + start + i) * s.out_stride() +
@@ -242,10 +208,11 @@ ffi::Error Attend(ffi::ThreadPool pool, Matrix joined, ffi::Buffer<ffi::S32> seg
 
 // The gradient of `joined`, from what `Attend` gave and the gradient of `out`; 0 at
 // padding.
-ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
-                          ffi::Buffer<ffi::S32> segments, Matrix out, Matrix logs,
-                          Matrix gradient, Result result, int64_t heads, int64_t groups,
-                          bool causal) {
+template <typename Products>
+ffi::Error AttendGradientBy(ffi::ThreadPool& pool, Matrix& joined,
+                            ffi::Buffer<ffi::S32>& segments, Matrix& out, Matrix& logs,
+                            Matrix& gradient, Result& result, int64_t heads,
+                            int64_t groups, bool causal) {
   Shape s;
   if (const char* wrong = ShapeOf(joined, segments, heads, groups, &s))
     return ffi::Error::InvalidArgument(wrong);
@@ -276,6 +243,13 @@ ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
     const float* from = joined.typed_data() + text.first * s.stride();
     const float* from_logs =
         logs.typed_data() + text.batch * s.heads * s.length + text.place;
+    if (last - first == s.groups) {
+      Fetch<0>(from, n * s.stride());
+      Fetch<1>(to, n * s.stride());
+      Fetch<0>(gradient.typed_data() + text.first * s.out_stride(), n * s.out_stride());
+      Fetch<0>(out.typed_data() + text.first * s.out_stride(), n * s.out_stride());
+    }
+    typename Products::Session session;
     for (int64_t group = first; group < last; ++group) {
       Turn(from + s.key(group), s.stride(), n, s.width, scale, keys, columns);
       Turn(from + s.value(group), s.stride(), n, s.width, 1.0f, values, columns);
@@ -293,9 +267,9 @@ ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
                    queries, padded);
           CopyRows(gradient.typed_data() + out_at, s.out_stride(), rows, s.width, given,
                    padded);
-          SmallProduct(queries, padded, 1, keys, columns, s.width, weights, columns, rows,
+          Products::Multiply(queries, padded, 1, keys, columns, s.width, weights, columns, rows,
                        here, false);
-          SmallProduct(given, padded, 1, values, columns, s.width, changes, columns, rows,
+          Products::Multiply(given, padded, 1, values, columns, s.width, changes, columns, rows,
                        here, false);
           for (int64_t i = 0; i < rows; ++i) {
             const float* was = out.typed_data() + out_at + i * s.out_stride();
@@ -312,11 +286,11 @@ ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
             std::fill(weight + visible, weight + here, 0.0f);
             std::fill(change + visible, change + here, 0.0f);
           }
-          SmallProduct(weights, 1, columns, given, padded, rows, value_sums, padded, seen,
+          Products::Multiply(weights, 1, columns, given, padded, rows, value_sums, padded, seen,
                        padded, true);
-          SmallProduct(changes, 1, columns, queries, padded, rows, key_sums, padded, seen,
+          Products::Multiply(changes, 1, columns, queries, padded, rows, key_sums, padded, seen,
                        padded, true);
-          SmallProduct(changes, columns, 1, plain_keys, padded, seen, mixed, padded, rows,
+          Products::Multiply(changes, columns, 1, plain_keys, padded, seen, mixed, padded, rows,
                        padded, false);
           for (int64_t i = 0; i < rows; ++i)
             std::copy_n(mixed + i * padded, s.width,
@@ -335,6 +309,25 @@ ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
   return ffi::Error::Success();
 }
 
+ffi::Error Attend(ffi::ThreadPool pool, Matrix joined, ffi::Buffer<ffi::S32> segments,
+                  Result out, Result logs, int64_t heads, int64_t groups, bool causal,
+                  bool bfloat16) {
+  return WithProducts(bfloat16, [&](auto products) {
+    return AttendBy<decltype(products)>(pool, joined, segments, out, logs, heads, groups,
+                                        causal);
+  });
+}
+
+ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
+                          ffi::Buffer<ffi::S32> segments, Matrix out, Matrix logs,
+                          Matrix gradient, Result result, int64_t heads, int64_t groups,
+                          bool causal, bool bfloat16) {
+  return WithProducts(bfloat16, [&](auto products) {
+    return AttendGradientBy<decltype(products)>(pool, joined, segments, out, logs,
+                                                gradient, result, heads, groups, causal);
+  });
+}
+
 }  // namespace
 }  // namespace llmgnn
 
@@ -349,7 +342,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttend, llmgnn::Attend,
                                   .Ret<ffi::Buffer<ffi::F32>>()
                                   .Attr<int64_t>("heads")
                                   .Attr<int64_t>("groups")
-                                  .Attr<bool>("causal"));
+                                  .Attr<bool>("causal")
+                                  .Attr<bool>("bfloat16"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttendGradient, llmgnn::AttendGradient,
                               ffi::Ffi::Bind()
@@ -362,4 +356,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttendGradient, llmgnn::AttendGradient,
                                   .Ret<ffi::Buffer<ffi::F32>>()
                                   .Attr<int64_t>("heads")
                                   .Attr<int64_t>("groups")
-                                  .Attr<bool>("causal"));
+                                  .Attr<bool>("causal")
+                                  .Attr<bool>("bfloat16"));
