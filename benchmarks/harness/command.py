@@ -63,6 +63,12 @@ def main(
         metavar="N",
         help="turns of each side",
     )
+    parser.add_argument(
+        "--turn",
+        type=float,
+        metavar="SECONDS",
+        help="of a turn; where a run takes less than half of it, a first one is not counted",
+    )
     for keyword, how in (options_of_cases or {}).items():
         parser.add_argument(f"--{keyword}", **how)
     options = parser.parse_args(arguments)
@@ -70,7 +76,10 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     effort = QUICK if options.quick else FULL
     effort = dataclasses.replace(
-        effort, threads=options.threads, rounds=options.rounds or effort.rounds
+        effort,
+        threads=options.threads,
+        rounds=options.rounds or effort.rounds,
+        turn_s=effort.turn_s if options.turn is None else options.turn,
     )
     words = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "-m", f"benchmarks.{name}", *words])

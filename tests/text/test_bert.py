@@ -284,7 +284,7 @@ def test_bfloat16_is_near_float32():
         ({"hidden_size": 0}, "hidden_size: expected a whole number from 1, got 0"),
         ({"vocab_size": "many"}, "vocab_size: expected a whole number from 1"),
         ({"layer_norm_eps": 0.0}, "layer_norm_eps: expected a number above 0"),
-        ({"model_type": "t5"}, "model_type: expected one of bert, distilbert, "),
+        ({"model_type": "t5"}, "model_type: expected one of bert, cnn, distilbert, "),
         ({"position_embedding_type": "relative_key"}, "expected 'absolute'"),
         ({"is_decoder": True}, "is_decoder: expected False"),
         ({"vocab_size": None, "hidden_size": None}, "keys vocab_size, hidden_size"),

@@ -25,6 +25,15 @@ using Bits = int32_t __attribute__((vector_size(4 * kWidth), aligned(4), may_ali
 
 inline Lane Load(const float* from) { return *reinterpret_cast<const Lane*>(from); }
 inline void Save(float* to, Lane lanes) { *reinterpret_cast<Lane*>(to) = lanes; }
+// Past the caches, where it can be: for what is not read again soon, whose old content
+// would be read from memory first otherwise.
+inline void SavePast(float* to, Lane lanes) {
+#ifdef __AVX512F__
+  if (reinterpret_cast<uintptr_t>(to) % sizeof(Lane) == 0)
+    return _mm512_stream_ps(to, lanes);
+#endif
+  Save(to, lanes);
+}
 inline Lane Fill(float value) { return value - Lane{}; }
 
 inline Lane Larger(Lane a, Lane b) {

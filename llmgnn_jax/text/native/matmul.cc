@@ -30,6 +30,18 @@ void Finish(const Product& p, int64_t first_row, int64_t last_row, int64_t first
   }
 }
 
+// Brings a tile of C near, while the one before it is computed: its rows lie far apart
+// in memory, and to wait for each takes as long as its sums.
+void FetchTile(const Product& p, int64_t tile, int64_t panel, int64_t rows,
+               int64_t columns) {
+  const float* c = p.c + tile * rows * p.columns + panel * columns;
+  const int64_t width = std::min(columns, p.columns - panel * columns);
+  const int64_t height = std::min(rows, p.rows - tile * rows);
+  for (int64_t row = 0; row < height; ++row)
+    for (int64_t column = 0; column < width; column += 16)
+      __builtin_prefetch(c + row * p.columns + column, 1, 2);
+}
+
 // How C is cut into tasks. A task's part of A stays in the second cache while panels of
 // B come by, once for each row of tasks; so there are as few rows of tasks as that cache
 // and the number of threads allow.
@@ -124,11 +136,14 @@ void MultiplyBy(ffi::ThreadPool& pool, const Product& p) {
       }
       typename Tiles::Session session;
       for (int64_t panel = first_panel; panel < last_panel; ++panel)
-        for (int64_t tile = first_tile; tile < last_tile; ++tile)
+        for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+          FetchTile(p, tile + 1 < last_tile ? tile + 1 : first_tile,
+                    tile + 1 < last_tile ? panel : panel + 1, kRows, kColumns);
           Tiles::Tile(a + (tile - first_tile) * tile_size, b + panel * panel_size, here,
                       p.c + tile * kRows * p.columns + panel * kColumns, p.columns,
                       std::min(p.rows - tile * kRows, kRows),
                       std::min(p.columns - panel * kColumns, kColumns), start > 0);
+        }
       if (start + here == p.depth && p.after != After::kNothing)
         Finish(p, first_tile * kRows, std::min(p.rows, last_tile * kRows),
                first_panel * kColumns, std::min(p.columns, last_panel * kColumns));
