@@ -67,7 +67,8 @@ def main(
         "--turn",
         type=float,
         metavar="SECONDS",
-        help="of a turn; where a run takes less than half of it, a first one is not counted",
+        help="of a turn; where a run takes less than half of it, the first one is not "
+        "counted",
     )
     for keyword, how in (options_of_cases or {}).items():
         parser.add_argument(f"--{keyword}", **how)

@@ -180,6 +180,13 @@ def test_attention(
     np.testing.assert_allclose(back(given)[0], wanted_back(given)[0], atol=2e-5)
     assert not np.asarray(found)[~mask].any()
 
+    near, near_back = jax.vjp(
+        lambda j: kernels.attend(j, texts, heads, groups, causal, "bfloat16"), joined
+    )
+    for one, two in ((near, wanted), (near_back(given)[0], wanted_back(given)[0])):
+        assert np.abs(one - two).max() <= 2e-2 * np.abs(two).max()
+    assert not np.asarray(near)[~mask].any()
+
 
 def test_what_is_no_number_is_not_passed_over() -> None:
     joined = normal(0, 1, 20, 3 * 16)
