@@ -1,6 +1,7 @@
 """The task "ranking": users and items, from the data to the results."""
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from llmgnn_jax.training.reporting import MetricsLog
 from llmgnn_jax.training.state import split_params
 from llmgnn_jax.training.step import build_program
 from llmgnn_jax.training.trained import TrainedModel, load_trained, set_up, trained
+
+logger = logging.getLogger(__name__)
 
 # What `training.run` asks of a task.
 __all__ = ["fit_model", "load_trained", "measure", "prepare"]
@@ -33,6 +36,14 @@ def fit_model(
     """Trains one model, see `train_model`."""
     config = prepared.config
     setup = set_up(name, prepared)
+    if setup.text is not None and config.train.negatives == "all":
+        # It learns to tell new vectors from old ones; on ML-100K it got worse by that.
+        logger.warning(
+            "text.mode %s with train.negatives all: the positive's vector is new, most "
+            "negatives' are stored ones; --train.negatives in_batch compares like with "
+            "like",
+            config.text.mode,
+        )
     scorer, text = Scorer(setup.definition, setup.spec), setup.text
 
     def features_of(params: Any) -> Features:

@@ -100,14 +100,6 @@ def trained_text(prepared: Prepared) -> TrainedText | None:
         _size(parts.trained) + _size(parts.frozen),
         texts,
     )
-    if config.train.negatives == "all":
-        # It learns to tell new vectors from old ones; on ML-100K it got worse by that.
-        logger.warning(
-            "text.mode %s with train.negatives all: the positive's vector is new, most "
-            "negatives' are stored ones; --train.negatives in_batch compares like with "
-            "like",
-            config.text.mode,
-        )
     return TrainedText(
         spec=EncoderSpec(
             graphdef=parts.graphdef,

@@ -337,10 +337,8 @@ def test_every_line_says_how_many_tokens(train, workplace, mode):
 
 
 @pytest.mark.parametrize("negatives", ["all", "in_batch"])
-def test_new_positives_among_old_negatives_are_warned_of(prepared, caplog, negatives):
-    base = prepared("lora")
-    config = replace(base.config, **{"train.negatives": negatives})
-    trained_text(dataclasses.replace(base, config=config))
+def test_new_positives_among_old_negatives_are_warned_of(train, caplog, negatives):
+    train("lora", train__negatives=negatives, train__steps=1)
     warned = [r for r in caplog.records if r.levelname == "WARNING"]
     assert len(warned) == (negatives == "all")
     assert all("--train.negatives in_batch" in r.getMessage() for r in warned)
