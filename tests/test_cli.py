@@ -531,9 +531,15 @@ def test_an_unreadable_checkpoint_is_one_line(
 ):
     run = copied()
     name = {"recommend": "fused", "resume": "graph"}[verb]
-    step = max((run / "checkpoints" / name).iterdir(), key=lambda path: int(path.name))
-    files = [path for path in (step / "state").glob(pattern) if path.is_file()]
-    assert files
+    steps = sorted((run / "checkpoints" / name).iterdir(), key=lambda p: int(p.name))
+    step = steps[-1]
+    files = [
+        path
+        for one in steps
+        for path in (one / "state").glob(pattern)
+        if path.is_file()
+    ]
+    assert len(files) >= len(steps)
     for path in files:
         damage(path)
     before = content(run / "checkpoints")
@@ -550,7 +556,7 @@ def test_an_unreadable_checkpoint_is_one_line(
             "train", "synthetic", *options(**unchanged), "--out", "copy", "--resume"
         )
     assert f"checkpoints/{name}/{step.name}: expected a readable checkpoint" in line
-    assert "remove that folder" in line
+    assert "train again with --overwrite" in line
     assert content(run / "checkpoints") == before
 
 

@@ -7,7 +7,7 @@ import llmgnn_jax
 
 ROOMS = (
     *("errors", "config", "assets", "native", "data", "graph", "text"),
-    "models",
+    *("parallel", "models"),
     *("evaluation", "training", "serving", "recipes", "cli"),
 )
 # What a configuration or a dataset is read with must not start an accelerator.

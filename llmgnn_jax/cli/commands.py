@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import logging
 import shlex
+import sys
 from typing import Any
 
 from llmgnn_jax.cli.output import print_json
@@ -30,18 +31,23 @@ def train(options: argparse.Namespace, overrides: list[str]) -> int:
         raise UserError.field(
             "--profile", expected="a number of steps", got=options.profile
         )
+    from llmgnn_jax.training.preemption import EXIT_CODE, Preempted
     from llmgnn_jax.training.run import fit
 
     command = shlex.join([*program.split(), *overrides])
-    run = fit(
-        config,
-        out=options.out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        profile_steps=options.profile,
-        tensorboard=options.tensorboard,
-        command=command,
-    )
+    try:
+        run = fit(
+            config,
+            out=options.out,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            profile_steps=options.profile,
+            tensorboard=options.tensorboard,
+            command=command,
+        )
+    except Preempted as told:
+        print(f"{told}; --resume goes on from there", file=sys.stderr)
+        return EXIT_CODE
     _show_results(run.results, options.json, run.folder)
     return 0
 

@@ -8,6 +8,7 @@ from llmgnn_jax.config.sections import (
     FusionConfig,
     GraphConfig,
     NodeConfig,
+    ParallelConfig,
     TextConfig,
     TrainConfig,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "GraphConfig",
     "ModelName",
     "NodeConfig",
+    "ParallelConfig",
     "TaskName",
     "TextConfig",
     "TrainConfig",

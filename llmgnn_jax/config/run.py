@@ -11,6 +11,7 @@ from llmgnn_jax.config.sections import (
     FusionConfig,
     GraphConfig,
     NodeConfig,
+    ParallelConfig,
     TextConfig,
     TrainConfig,
 )
@@ -39,6 +40,7 @@ class Config:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.-]*", self.recipe):
@@ -59,6 +61,7 @@ class Config:
             "text.lora_alpha": self.text.lora_alpha,
             "train.num_negatives": self.train.num_negatives,
             "train.batch_size": self.train.batch_size,
+            "train.accumulate": self.train.accumulate,
             "train.learning_rate": self.train.learning_rate,
             "train.steps": self.train.steps,
             "train.steps_per_call": self.train.steps_per_call,
@@ -66,6 +69,7 @@ class Config:
             "train.checkpoint_every": self.train.checkpoint_every,
             "train.keep_checkpoints": self.train.keep_checkpoints,
             "evaluation.memory_limit_mb": self.evaluation.memory_limit_mb,
+            "parallel.model": self.parallel.model,
         }
         for name, value in positive.items():
             if not 0 < value < math.inf:
@@ -83,6 +87,8 @@ class Config:
             "train.l2": self.train.l2,
             "train.weight_decay": self.train.weight_decay,
             "train.patience": self.train.patience,
+            "parallel.data": self.parallel.data,
+            "parallel.groups": self.parallel.groups,
         }
         for name, value in not_negative.items():
             if not 0 <= value < math.inf:
@@ -118,6 +124,19 @@ class Config:
                 "evaluation.metric",
                 expected="one of " + ", ".join(metrics),
                 got=repr(self.evaluation.metric),
+            )
+        if self.train.batch_size % self.train.accumulate:
+            raise UserError.field(
+                "train.accumulate",
+                expected=f"a number that divides the batch of {self.train.batch_size}",
+                got=self.train.accumulate,
+            )
+        if self.parallel.strategy == "pmap" and self.parallel.model != 1:
+            raise UserError.field(
+                "parallel.model",
+                expected="1 with the strategy pmap, which copies all parameters",
+                got=self.parallel.model,
+                fix="choose --parallel.strategy mesh",
             )
         if self.train.loss == "bpr" and self.train.negatives == "all":
             raise UserError.field(

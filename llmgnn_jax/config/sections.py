@@ -131,6 +131,9 @@ class TrainConfig:
     drawn, then one of its items."""
     batch_size: int = 1024
     """B interactions a step, over all devices."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after another: less memory, the same
+    draws. `in_batch` negatives and trained texts are those of a part."""
     learning_rate: float = 1.5e-2
     """Adam's step size at the first step."""
     half_life: int = 500
@@ -153,6 +156,25 @@ class TrainConfig:
     """Steps between two checkpoints."""
     keep_checkpoints: int = 2
     """How many of a model's newest checkpoints are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelConfig:
+    """How a run is laid over devices."""
+
+    strategy: Literal["mesh", "pmap"] = "mesh"
+    """`mesh`: tables and graph in pieces, one on each device; `pmap`: all of it on each
+    device, which computes its rows of the batch."""
+    data: int = 0
+    """Devices that share the rows of a batch; 0: all that there are, by `model`."""
+    model: int = 1
+    """Devices that share the matrices of the text encoder, for `mesh`."""
+    groups: int = 0
+    """Groups of one size that users and items are dealt into by degree; a mesh may have
+    as many devices as divide it. 0: 64 on several devices, 1 on one; a run keeps it."""
+    exchange: Literal["auto", "all_gather", "ring", "all_to_all"] = "auto"
+    """How node vectors reach other devices, for `mesh`: the whole table, piece by piece
+    round a ring, or those that are asked for (`auto`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ _OF_NODES = {
     "evaluation": ("metric", "baselines"),
     "text": (),
     "fusion": (),
+    "parallel": (),
 }
 
 

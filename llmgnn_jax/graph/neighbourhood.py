@@ -27,7 +27,24 @@ from llmgnn_jax.graph.aggregate import (
 from llmgnn_jax.graph.plan import EdgePlan
 
 
-class Neighbourhood(Protocol):
+class WeightedSums(Protocol):
+    """Sums over each node's senders, with the graph's own weights: all that the layers
+    of a graph ask for whose weights are constants.
+    """
+
+    def own(self, nodes: jax.Array) -> jax.Array:
+        """(N, ...) -> (M, ...): the nodes that a layer computes."""
+        ...
+
+    def weighted(self, nodes: jax.Array) -> jax.Array:
+        """(N, D) -> (N, D), the sum over e = (u, v) of weights[e] nodes[u].
+
+        Accumulated in float32; 0 for a node without edges.
+        """
+        ...
+
+
+class Neighbourhood(WeightedSums, Protocol):
     """The incoming edges of each node.
 
     Edges that are padding take part in nothing: their weight is 0 in a sum, they are no
@@ -36,10 +53,6 @@ class Neighbourhood(Protocol):
     A layer is given N nodes and computes M of them: all, or in a sampled tree those
     that hear of others.
     """
-
-    def own(self, nodes: jax.Array) -> jax.Array:
-        """(N, ...) -> (M, ...): the nodes that a layer computes."""
-        ...
 
     def gather_senders(self, nodes: jax.Array) -> jax.Array:
         """(N, ...) -> (E, ...): to each edge what its sender holds."""
@@ -60,10 +73,6 @@ class Neighbourhood(Protocol):
         Returns:
             As `nodes`; 0 for a node without edges. Accumulated in float32.
         """
-        ...
-
-    def weighted(self, nodes: jax.Array) -> jax.Array:
-        """`sum` with the constant weights of the graph: (N, D) -> (N, D)."""
         ...
 
     def mean(self, nodes: jax.Array) -> jax.Array:

@@ -1,9 +1,9 @@
 """`InteractionGraph`: a `jraph.GraphsTuple` with its sorted/CSR plan and spare room.
 
-Shapes: N node slots = user_capacity + item_capacity + 1; E directed edge slots. User u
-is node u, item i is node user_capacity + i. The last node is jraph's padding node: all
-spare edges go from it to itself with weight 0, so `jraph.get_edge_padding_mask` and
-`jraph.get_node_padding_mask` hold, and edges stay sorted by receiver.
+Shapes: N node slots, E directed edge slots; `NodeLayout` says which node a user or an
+item is. The last node is jraph's padding node: all spare edges go from it to itself
+with weight 0, so `jraph.get_edge_padding_mask` and `jraph.get_node_padding_mask` hold,
+and edges stay sorted by receiver.
 
 The shapes do not change when users, items and edges are added within capacity, so
 compiled programs are used again.
@@ -19,13 +19,14 @@ import numpy as np
 
 from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.graph.node_layout import NodeLayout
 from llmgnn_jax.graph.plan import EdgePlan, plan_edges
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["graph", "plan", "degrees", "connected", "num_users", "num_items"],
-    meta_fields=["user_capacity", "item_capacity", "self_loops"],
+    meta_fields=["layout", "self_loops"],
 )
 @dataclass(frozen=True, kw_only=True)
 class InteractionGraph:
@@ -41,8 +42,7 @@ class InteractionGraph:
         connected: (N,) bool, whether an edge from another node leads into it.
         num_users: () int32, user slots in use.
         num_items: () int32, item slots in use.
-        user_capacity: User slots.
-        item_capacity: Item slots.
+        layout: Which node each user and item slot is.
         self_loops: Whether each node in use has an edge to itself.
     """
 
@@ -52,14 +52,23 @@ class InteractionGraph:
     connected: jax.Array
     num_users: jax.Array
     num_items: jax.Array
-    user_capacity: int
-    item_capacity: int
+    layout: NodeLayout
     self_loops: bool
+
+    @property
+    def user_capacity(self) -> int:
+        """User slots."""
+        return self.layout.user_capacity
+
+    @property
+    def item_capacity(self) -> int:
+        """Item slots."""
+        return self.layout.item_capacity
 
     @property
     def num_nodes(self) -> int:
         """N, the spare slots and the padding node included."""
-        return self.user_capacity + self.item_capacity + 1
+        return self.layout.num_nodes
 
     @property
     def edge_capacity(self) -> int:
@@ -68,15 +77,11 @@ class InteractionGraph:
 
     def split_nodes(self, nodes_ND: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Node vectors as (user_capacity, D) and (item_capacity, D)."""
-        return (
-            nodes_ND[: self.user_capacity],
-            nodes_ND[self.user_capacity : self.user_capacity + self.item_capacity],
-        )
+        return self.layout.split(nodes_ND)
 
     def join_nodes(self, users_UD: jax.Array, items_ID: jax.Array) -> jax.Array:
-        """(N, D) node vectors from both sides; the padding node is 0."""
-        padding = jnp.zeros((1, users_UD.shape[1]), users_UD.dtype)
-        return jnp.concatenate([users_UD, items_ID, padding])
+        """(N, D) node vectors from both sides."""
+        return self.layout.join(users_UD, items_ID)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,6 +107,7 @@ def build(
     spare_users: int = 0,
     spare_items: int = 0,
     spare_edges: int = 0,
+    groups: int = 1,
     buckets: bool = False,
 ) -> InteractionGraph:
     """Builds the graph of a train split, symmetrically normalised.
@@ -116,6 +122,7 @@ def build(
         spare_users: User slots to keep free.
         spare_items: Item slots to keep free.
         spare_edges: Directed edge slots to keep free.
+        groups: Into how many blocks of one size the nodes are dealt.
         buckets: Whether to lay out what the backend `bucketed` reads.
 
     Raises:
@@ -126,24 +133,26 @@ def build(
             "build takes Split.training(), so that no held-out interaction can reach "
             f"the graph; got {type(train).__name__}"
         )
-    user_capacity = train.num_users + spare_users
-    item_capacity = train.num_items + spare_items
+    layout = NodeLayout.holding(
+        users=train.num_users + spare_users,
+        items=train.num_items + spare_items,
+        groups=groups,
+    )
     pairs = train.csr()
-    users = np.repeat(np.arange(train.num_users), pairs.counts())
-    items = user_capacity + pairs.indices.astype(np.int64)
+    users = layout.user_nodes(np.repeat(np.arange(train.num_users), pairs.counts()))
+    items = layout.item_nodes(pairs.indices.astype(np.int64))
     senders, receivers = [users, items], [items, users]
     if self_loops:
         nodes = np.concatenate(
             [
-                np.arange(train.num_users),
-                user_capacity + np.arange(train.num_items),
+                layout.user_nodes(np.arange(train.num_users)),
+                layout.item_nodes(np.arange(train.num_items)),
             ]
         )
         senders.append(nodes)
         receivers.append(nodes)
     sender, receiver = np.concatenate(senders), np.concatenate(receivers)
-    num_nodes = user_capacity + item_capacity + 1
-    degrees = np.bincount(receiver, minlength=num_nodes).astype(np.float64)
+    degrees = np.bincount(receiver, minlength=layout.num_nodes).astype(np.float64)
     weights = 1.0 / np.sqrt(degrees[sender] * degrees[receiver])
     return _assemble(
         sender,
@@ -154,8 +163,7 @@ def build(
         edge_capacity=len(sender) + max(spare_edges, 1),
         num_users=train.num_users,
         num_items=train.num_items,
-        user_capacity=user_capacity,
-        item_capacity=item_capacity,
+        layout=layout,
         self_loops=self_loops,
         buckets=buckets,
     )
@@ -185,6 +193,7 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
             "extend takes SupportEdges: what a newcomer is known by, never held-out "
             f"targets; got {type(support).__name__}"
         )
+    layout = graph.layout
     num_users, num_items = int(graph.num_users), int(graph.num_items)
     pairs = np.unique(
         np.stack([np.asarray(support.users), np.asarray(support.items)], 1).reshape(
@@ -194,8 +203,8 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
     ).astype(np.int64)
     users, items = pairs[:, 0], pairs[:, 1]
     for name, slots, capacity in (
-        ("users", users, graph.user_capacity),
-        ("items", items, graph.item_capacity),
+        ("users", users, layout.user_capacity),
+        ("items", items, layout.item_slots),
     ):
         if len(slots) and not (slots.min() >= 0 and slots.max() < capacity):
             raise UserError.field(
@@ -215,14 +224,14 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
         )
     new_num_users = max(num_users, int(users.max(initial=-1)) + 1)
     new_num_items = max(num_items, int(items.max(initial=-1)) + 1)
-    item_nodes = graph.user_capacity + items
-    senders = [item_nodes[new_user], users[new_item]]
-    receivers = [users[new_user], item_nodes[new_item]]
+    user_nodes, item_nodes = layout.user_nodes(users), layout.item_nodes(items)
+    senders = [item_nodes[new_user], user_nodes[new_item]]
+    receivers = [user_nodes[new_user], item_nodes[new_item]]
     if graph.self_loops:
         nodes = np.concatenate(
             [
-                np.arange(num_users, new_num_users),
-                graph.user_capacity + np.arange(num_items, new_num_items),
+                layout.user_nodes(np.arange(num_users, new_num_users)),
+                layout.item_nodes(np.arange(num_items, new_num_items)),
             ]
         )
         senders.append(nodes)
@@ -251,8 +260,7 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
         edge_capacity=graph.edge_capacity,
         num_users=new_num_users,
         num_items=new_num_items,
-        user_capacity=graph.user_capacity,
-        item_capacity=graph.item_capacity,
+        layout=layout,
         self_loops=graph.self_loops,
         # Their shapes would change with the degrees: newcomers do without.
         buckets=False,
@@ -268,13 +276,12 @@ def _assemble(
     edge_capacity: int,
     num_users: int,
     num_items: int,
-    user_capacity: int,
-    item_capacity: int,
+    layout: NodeLayout,
     self_loops: bool,
     buckets: bool,
 ) -> InteractionGraph:
     """Sorts, pads to capacity and plans."""
-    num_nodes = user_capacity + item_capacity + 1
+    num_nodes = layout.num_nodes
     if max(num_nodes, edge_capacity) >= 2**31:
         raise UserError.field(
             "graph", expected="fewer than 2**31 nodes and edges", got=edge_capacity
@@ -310,7 +317,6 @@ def _assemble(
         connected=jnp.asarray(connected),
         num_users=jnp.asarray(num_users, jnp.int32),
         num_items=jnp.asarray(num_items, jnp.int32),
-        user_capacity=user_capacity,
-        item_capacity=item_capacity,
+        layout=layout,
         self_loops=self_loops,
     )

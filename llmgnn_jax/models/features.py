@@ -4,6 +4,8 @@ Shapes: U user slots, I item slots, T width of the stored text vectors.
 """
 
 import functools
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -46,23 +48,28 @@ class TextFeatures:
     from_history_U: jax.Array
 
     def of_users(
-        self, users_B: jax.Array, *, left_out_B: jax.Array | None = None
+        self,
+        users_B: jax.Array,
+        *,
+        left_out_B: jax.Array | None = None,
+        take: Callable[[jax.Array, jax.Array], jax.Array] = operator.getitem,
     ) -> tuple[jax.Array, jax.Array]:
         """Users' text vectors, the current target left out of the history.
 
         Args:
             users_B: (B,) user slots.
             left_out_B: (B,) item slots, each in its user's train history; or None.
+            take: Rows of a table by their numbers, see `Placement.take`.
 
         Returns:
             (B, T) float32 vectors of unit length, 0 where nothing is left, and (B,)
             bool, whether anything is.
         """
-        sum_BT, parts_B = self.user_UT[users_B], self.user_parts_U[users_B]
+        sum_BT, parts_B = take(self.user_UT, users_B), self.user_parts_U[users_B]
         if left_out_B is not None:
             counts_B = self.from_history_U[users_B] & self.item_known_I[left_out_B]
             sum_BT = sum_BT - jnp.where(
-                counts_B[:, None], self.item_IT[left_out_B], 0.0
+                counts_B[:, None], take(self.item_IT, left_out_B), 0.0
             )
             parts_B = parts_B - counts_B
         known_B = parts_B > 0

@@ -8,16 +8,20 @@ training comes in as masks.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jraph
 from flax import nnx
 
 from llmgnn_jax.config import Config, ModelName
 from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.chosen import lightgcn_of
 from llmgnn_jax.graph.layers import GCNLayer, lightgcn
-from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood
+from llmgnn_jax.graph.neighbourhood import WeightedSums
+from llmgnn_jax.graph.node_layout import NodeLayout
+from llmgnn_jax.graph.placement import Layers, OneDevice, Placement
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
 from llmgnn_jax.models.fusion import ConcatFusion
@@ -40,6 +44,7 @@ class ModelSpec:
         init: "normal" or "xavier".
         init_scale: Standard deviation of the initial node vectors, for "normal".
         temperature: Of the cosine that the graph side scores by; 0: dot products.
+        groups: Of the nodes, see `NodeLayout`.
         backend: Kernel of the aggregation.
         activation: sigma of the fusion.
     """
@@ -58,6 +63,7 @@ class ModelSpec:
     backend: Backend
     activation: str
     temperature: float = 0.0
+    groups: int = 1
 
     @classmethod
     def of(
@@ -85,6 +91,16 @@ class ModelSpec:
             temperature=config.graph.temperature,
             backend=backend,
             activation=config.fusion.activation,
+            groups=graph.layout.groups,
+        )
+
+    @property
+    def layout(self) -> NodeLayout:
+        """Which node each user and item slot is."""
+        return NodeLayout(
+            user_capacity=self.user_capacity,
+            item_capacity=self.item_capacity,
+            groups=self.groups,
         )
 
     @property
@@ -125,49 +141,69 @@ class RecommenderModel(nnx.Module):
             self.null_graph = nnx.Param(jnp.zeros(dim))
             self.fusion = ConcatFusion(dim, activation=spec.activation)
 
-    def propagate(self, graph: InteractionGraph) -> tuple[jax.Array, jax.Array]:
+    def propagate(
+        self, graph: InteractionGraph, placement: Placement | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         """Message passing over the whole graph.
+
+        Args:
+            graph: The graph.
+            placement: Where its nodes lie; by default all on one device.
 
         Returns:
             (U, D) and (I, D), h^GNN of every user and item slot; with a temperature, of
             length 1 / sqrt(temperature).
         """
-        spec = self.spec
-        neighbours = LocalNeighbourhood(plan=graph.plan, backend=spec.backend)
-        layer = graph.graph._replace(nodes=self.node_embedding[...])
-        if spec.layer == "lightgcn":
-            layer = lightgcn(layer, num_layers=spec.num_layers, neighbours=neighbours)
-        else:
-            for number in range(spec.num_layers):
-                layer = getattr(self, f"gcn_{number}")(layer, neighbours=neighbours)
-                if number + 1 < spec.num_layers:
-                    layer = layer._replace(nodes=jax.nn.relu(layer.nodes))
-        return graph.split_nodes(self._scored_by_cosine(layer.nodes))
+        return graph.split_nodes(self._propagated(graph, self._placed(placement)))
 
     def propagate_to(
-        self, graph: InteractionGraph, nodes_R: jax.Array
+        self,
+        graph: InteractionGraph,
+        nodes_R: jax.Array,
+        placement: Placement | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         """What a batch needs of `propagate`: some nodes' vectors.
 
         Args:
             graph: The graph.
             nodes_R: (R,) int32 node numbers, may repeat.
+            placement: As in `propagate`.
 
         Returns:
             (R, D) h^GNN, as `propagate` gives it, and (R, D) id vectors.
         """
         spec, ego_ND = self.spec, self.node_embedding[...]
-        if spec.layer == "lightgcn":
+        placement = self._placed(placement)
+        if spec.layer == "lightgcn" and placement.local_backend is not None:
             final_RD, ego_RD = lightgcn_of(
                 ego_ND,
                 nodes_R,
                 graph.plan,
                 num_layers=spec.num_layers,
-                backend=spec.backend,
+                backend=placement.local_backend,
             )
             return self._scored_by_cosine(final_RD), ego_RD
-        users_UD, items_ID = self.propagate(graph)
-        return graph.join_nodes(users_UD, items_ID)[nodes_R], ego_ND[nodes_R]
+        final_ND = self._propagated(graph, placement)
+        return placement.take(final_ND, nodes_R), placement.take(ego_ND, nodes_R)
+
+    def _placed(self, placement: Placement | None) -> Placement:
+        return placement or OneDevice(backend=self.spec.backend)
+
+    def _propagated(self, graph: InteractionGraph, placement: Placement) -> jax.Array:
+        """(N, D) h^GNN of every node."""
+        spec = self.spec
+        layers, parameters = _lightgcn(spec.num_layers), None
+        if spec.layer == "gcn":
+            split = [
+                nnx.split(getattr(self, f"gcn_{number}"))
+                for number in range(spec.num_layers)
+            ]
+            layers = _gcn(tuple(definition for definition, _ in split))
+            parameters = [state for _, state in split]
+        nodes_ND = placement.run_layers(
+            layers, parameters, self.node_embedding[...], graph
+        )
+        return self._scored_by_cosine(nodes_ND)
 
     def _scored_by_cosine(self, nodes_RD: jax.Array) -> jax.Array:
         """Unit length over sqrt(temperature): a dot product is cosine / temperature."""
@@ -213,26 +249,34 @@ class RecommenderModel(nnx.Module):
         )
         return self.fusion(graph_BD, text_BD)
 
-    def all_vectors(self, features: Features) -> tuple[jax.Array, jax.Array]:
+    def all_vectors(
+        self, features: Features, placement: Placement | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         """Every slot's vector, as ranked at evaluation: nothing left out or dropped.
+
+        Args:
+            features: What the model reads.
+            placement: As in `propagate`.
 
         Returns:
             (U, D') and (I, D') with D' as `merge` gives it.
         """
-        users, items = _all_slots(self.spec)
+        users = jnp.arange(self.spec.user_capacity)
         user_graph, item_graph = None, None
         user_connected, item_connected = None, None
         if self.spec.uses_graph:
-            user_graph, item_graph = self.propagate(features.graph)
+            user_graph, item_graph = self.propagate(features.graph, placement)
             user_connected, item_connected = features.graph.split_nodes(
                 features.graph.connected
             )
         user_text, item_text, user_known, item_known = None, None, None, None
         if self.spec.uses_text:
             assert features.text is not None
-            user_text, user_known = features.text.of_users(users)
-            item_text = features.text.item_IT[items]
-            item_known = features.text.item_known_I[items]
+            # All rows in order: the tables themselves.
+            user_text, user_known = features.text.of_users(
+                users, take=lambda table, _: table
+            )
+            item_text, item_known = features.text.item_IT, features.text.item_known_I
         return (
             self.merge(
                 graph_BD=user_graph,
@@ -266,11 +310,31 @@ def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:
 
     users_UD = side(spec.num_users, spec.user_capacity)
     items_ID = side(spec.num_items, spec.item_capacity)
-    return jnp.concatenate([users_UD, items_ID, jnp.zeros((1, spec.embedding_dim))])
+    return spec.layout.join(users_UD, items_ID)
 
 
-def _all_slots(spec: ModelSpec) -> tuple[jax.Array, jax.Array]:
-    return jnp.arange(spec.user_capacity), jnp.arange(spec.item_capacity)
+def _lightgcn(num_layers: int) -> Layers:
+    def layers(
+        _: Any, graph: jraph.GraphsTuple, neighbours: WeightedSums
+    ) -> jraph.GraphsTuple:
+        return lightgcn(graph, num_layers=num_layers, neighbours=neighbours)
+
+    return layers
+
+
+def _gcn(definitions: tuple[nnx.GraphDef[GCNLayer], ...]) -> Layers:
+    def layers(
+        states: Any, graph: jraph.GraphsTuple, neighbours: WeightedSums
+    ) -> jraph.GraphsTuple:
+        for number, (definition, state) in enumerate(
+            zip(definitions, states, strict=True)
+        ):
+            if number:
+                graph = graph._replace(nodes=jax.nn.relu(graph.nodes))
+            graph = nnx.merge(definition, state)(graph, neighbours=neighbours)
+        return graph
+
+    return layers
 
 
 def create(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from llmgnn_jax.graph.placement import Placement
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel
 
@@ -20,16 +21,20 @@ class Scorer:
     Args:
         definition: From `create`.
         spec: Likewise.
+        placement: Where what it reads lies; by default all on one device.
     """
 
     def __init__(
-        self, definition: nnx.GraphDef[RecommenderModel], spec: ModelSpec
+        self,
+        definition: nnx.GraphDef[RecommenderModel],
+        spec: ModelSpec,
+        placement: Placement | None = None,
     ) -> None:
         self.spec = spec
 
         def vectors(params: Any, features: Features) -> tuple[jax.Array, jax.Array]:
             model: RecommenderModel = nnx.merge(definition, params)
-            return model.all_vectors(features)
+            return model.all_vectors(features, placement)
 
         def readers(params: Any, text_BT: jax.Array) -> jax.Array:
             model: RecommenderModel = nnx.merge(definition, params)

@@ -21,7 +21,7 @@ from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.prepare import Prepared, prepare
-from llmgnn_jax.training.run_folder import check_split, read_config
+from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Recommender:
                 data are no longer those that it was trained on.
         """
         folder = Path(run).expanduser()
-        config = read_config(folder)
+        config = on_one_device(read_config(folder))
         if config.task != "ranking":
             raise UserError.field(
                 str(folder),

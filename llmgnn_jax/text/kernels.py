@@ -7,7 +7,9 @@ Shapes: T tokens, D and F widths, B rows, L tokens of a row, H heads, G heads of
 and values, K width of a head, J = (H + 2 G) K.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import jax
@@ -22,9 +24,23 @@ Residuals: TypeAlias = tuple[Any, ...]
 _NOTHING, _BIAS, _GELU_GRADIENT = range(3)
 
 
+_left_out = False
+
+
+@contextlib.contextmanager
+def left_out() -> Iterator[None]:
+    """What is traced within has the plain formulas, which XLA can cut for a mesh."""
+    global _left_out
+    before, _left_out = _left_out, True
+    try:
+        yield
+    finally:
+        _left_out = before
+
+
 def usable() -> bool:
     """Whether the kernels run here; builds them at the first call."""
-    return library.available()
+    return not _left_out and library.available()
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -30,6 +30,7 @@ class Batch(NamedTuple):
 
     Attributes:
         key: The step's key, for what else is drawn.
+        rows_B: (B,) int32, which rows of the whole batch they are.
         users_B: (B,) int32.
         positives_B: (B,) int32, an item of each user.
         sampled_BK: (B, K) int32 uniform draws, (1, K) where the rows share them; None
@@ -37,6 +38,7 @@ class Batch(NamedTuple):
     """
 
     key: jax.Array
+    rows_B: jax.Array
     users_B: jax.Array
     positives_B: jax.Array
     sampled_BK: jax.Array | None
@@ -62,10 +64,24 @@ def _shares_negatives(train: TrainConfig) -> bool:
 
 
 def draw_batch(
-    data: TrainData, *, key: jax.Array, step: jax.Array, train: TrainConfig
+    data: TrainData,
+    *,
+    key: jax.Array,
+    step: jax.Array,
+    train: TrainConfig,
+    rows_B: jax.Array | None = None,
 ) -> Batch:
-    """The draws of step `step`, which follow from the root key and the step alone."""
-    rows_B = jnp.arange(train.batch_size, dtype=jnp.int32)
+    """The draws of step `step`, which follow from the root key and the step alone.
+
+    Args:
+        data: What is drawn from.
+        key: The root key.
+        step: () int32.
+        train: Of the run.
+        rows_B: Which rows of the whole batch; all if None.
+    """
+    if rows_B is None:
+        rows_B = jnp.arange(train.batch_size, dtype=jnp.int32)
     example_key, noise_key = jax.random.split(key)
     step_key = jax.random.fold_in(noise_key, step)
     if train.examples == "users":
@@ -88,10 +104,9 @@ def draw_batch(
         users_B, positives_B = data.users_E[examples_B], data.items_E[examples_B]
     sampled_BK = None
     if train.negatives == "uniform":
-        rows = 1 if _shares_negatives(train) else train.batch_size
-        shape = (rows, train.num_negatives)
-        places = jnp.arange(shape[0] * shape[1], dtype=jnp.int32)
+        count = train.num_negatives
+        own_B = rows_B[:1] * 0 if _shares_negatives(train) else rows_B
+        places_BK = own_B[:, None] * count + jnp.arange(count, dtype=jnp.int32)[None, :]
         negative_key = jax.random.fold_in(step_key, NEGATIVES)
-        drawn = draw_items(negative_key, places, num_items=data.num_items)
-        sampled_BK = drawn.reshape(shape)
-    return Batch(step_key, users_B, positives_B, sampled_BK)
+        sampled_BK = draw_items(negative_key, places_BK, num_items=data.num_items)
+    return Batch(step_key, rows_B, users_B, positives_B, sampled_BK)

@@ -28,6 +28,8 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.models.features import TextFeatures
 from llmgnn_jax.training.state import TrainState
 
+logger = logging.getLogger(__name__)
+
 
 @functools.partial(
     jax.tree_util.register_dataclass,
@@ -79,6 +81,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, *, keep: int) -> None:
         self._folder = folder.absolute()
+        self._unreadable: set[int] = set()
         with _quiet():
             self._checkpointer = ocp.training.Checkpointer(
                 self._folder,
@@ -86,7 +89,19 @@ class CheckpointFolder:
             )
 
     def save(self, snapshot: Snapshot) -> None:
-        """Writes a snapshot under its step; does nothing if that step is there."""
+        """Writes a snapshot under its step; does nothing if that step is there.
+
+        Those that could not be read are moved out of the way first, to
+        `checkpoints/<model>.<step>.unreadable`.
+        """
+        for broken in sorted(self._unreadable):
+            path = self._folder / str(broken)
+            path.rename(
+                self._folder.with_name(f"{self._folder.name}.{broken}.unreadable")
+            )
+        if self._unreadable:
+            self._checkpointer.reload()
+            self._unreadable.clear()
         step = int(snapshot.state.step)
         if step in self.steps():
             return
@@ -98,16 +113,33 @@ class CheckpointFolder:
         return sorted(int(one.step) for one in self._checkpointer.checkpoints)
 
     def restore(self, template: Snapshot) -> Snapshot | None:
-        """The newest snapshot, or None where there is none yet.
+        """The newest snapshot that can be read, or None where there is none yet.
+
+        One that cannot is skipped with a warning.
 
         Args:
-            template: A snapshot of the same shapes, types and placement.
+            template: A snapshot of the same shapes and types; its placement is taken,
+                whatever that of the run that saved it.
 
         Raises:
-            UserError: If it cannot be read, or is of another model.
+            UserError: If none of them can be read, or they are of another model.
         """
-        steps = self.steps()
-        return self._load(steps[-1], template) if steps else None
+        newest: UserError | None = None
+        skipped: set[int] = set()
+        for step in reversed(self.steps()):
+            try:
+                found = self._load(step, template)
+            except UserError as error:
+                newest = newest or error
+                skipped.add(step)
+                continue
+            if newest is not None:
+                logger.warning("%s; step %d is taken instead", newest, step)
+                self._unreadable = skipped
+            return found
+        if newest is not None:
+            raise newest
+        return None
 
     def _load(self, step: int, template: Snapshot) -> Snapshot:
         target = jax.tree.map(_abstract, _to_tree(template))
@@ -126,8 +158,7 @@ class CheckpointFolder:
             str(self._folder / str(step)),
             expected="a readable checkpoint of this model",
             got=got,
-            fix=f"remove that folder to go on from the step before ({self.steps()})"
-            " or train again with --overwrite",
+            fix="train again with --overwrite",
         )
 
     def close(self) -> None:

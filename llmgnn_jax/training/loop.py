@@ -15,6 +15,7 @@ import numpy as np
 from llmgnn_jax.config import Config
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
+from llmgnn_jax.training.preemption import Preempted, told_to_stop
 from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
 from llmgnn_jax.training.state import TEXT_ENCODER, copy_params
@@ -79,6 +80,7 @@ def train_model(
 
     Raises:
         TrainingDiverged: If a step's loss is not finite.
+        Preempted: If SIGTERM came; a checkpoint of the last step is there.
         UserError: If the checkpoint cannot be read.
     """
     train, name, snapshot = config.train, trainee.name, trainee.start
@@ -103,7 +105,11 @@ def train_model(
         start = time.perf_counter() - stopping.seconds
         trace = _Trace(folder / "profile", steps=profile_steps)
 
-        with progress(name, total=train.steps) as update, trace:
+        with (
+            progress(name, total=train.steps) as update,
+            trace,
+            told_to_stop() as told,
+        ):
             while step < train.steps and not _stops_early(stopping, config):
                 stop = _next_stop(step, config, refreshes=trainee.refreshes)
                 count = trace.limit(stop - step)
@@ -164,8 +170,11 @@ def train_model(
                     step % train.checkpoint_every == 0
                     or step >= train.steps
                     or _stops_early(stopping, config)
+                    or told()
                 ):
                     checkpoints.save(_snapshot(state, best, stopping))
+                if told():
+                    raise Preempted(f"{name}: told to stop at step {step}")
             update(train.steps, f"{_best(stopping, config)}, stopped at {step}")
     return _snapshot(state, best, stopping)
 

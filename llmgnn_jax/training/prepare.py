@@ -19,8 +19,11 @@ from llmgnn_jax.graph.aggregate import (
     checked_backend,
     resolve_backend,
 )
+from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
+from llmgnn_jax.parallel.mesh import device_mesh
+from llmgnn_jax.parallel.strategy import Strategy, strategy_of
 from llmgnn_jax.text.from_texts import RANDOM_AT_FIRST
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.sources import load_text_encoder
@@ -76,6 +79,11 @@ class Prepared:
         return checked_backend(self.config.graph.backend)
 
     @property
+    def strategy(self) -> Strategy:
+        """How the run is laid over devices."""
+        return strategy_of(self.config, backend=self.backend)
+
+    @property
     def text_dim(self) -> int:
         """Width of the text vectors; 0 where no model reads text."""
         return self.encoder.dim if self.encoder else 0
@@ -108,6 +116,7 @@ def prepare(config: Config) -> Prepared:
         seed=config.seed,
         valid_share=config.data.valid_share,
     )
+    config, dataset, split = _dealt(config, dataset, split)
     train = split.training()
     history, valid = train.csr(), split.held_out("valid")
     _check_enough(config, split, train, valid)
@@ -120,6 +129,8 @@ def prepare(config: Config) -> Prepared:
         len(split.train),
     )
     config, graph = _graph(config, train)
+    # What cannot be laid over the devices is refused before anything long is begun.
+    strategy_of(config, backend=checked_backend(config.graph.backend))
     text, encoder, encoded = None, None, None
     if any(model != "graph" for model in config.models):
         encoder = load_text_encoder(
@@ -147,6 +158,48 @@ def prepare(config: Config) -> Prepared:
     )
 
 
+def _dealt(
+    config: Config, dataset: Dataset, split: Split
+) -> tuple[Config, Dataset, Split]:
+    """Users and items numbered so that groups of them have about as many edges."""
+    groups = config.parallel.groups or _groups(
+        device_mesh(config.parallel).devices.size
+    )
+    config = replace(config, **{"parallel.groups": groups})
+    if groups == 1:
+        return config, dataset, split
+    history = split.training().csr()
+    layout = NodeLayout.holding(
+        users=dataset.num_users + config.graph.spare_users,
+        items=dataset.num_items + config.graph.spare_items,
+        groups=groups,
+    )
+    popularity = np.bincount(history.indices, minlength=dataset.num_items)
+    dealt = dataset.taken(
+        rows=np.arange(dataset.num_interactions),
+        users=balanced_order(
+            history.counts(), capacity=layout.user_capacity, groups=groups
+        ),
+        items=balanced_order(popularity, capacity=layout.item_capacity, groups=groups),
+    )
+    again = split_by_rule(
+        dealt,
+        rule=config.data.split,
+        seed=config.seed,
+        valid_share=config.data.valid_share,
+    )
+    assert again.split_hash == split.split_hash, "a split knows no numbers"
+    return config, dealt, again
+
+
+def _groups(devices: int) -> int:
+    """A multiple of the devices, and of their likely other numbers."""
+    if devices == 1:
+        return 1
+    likely = 64 if devices <= 64 else 1024
+    return -(-likely // devices) * devices
+
+
 def _graph(
     config: Config, train: TrainSplit
 ) -> tuple[Config, structure.InteractionGraph]:
@@ -157,6 +210,7 @@ def _graph(
         spare_users=config.graph.spare_users,
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
+        groups=config.parallel.groups,
     )
     backend = resolve_backend(
         config.graph.backend, graph.plan, width=config.graph.embedding_dim

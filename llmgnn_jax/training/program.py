@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from llmgnn_jax.parallel.strategy import Strategy
 from llmgnn_jax.training.state import TrainState
 
 
@@ -20,7 +21,8 @@ class StepMetrics(NamedTuple):
 
 Program = Callable[[TrainState, Any, jax.Array], tuple[TrainState, StepMetrics]]
 
-# loss(params, data, key=root key, step=() int32) -> () float32
+# loss(params, data, key=root key, step=() int32) -> () float32; with several parts also
+# part=() int32, of which part of the batch.
 Loss = Callable[..., jax.Array]
 
 
@@ -29,7 +31,10 @@ def compile_steps(
     optimizer: optax.GradientTransformation,
     *,
     capacity: int,
+    parts: int = 1,
     bind: Callable[[Any, TrainState], Any] | None = None,
+    strategy: Strategy | None = None,
+    state: TrainState | None = None,
 ) -> Program:
     """Compiles, at its first call, a program that runs up to `capacity` steps.
 
@@ -42,21 +47,38 @@ def compile_steps(
             root key and the step.
         optimizer: What its gradients go through.
         capacity: Most steps of one call.
+        parts: Of a batch, whose losses and gradients are averaged.
         bind: (data, state) -> what the loss is given as data; by default the data.
+        strategy: How it is laid over devices; by default there is one.
+        state: Of the shapes and places that the program is called with; for a strategy.
 
     Returns:
         The program: (state, data, count) -> (state, metrics with (capacity,) arrays, of
         which the first `count` are filled in).
     """
 
-    def one_step(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
+    def averaged(values: Any) -> Any:
+        return values if strategy is None else strategy.placement.mean(values)
+
+    def of_batch(state: TrainState, data: Any) -> tuple[jax.Array, Any]:
+        """Loss and gradients."""
         key = jax.random.wrap_key_data(state.key_data)
-        value, gradients = jax.value_and_grad(loss)(
-            state.params,
-            data if bind is None else bind(data, state),
-            key=key,
-            step=state.step,
-        )
+        data = data if bind is None else bind(data, state)
+        of_part = jax.value_and_grad(loss)
+        if parts == 1:
+            return of_part(state.params, data, key=key, step=state.step)
+
+        def add(total: Any, part: jax.Array) -> tuple[Any, None]:
+            new = of_part(state.params, data, key=key, step=state.step, part=part)
+            return jax.tree.map(
+                lambda one, other: one + other / parts, total, new
+            ), None
+
+        zeros = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), state.params))
+        return jax.lax.scan(add, zeros, jnp.arange(parts, dtype=jnp.int32))[0]
+
+    def one_step(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
+        value, gradients = averaged(of_batch(state, data))
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         state = dataclasses.replace(
             state,
@@ -82,7 +104,9 @@ def compile_steps(
         empty = StepMetrics(jnp.zeros(capacity), jnp.zeros(capacity))
         return jax.lax.fori_loop(0, count, body, (state, empty))
 
-    return jax.jit(run_steps, donate_argnums=0)
+    if strategy is None:
+        return jax.jit(run_steps, donate_argnums=0)
+    return strategy.compile(run_steps, state)
 
 
 def _norm(gradients: Any) -> jax.Array:

@@ -16,7 +16,13 @@ from llmgnn_jax.training.prepare import Prepared, prepare, train_data
 from llmgnn_jax.training.reporting import MetricsLog
 from llmgnn_jax.training.state import split_params
 from llmgnn_jax.training.step import build_program
-from llmgnn_jax.training.trained import TrainedModel, load_trained, set_up, trained
+from llmgnn_jax.training.trained import (
+    Setup,
+    TrainedModel,
+    load_trained,
+    set_up,
+    trained,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +40,8 @@ def fit_model(
     profile_steps: int = 0,
 ) -> TrainedModel:
     """Trains one model, see `train_model`."""
-    config = prepared.config
     setup = set_up(name, prepared)
+    config = prepared.config
     if setup.text is not None and config.train.negatives == "all":
         # It learns to tell new vectors from old ones; on ML-100K it got worse by that.
         logger.warning(
@@ -44,40 +50,8 @@ def fit_model(
             "like",
             config.text.mode,
         )
-    scorer, text = Scorer(setup.definition, setup.spec), setup.text
-
-    def features_of(params: Any) -> Features:
-        """What the model reads with these parameters."""
-        if text is None:
-            return prepared.features
-        encoder = text.encoder(split_params(params)[1], prepared)
-        return text.features(encoder, prepared)
-
-    def on_valid(params: Any, features: Features) -> dict[str, float]:
-        model_params, _ = split_params(params)
-        return validate(scorer, model_params, features, prepared).mean
-
-    data = train_data(prepared, text=setup.spec.uses_text and text is None)
-    if text is not None:
-        data = dataclasses.replace(data, encoder=text.inputs)
-    trainee = Trainee(
-        name=name,
-        program=build_program(
-            setup.definition,
-            setup.optimizer,
-            config,
-            encoder=None if text is None else text.spec,
-        ),
-        data=data,
-        start=setup.snapshot,
-        features=features_of,
-        validate=on_valid if prepared.valid.nnz else None,
-        examples_per_step=config.train.batch_size,
-        tokens_per_step=0.0 if text is None else text.tokens_per_step,
-        refreshes=text is not None,
-    )
     snapshot = train_model(
-        trainee,
+        trainee_of(name, prepared, setup),
         config,
         folder=folder,
         log=log,
@@ -85,6 +59,54 @@ def fit_model(
         profile_steps=profile_steps,
     )
     return trained(name, setup, snapshot, prepared)
+
+
+def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
+    """A model as the training loop sees it: its program, and its data in place."""
+    config, strategy, text = prepared.config, prepared.strategy, setup.text
+    scorer = Scorer(setup.definition, setup.spec, strategy.placement)
+    graph = strategy.place({"graph": strategy.share_graph(prepared.graph)})["graph"]
+
+    def placed(features: Features) -> Features:
+        return Features(graph=graph, text=strategy.place(features.text))
+
+    stored = placed(prepared.features)
+
+    def features_of(params: Any) -> Features:
+        """What the model reads with these parameters."""
+        if text is None:
+            return stored
+        of_encoder = strategy.gathered(split_params(params)[1])
+        return placed(text.features(text.encoder(of_encoder, prepared), prepared))
+
+    def on_valid(params: Any, features: Features) -> dict[str, float]:
+        model_params, _ = split_params(params)
+        return validate(scorer, model_params, features, prepared).mean
+
+    reads_stored = setup.spec.uses_text and text is None
+    data = dataclasses.replace(
+        train_data(prepared, text=False),
+        features=Features(graph=graph, text=stored.text if reads_stored else None),
+        encoder=None if text is None else text.inputs,
+    )
+    return Trainee(
+        name=name,
+        program=build_program(
+            setup.definition,
+            setup.optimizer,
+            config,
+            encoder=None if text is None else text.spec,
+            strategy=strategy,
+            state=setup.snapshot.state,
+        ),
+        data=strategy.place(data),
+        start=setup.snapshot,
+        features=features_of,
+        validate=on_valid if prepared.valid.nnz else None,
+        examples_per_step=config.train.batch_size,
+        tokens_per_step=0.0 if text is None else text.tokens_per_step,
+        refreshes=text is not None,
+    )
 
 
 def validate(

@@ -14,7 +14,12 @@ from llmgnn_jax.evaluation.report import write_report
 from llmgnn_jax.evaluation.results import Results, write_results
 from llmgnn_jax.training import node_classification, ranking
 from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
-from llmgnn_jax.training.run_folder import RunFolder, check_split, read_config
+from llmgnn_jax.training.run_folder import (
+    RunFolder,
+    check_split,
+    on_one_device,
+    read_config,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +131,7 @@ def evaluate(run: str | Path, *, command: str | None = None) -> Run:
         UserError: If the folder is no run or lacks a checkpoint.
     """
     path = Path(run).expanduser()
-    config = read_config(path)
+    config = on_one_device(read_config(path))
     task = TASKS[config.task]
     prepared = task.prepare(config)
     check_split(path, prepared.config, split_hash=prepared.split.split_hash)

@@ -15,7 +15,10 @@ CONFIG = "config.json"
 SPLIT = "split.json"
 
 # A resumed run may be made longer; all else would make it another run.
-_MAY_CHANGE = ("train.steps", "train.patience", "train.keep_checkpoints")
+_MAY_CHANGE = (
+    *("train.steps", "train.patience", "train.keep_checkpoints"),
+    *(f"parallel.{name}" for name in ("strategy", "data", "model", "exchange")),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,8 @@ class RunFolder:
         for name, value in was.items():
             if name == "graph.backend" and _same_backend(str(now[name]), value):
                 config = replace(config, **{"graph.backend": value})
+            elif name == "parallel.groups" and not now[name]:
+                config = replace(config, **{"parallel.groups": value})
             elif now[name] != value and name not in _MAY_CHANGE:
                 raise UserError.field(
                     f"--{name.replace('_', '-')}",
@@ -165,6 +170,11 @@ def read_config(path: Path) -> Config:
     except UnicodeDecodeError as error:
         raise UserError.field(str(file), expected="UTF-8 JSON", got=error) from None
     return from_json(text, origin=str(file))
+
+
+def on_one_device(config: Config) -> Config:
+    """The configuration of a run, to read it on one device, wherever it was made."""
+    return replace(config, **{"parallel.data": 1, "parallel.model": 1})
 
 
 def check_split(path: Path, config: Config, *, split_hash: str) -> None:

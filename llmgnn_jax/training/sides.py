@@ -6,6 +6,7 @@ Shapes: B rows, R items that a batch names, D width of a ranked vector.
 import jax
 import jax.numpy as jnp
 
+from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.training.batch import (
     ITEM_GRAPH,
@@ -30,6 +31,7 @@ class Sides:
         whole: Whether every item's vector is asked for, not only those that the batch
             names: then the propagation reaches all nodes.
         fresh: Texts of items that were encoded in this step; None where none are.
+        placement: Where nodes and rows lie; by default all on one device.
     """
 
     def __init__(
@@ -41,28 +43,34 @@ class Sides:
         dropout: float,
         whole: bool,
         fresh: FreshTexts | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._model, self._data, self._batch = model, data, batch
-        self._fresh = fresh
+        placement = placement or OneDevice(backend=model.spec.backend)
+        self._fresh, self._placement = fresh, placement
         self._dropout = dropout if model.spec.sides == "fused" else 0.0
+        self._whole = whole
         self._items = jnp.arange(model.spec.item_capacity) if whole else batch.items_R
         if not model.spec.uses_graph:
             return
         graph = data.features.graph
         self._user_known, self._item_known = graph.split_nodes(graph.connected)
-        nodes = jnp.concatenate([batch.users_B, graph.user_capacity + batch.items_R])
+        layout = graph.layout
+        nodes = jnp.concatenate(
+            [layout.user_nodes(batch.users_B), layout.item_nodes(batch.items_R)]
+        )
         if whole:
-            users_UD, self._item_graph = model.propagate(graph)
-            self._user_graph = users_UD[batch.users_B]
-            self._ego = model.node_embedding[...][nodes]
+            users_UD, self._item_graph = model.propagate(graph, placement)
+            self._user_graph = placement.take(users_UD, batch.users_B)
+            self._ego = placement.take(model.node_embedding[...], nodes)
         else:
-            final, self._ego = model.propagate_to(graph, nodes)
+            final, self._ego = model.propagate_to(graph, nodes, placement)
             self._user_graph, self._item_graph = jnp.split(final, [len(batch.users_B)])
 
     def users(self) -> jax.Array:
         """(B, D): each row's user, its target left out of its text."""
         users_B, spec = self._batch.users_B, self._model.spec
-        rows_B = jnp.arange(len(users_B), dtype=jnp.int32)
+        rows_B = self._batch.rows_B
         graph_BD = graph_known_B = text_BT = text_known_B = None
         if spec.uses_graph:
             graph_BD = self._user_graph
@@ -70,7 +78,9 @@ class Sides:
         if spec.uses_text:
             assert self._data.features.text is not None
             text_BT, text_known_B = self._data.features.text.of_users(
-                users_B, left_out_B=self._batch.positives_B
+                users_B,
+                left_out_B=self._batch.positives_B,
+                take=self._placement.take,
             )
             text_known_B &= self._keep(USER_TEXT, rows_B)
         return self._model.merge(
@@ -97,7 +107,7 @@ class Sides:
             item_IT = text.item_IT
             if self._fresh is not None:
                 item_IT = self._fresh.put_into(item_IT)
-            text_RT = item_IT[items_R]
+            text_RT = item_IT if self._whole else self._placement.take(item_IT, items_R)
             text_known_R = text.item_known_I[items_R] & self._keep(ITEM_TEXT, items_R)
         return self._model.merge(
             graph_BD=graph_RD,

@@ -3,6 +3,7 @@
 Shapes: B rows, R items that a batch names, K negatives, D width of a ranked vector.
 """
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -12,7 +13,10 @@ import optax
 from flax import nnx
 
 from llmgnn_jax.config import Config
+from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
+from llmgnn_jax.parallel.strategy import Strategy
+from llmgnn_jax.text import kernels
 from llmgnn_jax.training import losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.program import Program, compile_steps
@@ -30,6 +34,8 @@ def batch_loss(
     step: jax.Array,
     config: Config,
     encoder: EncoderSpec | None = None,
+    placement: Placement | None = None,
+    part: jax.Array | None = None,
 ) -> jax.Array:
     """The loss of step `step`, a () float32: every draw follows from key and step.
 
@@ -42,12 +48,24 @@ def batch_loss(
         step: () int32.
         config: Of the run.
         encoder: The text encoder, if it is trained.
+        placement: Where nodes and rows lie; by default all on one device.
+        part: () int32, which of the batch's `train.accumulate` parts; None for all.
+
+    Of the rows that a program computes, where there are several: the mean over the
+    programs is then the loss.
     """
     train = config.train
-    batch = draw_batch(data, key=key, step=step, train=train)
+    of_model, trained = split_params(params)
+    model = nnx.merge(definition, of_model)
+    if placement is None:
+        placement = OneDevice(backend=model.spec.backend)
+    size = train.batch_size if part is None else train.batch_size // train.accumulate
+    rows_B = placement.row_numbers(size)
+    if part is not None:
+        rows_B += part * size
+    batch = draw_batch(data, key=key, step=step, train=train, rows_B=rows_B)
     fresh = None
     if encoder is not None:
-        params, trained = split_params(params)
         assert data.encoder is not None
         fresh = encode_some(
             encoder,
@@ -55,12 +73,13 @@ def batch_loss(
             data.encoder,
             items_R=batch.items_R,
             key=jax.random.fold_in(batch.key, TEXTS),
+            placement=placement,
         )
-    model = nnx.merge(definition, params)
     sides = Sides(
         model,
         data,
         batch,
+        placement=placement,
         dropout=config.fusion.modality_dropout,
         whole=train.negatives == "all",
         fresh=fresh,
@@ -79,17 +98,17 @@ def batch_loss(
         log_expected_K = jnp.zeros(keep_BK.shape[1])
     elif sampled_BK is None:
         positive_BD = item_RD
-        negative_BK = user_BD @ positive_BD.T
+        everyones_K = placement.everyones(positives_B)
+        negative_BK = user_BD @ placement.everyones(positive_BD).T
         keep_BK = ~data.known.contain(
-            users_B, jnp.broadcast_to(positives_B[None, :], negative_BK.shape)
+            users_B, jnp.broadcast_to(everyones_K[None, :], negative_BK.shape)
         )
         # The other rows' positives: drawn by popularity.
         log_expected_K = jnp.log(
-            data.item_counts_I[positives_B]
-            * ((train.batch_size - 1) / len(data.users_E))
+            data.item_counts_I[everyones_K] * ((size - 1) / len(data.users_E))
         )
     else:
-        positive_BD, negative_RD = jnp.split(item_RD, [train.batch_size])
+        positive_BD, negative_RD = jnp.split(item_RD, [len(users_B)])
         if train.loss == "sampled_softmax":  # The draws are shared by all rows.
             negative_BK = user_BD @ negative_RD.T
             sampled_BK = jnp.broadcast_to(sampled_BK, negative_BK.shape)
@@ -108,7 +127,7 @@ def batch_loss(
         loss_B = losses.sampled_softmax(
             positive_B, negative_BK, keep_BK=keep_BK, log_expected_K=log_expected_K
         )
-    loss = jnp.sum(loss_B) / train.batch_size
+    loss = jnp.sum(loss_B) / len(users_B)
     loss += train.l2 * sides.id_penalty()
     if model.spec.sides == "fused":
         loss += config.fusion.anchor * model.fusion.distance_from_start()
@@ -121,27 +140,43 @@ def build_program(
     config: Config,
     *,
     encoder: EncoderSpec | None = None,
+    strategy: Strategy | None = None,
+    state: TrainState | None = None,
 ) -> Program:
     """The program of a ranking model, see `compile_steps`."""
+    placement = None if strategy is None else strategy.placement
+    # Ours cannot be cut: on a mesh XLA would bring all operands to each device.
+    cut = placement is not None and placement.local_backend is None
 
     def loss(
-        params: Any, data: TrainData, *, key: jax.Array, step: jax.Array
+        params: Any,
+        data: TrainData,
+        *,
+        key: jax.Array,
+        step: jax.Array,
+        part: jax.Array | None = None,
     ) -> jax.Array:
-        return batch_loss(
-            params,
-            definition,
-            data,
-            key=key,
-            step=step,
-            config=config,
-            encoder=encoder,
-        )
+        with kernels.left_out() if cut else contextlib.nullcontext():
+            return batch_loss(
+                params,
+                definition,
+                data,
+                key=key,
+                step=step,
+                config=config,
+                encoder=encoder,
+                placement=placement,
+                part=part,
+            )
 
     return compile_steps(
         loss,
         optimizer,
         capacity=config.train.steps_per_call,
+        parts=config.train.accumulate,
         bind=None if encoder is None else _with_stored_text,
+        strategy=strategy,
+        state=state,
     )
 
 

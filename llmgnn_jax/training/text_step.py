@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.text.encoders.model import Params, apply
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.packing import pool_packed
@@ -90,8 +91,11 @@ def encode_some(
     *,
     items_R: jax.Array,
     key: jax.Array,
+    placement: Placement | None = None,
 ) -> FreshTexts:
     """Encodes the distinct items of a batch: P at most, drawn if there are more.
+
+    Where several programs compute a batch, each encodes its share of all of its items.
 
     Args:
         spec: How.
@@ -99,8 +103,11 @@ def encode_some(
         inputs: The others, and the tokens.
         items_R: (R,) int32 item slots that the batch names.
         key: Of the draw, which goes by item.
+        placement: Where rows lie; by default all on one device.
     """
+    placement = placement or OneDevice(backend="segment")  # No edge is summed here.
     num_items = len(inputs.counts_I)
+    items_R = placement.everyones(items_R)
     distinct_R = jnp.unique(items_R, size=len(items_R), fill_value=num_items)
     there_R = distinct_R < num_items
     there_R &= inputs.counts_I[jnp.minimum(distinct_R, num_items - 1)] > 0
@@ -111,6 +118,11 @@ def encode_some(
     order_R = jnp.lexsort((bits_R, ~there_R))[: spec.texts]
     items_P = jnp.minimum(distinct_R[order_R], num_items - 1)
     known_P = there_R[order_R]
+    # As many for each program: none fill up.
+    short = -len(items_P) % placement.programs
+    items_P, known_P = (jnp.pad(array, (0, short)) for array in (items_P, known_P))
+    own_P = placement.row_numbers(len(items_P))
+    items_P, known_P = items_P[own_P], known_P[own_P]
     counts_P = jnp.where(known_P, inputs.counts_I[items_P], 0)
     params = combine(trained, inputs.frozen)
     if spec.packs:
@@ -125,7 +137,9 @@ def encode_some(
         hidden_PLD = apply(spec.graphdef, params, rows)
         pooled_PT = pool(hidden_PLD, rows.mask_BL, pooling=spec.pooling)
     return FreshTexts(
-        items_P=items_P, vectors_PT=l2_normalise(pooled_PT), known_P=known_P
+        items_P=placement.everyones(items_P),
+        vectors_PT=placement.everyones(l2_normalise(pooled_PT)),
+        known_P=placement.everyones(known_P),
     )
 
 

@@ -88,16 +88,19 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
         # A copy, as of the parameters: the state is given away in each call.
         stored = copy_params(prepared.features.text)
     optimizer = build_optimizer(config)
+    place = prepared.strategy.place
     return Setup(
         definition=definition,
         spec=spec,
         text=text,
         optimizer=optimizer,
         snapshot=Snapshot(
-            state=create_state(
-                copy_params(params), optimizer, seed=config.seed, text=stored
+            state=place(
+                create_state(
+                    copy_params(params), optimizer, seed=config.seed, text=stored
+                )
             ),
-            best_params=params,
+            best_params=place(params),
             progress=Progress(),
         ),
     )
@@ -146,6 +149,7 @@ def trained(
 ) -> TrainedModel:
     """What a snapshot says of a model."""
     params, best_step = best_params(snapshot)
+    params = prepared.strategy.gathered(params)
     features = prepared.features
     encoder = prepared.encoder if setup.spec.uses_text else None
     if setup.text is not None:

@@ -91,7 +91,8 @@ def trained_text(prepared: Prepared) -> TrainedText | None:
     texts = min(config.text.texts_per_step, num_named(config.train), with_text)
     chances = _chances(prepared, counts, texts=texts)
     places = 0
-    if encoder.packs:
+    # Several programs would each cut other texts off, and a mesh has no kernel for it.
+    if encoder.packs and prepared.strategy.devices == 1:
         places = _places(chances, counts, texts=texts, length=inputs.ids_IL.shape[1])
     logger.info(
         "text encoder: %s, %d of %d parameters trained, up to %d texts a step",

@@ -418,7 +418,8 @@ def test_the_targets_text_does_not_reach_its_user(small: Callable[..., Any]) -> 
     params = made.params | {"text_projection": jnp.eye(15)}
     model = nnx.merge(made.definition, params)
     users, targets = np.asarray(made.data.users_E), np.asarray(made.data.items_E)
-    batch = Batch(jax.random.key(0), made.data.users_E, made.data.items_E, None)
+    rows = jnp.arange(len(users))
+    batch = Batch(jax.random.key(0), rows, made.data.users_E, made.data.items_E, None)
     sides = Sides(model, made.data, batch, dropout=0.0, whole=False)
     vectors = np.asarray(sides.users())
     for user, target, vector in zip(users, targets, vectors, strict=True):
@@ -438,3 +439,18 @@ def test_one_side_alone_learns(
         losses += metrics.loss.tolist()
     assert np.mean(losses[-10:]) < share * np.mean(losses[:10])
     assert (made.data.features.text is None) == (sides == "graph")
+
+
+@pytest.mark.parametrize("negatives", ["all", "uniform"])
+def test_a_batch_in_parts_is_the_same_batch(
+    small: Callable[..., Any], negatives: str
+) -> None:
+    """The same draws, and so the same losses and parameters up to rounding."""
+    found = []
+    for parts in (1, 4):
+        changes = {"train.negatives": negatives, "train.accumulate": parts}
+        made = small("fused", **changes)
+        state, metrics = made.program()(made.state(), made.data, jnp.int32(4))
+        found.append((state.params, metrics))
+    for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-6)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from llmgnn_jax.graph.layers.products import times_kernel
 from llmgnn_jax.graph.layers.self_loops import EdgeList, SelfLoops, with_self_loops
-from llmgnn_jax.graph.neighbourhood import Neighbourhood
+from llmgnn_jax.graph.neighbourhood import WeightedSums
 
 
 class GCNLayer(nnx.Module):
@@ -32,7 +32,7 @@ class GCNLayer(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out_dim))
 
     def __call__(
-        self, graph: jraph.GraphsTuple, *, neighbours: Neighbourhood
+        self, graph: jraph.GraphsTuple, *, neighbours: WeightedSums
     ) -> jraph.GraphsTuple:
         """(N, D_in) nodes -> (M, D_out) nodes."""
         nodes_MD = times_kernel(neighbours.weighted, graph.nodes, self.kernel[...])

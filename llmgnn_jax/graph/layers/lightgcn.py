@@ -5,11 +5,11 @@ Shapes: N nodes, D width.
 
 import jraph
 
-from llmgnn_jax.graph.neighbourhood import Neighbourhood
+from llmgnn_jax.graph.neighbourhood import WeightedSums
 
 
 def lightgcn_layer(
-    graph: jraph.GraphsTuple, *, neighbours: Neighbourhood
+    graph: jraph.GraphsTuple, *, neighbours: WeightedSums
 ) -> jraph.GraphsTuple:
     """One LightGCN layer: h_v = sum over u in N(v) of h_u / sqrt(d_u d_v).
 
@@ -19,7 +19,7 @@ def lightgcn_layer(
 
 
 def lightgcn(
-    graph: jraph.GraphsTuple, *, num_layers: int, neighbours: Neighbourhood
+    graph: jraph.GraphsTuple, *, num_layers: int, neighbours: WeightedSums
 ) -> jraph.GraphsTuple:
     """LightGCN: the mean of the input and of each layer (He et al. 2020, eq. 4).
 

@@ -1,0 +1,138 @@
+"""The edges of a graph in shares: each device gets those that lead into its nodes.
+
+On the host, with NumPy. Numbers within a share are int32 however many nodes there are.
+
+Shapes: S shares, n nodes of each, E edges of the largest, H nodes of a message.
+"""
+
+import numpy as np
+
+from llmgnn_jax.graph.plan import EdgePlan
+from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
+
+
+def share_out(plan: EdgePlan, *, shares: int, exchange: Exchange) -> Shares:
+    """Cuts the edges of a graph by the share of their receiver.
+
+    Args:
+        plan: The edges, with constant weights; the graph is undirected, see
+            `EdgePlan.outgoing`.
+        shares: S, divides the number of nodes; share s has n consecutive nodes.
+        exchange: Which way what senders hold is to come.
+
+    Returns:
+        NumPy arrays, to be placed with their first axis spread over the devices.
+
+    Raises:
+        ValueError: If the nodes cannot be cut so, or the graph is directed.
+    """
+    num_nodes = plan.incoming.num_nodes
+    if num_nodes % shares:
+        raise ValueError(f"{num_nodes} nodes cannot be cut into {shares} shares")
+    if plan.outgoing.others is not plan.incoming.others:
+        raise ValueError("expected an undirected graph with symmetric weights")
+    used = int(plan.num_edges)
+    receivers = np.asarray(plan.incoming.own)[:used].astype(np.int64)
+    senders = np.asarray(plan.incoming.others)[:used].astype(np.int64)
+    weights = np.asarray(plan.incoming.weights)[:used]
+    size = num_nodes // shares
+    owner, source = receivers // size, senders // size
+    if exchange == "all_gather":
+        block = _block(owner, receivers % size, senders, weights, shares, size)
+        return Shares(near=block, far=None, send=None, exchange=exchange)
+    if exchange == "ring":
+        back = (owner - source) % shares
+        near = _block(
+            owner * shares + back,
+            receivers % size,
+            senders % size,
+            weights,
+            shares * shares,
+            size,
+            pointers=False,
+        )
+        near = EdgeBlock(
+            own=near.own.reshape(shares, shares, -1),
+            others=near.others.reshape(shares, shares, -1),
+            weights=near.weights.reshape(shares, shares, -1),
+            indptr=None,
+        )
+        return Shares(near=near, far=None, send=None, exchange=exchange)
+    inside = owner == source
+    near = _block(
+        owner[inside],
+        receivers[inside] % size,
+        senders[inside] % size,
+        weights[inside],
+        shares,
+        size,
+    )
+    send, places = _messages(owner[~inside], senders[~inside], shares, size)
+    far = _block(
+        owner[~inside],
+        receivers[~inside] % size,
+        places,
+        weights[~inside],
+        shares,
+        size,
+    )
+    return Shares(near=near, far=far, send=send, exchange=exchange)
+
+
+def _messages(
+    owner: np.ndarray, senders: np.ndarray, shares: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What shares send to one another, each node once, by number.
+
+    Returns:
+        (S, S, H) int32 nodes of share s that it sends to share t, filled up with its
+        first; and for each edge s H + h, where its sender is found among what came.
+    """
+    num_nodes = shares * size
+    # One number a (receiver's share, sender) pair; they sort by sender's share too.
+    pairs, place = np.unique(owner * num_nodes + senders, return_inverse=True)
+    to, node = pairs // num_nodes, pairs % num_nodes
+    message = to * shares + node // size
+    counts = np.bincount(message, minlength=shares * shares)
+    first = np.cumsum(counts) - counts
+    within = np.arange(len(pairs)) - first[message]
+    longest = max(1, int(counts.max(initial=0)))
+    received = np.zeros((shares, shares, longest), np.int32)
+    received[to, node // size, within] = node % size
+    places = (node // size) * longest + within
+    # Told by those who send: theirs is the first axis.
+    return np.ascontiguousarray(received.transpose(1, 0, 2)), places[place]
+
+
+def _block(
+    group: np.ndarray,
+    receivers: np.ndarray,
+    senders: np.ndarray,
+    weights: np.ndarray,
+    count: int,
+    size: int,
+    *,
+    pointers: bool = True,
+) -> EdgeBlock:
+    """Edges by group, padded to the largest; they come by (receiver, sender)."""
+    counts = np.bincount(group, minlength=count)
+    # One at least: an empty CSR has no kernel on some backends.
+    longest = max(1, int(counts.max(initial=0)))
+    order = np.argsort(group, kind="stable")
+    first = np.cumsum(counts) - counts
+    row = group[order]
+    column = np.arange(len(order)) - first[row]
+    own = np.full((count, longest), size - 1, np.int32)
+    others = np.zeros((count, longest), np.int32)
+    values = np.zeros((count, longest), np.float32)
+    own[row, column] = receivers[order]
+    others[row, column] = senders[order]
+    values[row, column] = weights[order]
+    indptr = None
+    if pointers:
+        heard = np.zeros((count, size), np.int64)
+        np.add.at(heard, (group, receivers), 1)
+        heard[:, -1] += longest - counts
+        indptr = np.zeros((count, size + 1), np.int32)
+        np.cumsum(heard, axis=1, out=indptr[:, 1:])
+    return EdgeBlock(own=own, others=others, weights=values, indptr=indptr)

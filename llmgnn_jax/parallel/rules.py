@@ -1,0 +1,67 @@
+"""From the path of an array to how it is spread over a mesh.
+
+Tables of users and items, their text vectors and their optimizer state lie in rows over
+all devices. Of the text encoder, matrices whose columns are independent (queries, keys,
+values, the first of a feed-forward layer) are cut by column over `model`, and those
+that come after by row, so that one sum over `model` a block is enough (Shoeybi et al.
+2019, "Megatron-LM", https://arxiv.org/abs/1909.08053). All else is on each device.
+"""
+
+import re
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from llmgnn_jax.parallel.mesh import AXES, MODEL
+
+# Parameters that are trained, and those that are not.
+_ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
+
+RULES: tuple[tuple[str, P], ...] = (
+    (r"node_embedding$", P(AXES)),
+    (r"(item_IT|user_UT)$", P(AXES)),
+    (r"\.plan\.(near|far)\.|\.plan\.send$", P(AXES)),
+    (
+        _ENCODER + r"\.(query|key|value|intermediate|gate|up)\.(kernel|lora_b)$",
+        P(None, MODEL),
+    ),
+    (_ENCODER + r"\.(query|key|value|intermediate|gate|up)\.bias$", P(MODEL)),
+    (_ENCODER + r"\.(output|down)\.(kernel|lora_a)$", P(MODEL)),
+    (_ENCODER + r"\.words$", P(MODEL)),
+)
+"""Patterns found in paths such as `params.text_encoder.layer_0.attention.query.kernel`,
+the first that is found counts."""
+
+
+def spread_of(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
+    """How an array is spread; not along an axis that cannot be cut evenly."""
+    for pattern, spec in RULES:
+        if re.search(pattern, path):
+            return P(
+                *(
+                    axis if axis is None or _divides(axis, size, mesh) else None
+                    for axis, size in zip(spec, shape, strict=False)
+                )
+            )
+    return P()
+
+
+def shardings(tree: Any, mesh: Mesh) -> Any:
+    """A tree of `NamedSharding`s like a tree of arrays."""
+
+    def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+        return NamedSharding(mesh, spread_of(_name(path), np.shape(leaf), mesh))
+
+    return jax.tree_util.tree_map_with_path(of, tree)
+
+
+def _divides(axis: str | tuple[str, ...], size: int, mesh: Mesh) -> bool:
+    names = (axis,) if isinstance(axis, str) else axis
+    return size % int(np.prod([mesh.shape[name] for name in names])) == 0
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -1,0 +1,209 @@
+"""`Strategy`: how a run's programs and arrays are laid over devices."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from llmgnn_jax.config import Config, ParallelConfig
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.graph.aggregate import Backend
+from llmgnn_jax.graph.placement import OneDevice, Placement
+from llmgnn_jax.graph.structure import InteractionGraph
+from llmgnn_jax.parallel.exchange import Exchange
+from llmgnn_jax.parallel.mesh import DATA, device_mesh
+from llmgnn_jax.parallel.partition import share_out
+from llmgnn_jax.parallel.placements import OnMesh, OnReplicas
+from llmgnn_jax.parallel.rules import shardings
+
+
+class Strategy(Protocol):
+    """What a training loop asks of the devices."""
+
+    @property
+    def placement(self) -> Placement:
+        """What models and steps are written in terms of."""
+        ...
+
+    @property
+    def devices(self) -> int:
+        """How many there are."""
+        ...
+
+    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
+        """The graph as the placement reads it; its arrays may still be on the host."""
+        ...
+
+    def place(self, tree: Any) -> Any:
+        """Arrays to where the programs expect them."""
+        ...
+
+    def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
+        """`run(state, data, count)` -> (state, metrics), with the state donated.
+
+        Args:
+            run: A pure function.
+            state: Of the shapes and places that it is called with.
+        """
+        ...
+
+    def gathered(self, tree: Any) -> Any:
+        """Arrays on one device."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Single:
+    """One device: nothing is moved, nothing exchanged."""
+
+    backend: Backend
+
+    @property
+    def placement(self) -> Placement:
+        return OneDevice(backend=self.backend)
+
+    @property
+    def devices(self) -> int:
+        return 1
+
+    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
+        return graph
+
+    def place(self, tree: Any) -> Any:
+        return tree
+
+    def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
+        del state
+        return jax.jit(run, donate_argnums=0)
+
+    def gathered(self, tree: Any) -> Any:
+        return tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meshed:
+    """Tables, graph and the encoder's parameters in pieces, the batch in rows."""
+
+    mesh: Mesh
+    backend: Backend
+    exchange: Exchange
+
+    @property
+    def placement(self) -> Placement:
+        return OnMesh(mesh=self.mesh, backend=self.backend)
+
+    @property
+    def devices(self) -> int:
+        return math.prod(self.mesh.shape.values())
+
+    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
+        shares: Any = share_out(graph.plan, shares=self.devices, exchange=self.exchange)
+        edges_apart = graph.graph._replace(edges=None, senders=None, receivers=None)
+        return dataclasses.replace(graph, graph=edges_apart, plan=shares)
+
+    def place(self, tree: Any) -> Any:
+        return jax.device_put(tree, shardings(tree, self.mesh))
+
+    def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
+        # Said, so that what a call gives is what the next one takes.
+        where = jax.tree.map(lambda leaf: leaf.sharding, state)
+        everywhere = NamedSharding(self.mesh, P())
+        return jax.jit(run, donate_argnums=0, out_shardings=(where, everywhere))
+
+    def gathered(self, tree: Any) -> Any:
+        return jax.device_put(tree, self.mesh.devices.flat[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicated:
+    """`jax.pmap`: a copy of everything on each device, gradients averaged."""
+
+    mesh: Mesh
+    backend: Backend
+
+    @property
+    def placement(self) -> Placement:
+        return OnReplicas(count=self.devices, backend=self.backend)
+
+    @property
+    def devices(self) -> int:
+        return self.mesh.shape[DATA]
+
+    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
+        return graph
+
+    def place(self, tree: Any) -> Any:
+        return jax.device_put(tree, NamedSharding(self.mesh, P()))
+
+    def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
+        del state
+
+        def on_each(number: jax.Array, state: Any, data: Any, count: jax.Array) -> Any:
+            del number
+            return run(state, data, count)
+
+        mapped = jax.pmap(
+            on_each,
+            axis_name=DATA,
+            in_axes=(0, None, None, None),
+            out_axes=None,
+            devices=list(self.mesh.devices.flat),
+            donate_argnums=1,
+        )
+        # `pmap` asks for something that differs by device.
+        numbers = jnp.arange(self.devices)
+        numbers = jax.device_put(numbers, NamedSharding(self.mesh, P(DATA)))
+        return functools.partial(mapped, numbers)
+
+    def gathered(self, tree: Any) -> Any:
+        return jax.device_put(tree, self.mesh.devices.flat[0])
+
+
+def strategy_of(config: Config, *, backend: Backend) -> Strategy:
+    """How a run is laid over the devices that are there.
+
+    Raises:
+        UserError: If there are too few, or batch and groups cannot be cut so.
+    """
+    parallel = config.parallel
+    mesh = device_mesh(parallel)
+    count = mesh.devices.size
+    if count == 1:
+        return Single(backend=backend)
+    _check(config, mesh.shape[DATA])
+    if parallel.strategy == "pmap":
+        # As `pmap` makes one of its devices: what it gives is what it takes.
+        flat = Mesh(mesh.devices.reshape(-1), (DATA,), axis_types=(AxisType.Auto,))
+        return Replicated(mesh=flat, backend=backend)
+    if parallel.groups % count:
+        raise UserError.field(
+            "parallel.groups",
+            expected=f"a multiple of the {count} devices",
+            got=parallel.groups,
+            fix="start the run with another number, or use as many devices as divide "
+            "it",
+        )
+    return Meshed(mesh=mesh, backend=backend, exchange=_exchange(parallel))
+
+
+def _exchange(parallel: ParallelConfig) -> Exchange:
+    return "all_to_all" if parallel.exchange == "auto" else parallel.exchange
+
+
+def _check(config: Config, count: int) -> None:
+    parts = config.train.accumulate
+    if config.train.batch_size % (count * parts):
+        each = "" if parts == 1 else f", times its {parts} parts"
+        raise UserError.field(
+            "train.batch_size",
+            expected=f"a multiple of the {count} devices that share it{each}",
+            got=config.train.batch_size,
+            fix="change it, or --parallel.data",
+        )

@@ -1,0 +1,155 @@
+"""The same run on one device, on meshes and under pmap: the same losses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from llmgnn_jax.config import replace
+from llmgnn_jax.training import step
+from llmgnn_jax.training.prepare import prepare
+from llmgnn_jax.training.ranking import trainee_of
+from llmgnn_jax.training.trained import set_up
+
+LAYOUTS = {
+    "one": {"parallel.data": 1},
+    "mesh 1x4": {"parallel.data": 1, "parallel.model": 4},
+    "mesh 2x2": {"parallel.data": 2, "parallel.model": 2},
+    "mesh 4x1": {"parallel.data": 4, "parallel.model": 1},
+    "pmap 4": {"parallel.data": 4, "parallel.strategy": "pmap"},
+}
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    return replace(
+        tiny_config,
+        **{
+            "models": ("fused",),
+            "graph.backend": "segment",
+            "parallel.groups": 8,
+            "train.steps": STEPS,
+            "train.steps_per_call": STEPS,
+            "text.learning_rate": 1e-3,
+            "text.texts_per_step": 10,
+            "text.lora_rank": 2,
+            "evaluation.baselines": False,
+        },
+    )
+
+
+@pytest.fixture
+def trainee(config, workplace):
+    """(layout, fields changed) -> the model as the loop sees it, and its set-up."""
+
+    def make(layout, **changes):
+        prepared = prepare(replace(config, **LAYOUTS[layout], **changes))
+        setup = set_up("fused", prepared)
+        return trainee_of("fused", prepared, setup), setup
+
+    return make
+
+
+def losses(made, steps=STEPS):
+    trainee, setup = made
+    state, metrics = trainee.program(
+        setup.snapshot.state, trainee.data, jnp.int32(steps)
+    )
+    jax.block_until_ready(state)
+    return np.asarray(metrics.loss)[:steps], state
+
+
+CASES = {
+    "all": {},
+    "in batch": {"train.negatives": "in_batch"},
+    "uniform": {"train.negatives": "uniform", "train.num_negatives": 16},
+    "bpr": {
+        "train.negatives": "uniform",
+        "train.num_negatives": 2,
+        "train.loss": "bpr",
+        "train.examples": "users",
+    },
+    "gcn": {"graph.layer": "gcn"},
+    "temperature": {"graph.temperature": 0.2, "train.negatives": "in_batch"},
+    "lora": {"text.mode": "lora", "train.negatives": "in_batch"},
+    "full": {"text.mode": "full"},
+    "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_losses_are_those_of_one_device(trainee, case):
+    expected, _ = losses(trainee("one", **CASES[case]))
+    assert len(set(expected.tolist())) == STEPS
+    for layout in LAYOUTS:
+        if layout == "one":
+            continue
+        got, _ = losses(trainee(layout, **CASES[case]))
+        np.testing.assert_allclose(got, expected, rtol=1e-4, err_msg=layout)
+
+
+@pytest.mark.parametrize("exchange", ["all_gather", "ring"])
+def test_every_exchange_gives_them(trainee, exchange):
+    expected, _ = losses(trainee("one"))
+    got, _ = losses(trainee("mesh 2x2", **{"parallel.exchange": exchange}))
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["mesh 1x4", "mesh 2x2", "mesh 4x1"])
+def test_tables_and_their_moments_are_held_in_pieces(trainee, layout):
+    made = trainee(layout, **{"text.mode": "full"})
+    _, state = losses(made, steps=2)
+    pieces = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        held = {shard.data.nbytes for shard in leaf.addressable_shards}
+        pieces[name] = held, leaf.nbytes
+    tables = [
+        name
+        for name in pieces
+        if name.endswith(("node_embedding", "item_IT", "user_UT"))
+    ]
+    assert len(tables) == 5  # the table, two moments, two of texts
+    for name in tables:
+        held, whole = pieces[name]
+        assert held == {whole // 4}, name
+
+
+def test_replicas_hold_all_of_it(trainee):
+    _, state = losses(trainee("pmap 4"), steps=2)
+    table = state.params["node_embedding"]
+    assert {s.data.nbytes for s in table.addressable_shards} == {table.nbytes}
+    assert len(table.addressable_shards) == 4
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_program_is_compiled_once(trainee, layout, monkeypatch):
+    traced, real = [], step.batch_loss
+
+    def counted(*arguments, **options):
+        traced.append(1)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(step, "batch_loss", counted)
+    made, setup = trainee(layout)
+    state, counts = setup.snapshot.state, []
+    for count in (3, 1, 5):
+        state, _ = made.program(state, made.data, jnp.int32(count))
+        jax.block_until_ready(state)
+        counts.append(len(traced))
+    assert counts[0] == counts[-1] > 0
+
+
+def test_a_table_comes_to_no_device(trainee):
+    """Of what the whole step's program moves, nothing is as large as the table."""
+    made, setup = trainee("mesh 4x1", **{"train.negatives": "uniform"})
+    text = (
+        made.program.lower(setup.snapshot.state, made.data, jnp.int32(1))
+        .compile()
+        .as_text()
+    )
+    table = setup.snapshot.state.params["node_embedding"]
+    rows, width = table.shape
+    gathered = [line for line in text.splitlines() if " all-gather" in line]
+    assert not [line for line in gathered if f"[{rows},{width}]" in line]

@@ -1,0 +1,48 @@
+"""Runs the tests in `on_devices` where eight devices are: in processes of their own.
+
+XLA gives a CPU as many devices as it is asked for, once, before it starts.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / "on_devices"
+DEVICES = 8
+
+
+# Minutes: they compile the whole step for many meshes.
+SLOW = ("test_strategies.py", "test_runs.py")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(path.name, marks=[pytest.mark.slow] * (path.name in SLOW))
+        for path in sorted(FOLDER.glob("test_*.py"))
+    ],
+)
+def test_file(name):
+    environment = {
+        **os.environ,
+        "LLMGNN_TEST_DEVICES": str(DEVICES),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+        # XLA's threads: with as few as there are cores, collectives wait for ever.
+        "NPROC": "64",
+        "JAX_PLATFORMS": "cpu",
+        "PYTEST_ADDOPTS": "",
+    }
+    for leaked in [key for key in environment if key.startswith("PYTEST_XDIST")]:
+        del environment[leaked]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", str(FOLDER / name), "-q", "-p", "no:randomly"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    assert " passed" in done.stdout
