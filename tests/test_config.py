@@ -160,6 +160,11 @@ def test_numbers_from_0_on(name: str) -> None:
             "train.negatives: expected uniform or in_batch with the loss bpr",
         ),
         ({"task": "node_classification"}, "models: expected graph in the task node_"),
+        ({"train.accumulate": 3}, "train.accumulate: expected a number that divides"),
+        (
+            {"parallel.strategy": "pmap", "parallel.model": 2},
+            "parallel.model: expected 1 with the strategy pmap",
+        ),
     ],
 )
 def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> None:
