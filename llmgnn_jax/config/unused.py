@@ -68,6 +68,8 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.train.negatives != "uniform":
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)
+    if config.parallel.strategy == "pmap":
+        leave_out(["parallel.exchange"], "parallel.strategy is pmap")
     if config.graph.init != "normal":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found

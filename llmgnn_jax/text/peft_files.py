@@ -22,7 +22,7 @@ from llmgnn_jax.text.encoders.model import EncoderConfig, EncoderModel, declare
 from llmgnn_jax.text.lora import ADAPTER_LEAVES, Adapters
 from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.peft_config import PeftConfig, peft_values, read_peft_config
-from llmgnn_jax.text.pretrained.families import FAMILIES, family_of
+from llmgnn_jax.text.pretrained.families import HUGGING_FACE, family_of
 from llmgnn_jax.text.pretrained.load import is_kernel
 from llmgnn_jax.text.pretrained.save import write_json, write_tensors
 from llmgnn_jax.text.pretrained.tensors import Tensors, open_files
@@ -209,10 +209,10 @@ def _kernels(config: EncoderConfig) -> dict[str, str]:
     Raises:
         UserError: If it is no encoder of Hugging Face's.
     """
-    if config.family not in FAMILIES:
+    if config.family not in HUGGING_FACE:
         raise UserError.field(
             "model_type",
-            expected=f"one that PEFT knows: {', '.join(sorted(FAMILIES))}",
+            expected=f"one that PEFT knows: {', '.join(sorted(HUGGING_FACE))}",
             got=repr(config.family),
         )
     return {

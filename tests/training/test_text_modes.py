@@ -697,7 +697,12 @@ def test_what_a_mode_does_not_read_is_said(caplog, mode, warned):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "mode"), [("words", "frozen"), ("words", "full"), ("lstm", "full")]
+    ("encoder", "mode"),
+    [
+        ("words", "frozen"),
+        pytest.param("words", "full", marks=pytest.mark.slow),
+        pytest.param("lstm", "full", marks=pytest.mark.slow),
+    ],
 )
 def test_an_encoder_without_a_checkpoint(config, workplace, encoder, mode):
     run = fit(config(mode, **{"text.encoder": encoder}), out="run", command="tiny")

@@ -55,9 +55,14 @@ def _own_names(config: EncoderConfig) -> dict[str, str]:
     return {path: path for path in flat(declare(config).params)}
 
 
-FAMILIES: dict[str, Family] = {
+HUGGING_FACE: dict[str, Family] = {
     **dict.fromkeys(typing.get_args(BertFamily), _BERT),
     **dict.fromkeys(typing.get_args(DecoderFamily), _DECODER),
+}
+"""Those that Hugging Face's libraries know too."""
+
+FAMILIES: dict[str, Family] = {
+    **HUGGING_FACE,
     **{
         config.FAMILY: Family(read=config.from_values, names=_own_names, plain=str)
         for config in (WordVectorsConfig, LSTMConfig, CNNConfig)
