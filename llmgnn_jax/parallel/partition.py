@@ -94,14 +94,18 @@ def _messages(
     to, node = pairs // num_nodes, pairs % num_nodes
     message = to * shares + node // size
     counts = np.bincount(message, minlength=shares * shares)
-    first = np.cumsum(counts) - counts
-    within = np.arange(len(pairs)) - first[message]
+    within = _places_within(message, counts)
     longest = max(1, int(counts.max(initial=0)))
     received = np.zeros((shares, shares, longest), np.int32)
     received[to, node // size, within] = node % size
     places = (node // size) * longest + within
     # Told by those who send: theirs is the first axis.
     return np.ascontiguousarray(received.transpose(1, 0, 2)), places[place]
+
+
+def _places_within(group: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The place of each row among those of its group; groups come in order."""
+    return np.arange(len(group)) - (np.cumsum(counts) - counts)[group]
 
 
 def _block(
@@ -119,9 +123,8 @@ def _block(
     # One at least: an empty CSR has no kernel on some backends.
     longest = max(1, int(counts.max(initial=0)))
     order = np.argsort(group, kind="stable")
-    first = np.cumsum(counts) - counts
     row = group[order]
-    column = np.arange(len(order)) - first[row]
+    column = _places_within(row, counts)
     own = np.full((count, longest), size - 1, np.int32)
     others = np.zeros((count, longest), np.int32)
     values = np.zeros((count, longest), np.float32)
@@ -130,8 +133,8 @@ def _block(
     values[row, column] = weights[order]
     indptr = None
     if pointers:
-        heard = np.zeros((count, size), np.int64)
-        np.add.at(heard, (group, receivers), 1)
+        heard = np.bincount(group * size + receivers, minlength=count * size)
+        heard = heard.reshape(count, size)
         heard[:, -1] += longest - counts
         indptr = np.zeros((count, size + 1), np.int32)
         np.cumsum(heard, axis=1, out=indptr[:, 1:])

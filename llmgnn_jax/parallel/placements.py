@@ -5,7 +5,6 @@ rows of a batch, b of them that a program computes.
 """
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -122,7 +121,7 @@ def _take_backward(
     numbers_R, table_N = residuals
 
     def put_back(gradient_R: jax.Array, numbers_R: jax.Array) -> jax.Array:
-        size = table_N.shape[0] // math.prod(on.mesh.shape.values())
+        size = table_N.shape[0] // on.mesh.size
         places_R, mine_R = _places(numbers_R, size)
         zeros = jnp.zeros((size, *gradient_R.shape[1:]), gradient_R.dtype)
         # Not theirs: beyond the last row, and so nowhere.
@@ -136,37 +135,18 @@ _take.defvjp(_take_forward, _take_backward)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnReplicas:
+class OnReplicas(OneDevice):
     """Everything on each device, which computes its rows of the batch: classic `pmap`.
 
     Attributes:
         count: Devices; of the axis `data` of the `pmap` that the programs run under.
-        backend: The aggregation kernel.
     """
 
     count: int
-    backend: Backend
-
-    @property
-    def local_backend(self) -> Backend | None:
-        return self.backend
 
     @property
     def programs(self) -> int:
         return self.count
-
-    def run_layers(
-        self,
-        layers: Layers,
-        parameters: Any,
-        nodes_ND: jax.Array,
-        graph: InteractionGraph,
-    ) -> jax.Array:
-        whole = OneDevice(backend=self.backend)
-        return whole.run_layers(layers, parameters, nodes_ND, graph)
-
-    def take(self, table_N: jax.Array, numbers_R: jax.Array) -> jax.Array:
-        return table_N[numbers_R]
 
     def row_numbers(self, batch_size: int) -> jax.Array:
         assert batch_size % self.count == 0, "each program has as many rows"

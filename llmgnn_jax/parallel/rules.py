@@ -23,7 +23,7 @@ _ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
 RULES: tuple[tuple[str, P], ...] = (
     (r"node_embedding$", P(AXES)),
     (r"(item_IT|user_UT)$", P(AXES)),
-    (r"\.plan\.(near|far)\.|\.plan\.send$", P(AXES)),
+    (r"\bplan\.((near|far)\.|send$)", P(AXES)),
     (
         _ENCODER + r"\.(query|key|value|intermediate|gate|up)\.(kernel|lora_b)$",
         P(None, MODEL),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -101,7 +100,7 @@ class Meshed:
 
     @property
     def devices(self) -> int:
-        return math.prod(self.mesh.shape.values())
+        return self.mesh.size
 
     def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
         shares: Any = share_out(graph.plan, shares=self.devices, exchange=self.exchange)
@@ -134,7 +133,7 @@ class Replicated:
 
     @property
     def devices(self) -> int:
-        return self.mesh.shape[DATA]
+        return self.mesh.size
 
     def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
         return graph
@@ -174,7 +173,7 @@ def strategy_of(config: Config, *, backend: Backend) -> Strategy:
     """
     parallel = config.parallel
     mesh = device_mesh(parallel)
-    count = mesh.devices.size
+    count = mesh.size
     if count == 1:
         return Single(backend=backend)
     _check(config, mesh.shape[DATA])

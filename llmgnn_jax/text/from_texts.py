@@ -23,7 +23,12 @@ from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.lstm import LSTMConfig
 from llmgnn_jax.text.encoders.model import initialise
 from llmgnn_jax.text.fingerprint import params_hash
-from llmgnn_jax.text.from_words import encoder_of_words, word_table
+from llmgnn_jax.text.from_words import (
+    MAX_WORDS,
+    as_text_encoder,
+    encoder_of_words,
+    word_table,
+)
 from llmgnn_jax.text.pooling import Pooling
 from llmgnn_jax.text.skip_gram import SkipGramConfig, learn_word_vectors
 from llmgnn_jax.text.words import WordTokenizer
@@ -39,7 +44,6 @@ RANDOM_AT_FIRST: tuple[FromTexts, ...] = ("lstm", "cnn")
 _SKIP_GRAM = SkipGramConfig(dim=128, min_count=2, epochs=10)
 _HIDDEN = 128  # Of each direction of the LSTM.
 _FILTERS = 100  # Of each width of the CNN, as Kim 2014 has them.
-_MAX_WORDS = 512  # Of a text; more where more are asked for.
 
 
 def encoder_from_texts(
@@ -68,16 +72,10 @@ def encoder_from_texts(
         learned = learn_word_vectors(texts, config=_SKIP_GRAM, seed=seed)
     except UserError as error:
         raise UserError(f"the encoder {kind}, learned from texts: {error}") from error
-    max_tokens = max(_MAX_WORDS, max_length)
+    max_tokens = max(MAX_WORDS, max_length)
     if kind == "words":
         words = encoder_of_words(learned.words, learned.vectors, max_tokens=max_tokens)
-        return TextEncoder(
-            model=words.model,
-            tokenizer=words.tokenizer,
-            weights=words.weights,
-            pooling=pooling,
-            max_length=max_length,
-        )
+        return as_text_encoder(words, pooling=pooling, max_length=max_length)
     # Of unit variance, as random ones are: what reaches the gates and the filters.
     table = word_table(learned.vectors / learned.vectors.std())
     shape = {

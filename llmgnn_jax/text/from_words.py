@@ -1,7 +1,7 @@
 """Word vectors as an encoder of texts, from a file or learned from the texts.
 
     words = word_encoder(Path("glove.6B.100d.txt"))
-    TextEncoder(model=words.model, tokenizer=words.tokenizer, weights=words.weights)
+    encoder = as_text_encoder(words, max_length=256)
 
 A text's vector is the mean over its words. What the vocabulary lacks counts as 0, which
 leaves the direction of the mean, and so a vector of unit length, as it is.
@@ -17,11 +17,16 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.model import EncoderModel, declare
 from llmgnn_jax.text.encoders.word_vectors import WordVectorsConfig
+from llmgnn_jax.text.pooling import Pooling
 from llmgnn_jax.text.skip_gram import SkipGramConfig, learn_word_vectors
 from llmgnn_jax.text.word_files import read_word_file
 from llmgnn_jax.text.words import FIRST_ID, WordTokenizer
+
+MAX_WORDS = 512
+"""Of a text, where no more are asked for."""
 
 WORD_FILES = (".txt", ".vec", ".bin")
 """How the names of files of word vectors end."""
@@ -50,7 +55,7 @@ def is_word_file(source: str | Path) -> bool:
 def word_encoder(
     source: str | Path | Sequence[str],
     *,
-    max_tokens: int = 512,
+    max_tokens: int = MAX_WORDS,
     limit: int | None = None,
     skip_gram: SkipGramConfig | None = None,
     seed: int = 0,
@@ -77,7 +82,7 @@ def word_encoder(
 
 
 def encoder_of_words(
-    words: Sequence[str], vectors: np.ndarray, *, max_tokens: int = 512
+    words: Sequence[str], vectors: np.ndarray, *, max_tokens: int = MAX_WORDS
 ) -> WordEncoder:
     """Word vectors at hand as an encoder.
 
@@ -97,6 +102,28 @@ def encoder_of_words(
         model=declared._replace(params=params),
         tokenizer=WordTokenizer(words),
         weights=hashlib.sha256(table.tobytes()).hexdigest(),
+    )
+
+
+def as_text_encoder(
+    words: WordEncoder, *, pooling: Pooling = "mean", max_length: int
+) -> TextEncoder:
+    """Word vectors as the other encoders are used.
+
+    Args:
+        words: Of `max_length` tokens at least.
+        pooling: How token vectors become one.
+        max_length: Longest text in words; what is longer is cut.
+
+    Raises:
+        UserError: If an option is out of range.
+    """
+    return TextEncoder(
+        model=words.model,
+        tokenizer=words.tokenizer,
+        weights=words.weights,
+        pooling=pooling,
+        max_length=max_length,
     )
 
 

@@ -9,15 +9,17 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.from_texts import FROM_TEXTS, encoder_from_texts
-from llmgnn_jax.text.from_words import is_word_file, word_encoder
+from llmgnn_jax.text.from_words import (
+    MAX_WORDS,
+    as_text_encoder,
+    is_word_file,
+    word_encoder,
+)
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.multilingual import MultilingualEncoder
 from llmgnn_jax.text.pooling import Pooling
 
 MULTILINGUAL = "usem3"
-
-# Of a text, as `word_encoder` has it; more where more are asked for.
-_MAX_WORDS = 512
 
 # Data sets are digested by the room that reads them, weights by the assets' own.
 _ENCODERS = (
@@ -79,14 +81,8 @@ def load_text_encoder(
     if is_word_file(source):
         # There is no product of matrices in it.
         _refuse(str(source), dtype=(dtype, "float32"))
-        words = word_encoder(Path(source), max_tokens=max(_MAX_WORDS, max_length))
-        return TextEncoder(
-            model=words.model,
-            tokenizer=words.tokenizer,
-            weights=words.weights,
-            pooling=pooling,
-            max_length=max_length,
-        )
+        words = word_encoder(Path(source), max_tokens=max(MAX_WORDS, max_length))
+        return as_text_encoder(words, pooling=pooling, max_length=max_length)
     if not (
         str(source) in _ENCODERS
         or isinstance(source, Path)

@@ -65,7 +65,7 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
     """A model as the training loop sees it: its program, and its data in place."""
     config, strategy, text = prepared.config, prepared.strategy, setup.text
     scorer = Scorer(setup.definition, setup.spec, strategy.placement)
-    graph = strategy.place({"graph": strategy.share_graph(prepared.graph)})["graph"]
+    graph = strategy.place(strategy.share_graph(prepared.graph))
 
     def placed(features: Features) -> Features:
         return Features(graph=graph, text=strategy.place(features.text))
