@@ -34,8 +34,7 @@ struct FloatTiles {
     to += first * kRows;
     if (a.transposed) {
       PackStraight(a.data + start * a.stride + row, a.stride, rows, depth, to, kRows);
-      if (a.gelu)
-        for (int64_t i = 0; i < kRows * depth; ++i) to[i] = Gelu(Fill(to[i]))[0];
+      if (a.gelu) ToGelu(to, kRows * depth);
     } else {
       PackTurned(a.data + row * a.stride + start, a.stride, rows, depth, to, kRows);
     }
@@ -93,6 +92,12 @@ struct FloatTiles {
   }
 
  private:
+  static void ToGelu(float* to, int64_t count) {
+    int64_t i = 0;
+    for (; i + kWidth <= count; i += kWidth) Save(to + i, Gelu(Load(to + i)));
+    for (; i < count; ++i) to[i] = Gelu(Fill(to[i]))[0];
+  }
+
   // to[k * size + i] = from[k * stride + i], 0 for i >= count.
   static void PackStraight(const float* from, int64_t stride, int64_t count,
                            int64_t depth, float* to, int64_t size) {

@@ -46,6 +46,14 @@ struct Split {
   }
 };
 
+// Values 0..15 beside values 16..31: pairs 0 16, 1 17 and so on.
+inline __m512i PairsOf(__m512i halves) {
+  const __m512i interleave = _mm512_set_epi16(
+      31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
+      20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(interleave, halves);
+}
+
 inline int64_t Padded(int64_t depth) { return (depth + kStep - 1) / kStep * kStep; }
 
 // An operand's rows of 32 values of K, each P planes: `give(i, split)` for i < count.
@@ -122,9 +130,6 @@ struct PairPanels {
       }
       return;
     }
-    const __m512i interleave = _mm512_set_epi16(
-        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-        20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (int64_t r = 0; r < 16; ++r) {
       const float* from = b.data + (k + 2 * r) * b.stride + column;
       const __m512 zero = _mm512_setzero_ps();
@@ -134,7 +139,7 @@ struct PairPanels {
       const Split<P> split(even, odd);
       for (int p = 0; p < P; ++p)
         _mm512_store_si512(Block(to, step, p, half) + 32 * r,
-                           _mm512_permutexvar_epi16(interleave, split.planes[p]));
+                           PairsOf(split.planes[p]));
     }
   }
 };
@@ -150,17 +155,30 @@ struct PairTiles {
   // Pairs of K, row by row, then pair by pair.
   static void PackA(const Operand& a, int64_t row, int64_t rows, int64_t start,
                     int64_t first, int64_t last, uint16_t* to) {
-    uint32_t* pairs = reinterpret_cast<uint32_t*>(to);
-    if (rows < kRows)
-      std::fill_n(pairs + kRows * first / 2, kRows * Padded(last - first) / 2, 0);
-    for (int64_t k = first; k < last; k += kStep)
+    uint32_t* pairs = reinterpret_cast<uint32_t*>(to) + kRows * first / 2;
+    const __mmask16 all = FirstLanes(kRows);
+    if (a.transposed) {
+      const __mmask16 mask = FirstLanes(rows);
+      const float* from = a.data + (start + first) * a.stride + row;
+      for (int64_t k = first; k < first + Padded(last - first);
+           k += 2, from += 2 * a.stride, pairs += kRows) {
+        const __m512 zero = _mm512_setzero_ps();
+        __m512 even = k < last ? _mm512_maskz_loadu_ps(mask, from) : zero;
+        __m512 odd = k + 1 < last ? _mm512_maskz_loadu_ps(mask, from + a.stride) : zero;
+        if (a.gelu) even = Gelu(even), odd = Gelu(odd);  // of 0 it is 0
+        _mm512_mask_storeu_epi32(pairs, all, PairsOf(Split<1>(even, odd).planes[0]));
+      }
+      return;
+    }
+    for (int64_t k = first; k < last; k += kStep, pairs += 16 * kRows) {
+      __m512i words[16];
+      for (int64_t i = rows; i < 16; ++i) words[i] = _mm512_setzero_si512();
       RowsOf<1>(a, row, rows, start + k, std::min(kStep, last - k),
-                [&](int64_t i, const Split<1>& split) {
-                  alignas(64) uint32_t words[16];
-                  _mm512_store_si512(words, split.planes[0]);
-                  for (int64_t r = 0; r < 16; ++r)
-                    pairs[(k / 2 + r) * kRows + i] = words[r];
-                });
+                [&](int64_t i, const Split<1>& split) { words[i] = split.planes[0]; });
+      TransposeWords(words);
+      for (int64_t r = 0; r < 16; ++r)
+        _mm512_mask_storeu_epi32(pairs + r * kRows, all, words[r]);
+    }
   }
 
   static void PackB(const Operand& b, int64_t start, int64_t first, int64_t last,
