@@ -14,7 +14,7 @@ CONSTRAINTS := $(wildcard constraints/py$(VERSION).txt)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help setup setup-test setup-bench quickstart test test-full lint format \
+.PHONY: help setup setup-test setup-bench setup-tpu quickstart test test-full lint format \
 	quality bench clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-full    the slow tests: subprocesses, killed runs, PyTorch parity'
 	@echo 'make format       let ruff format the code'
 	@echo 'make quality      the quality tables: MovieLens-100K and Cora, several seeds'
+	@echo 'make setup-tpu    libtpu, for `llmgnn plan` on TPUs that are not here'
 	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers, installed into the environment'
 
 $(VENV)/.made:
@@ -78,6 +79,17 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 
 setup-bench: $(VENV)/.installed-bench
 
+# In an environment of its own: where libtpu is, every start of JAX looks for a TPU.
+TPU_VENV ?= .venv-tpu
+
+$(TPU_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(TPU_VENV)
+	$(TPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable '.[tpu]'
+	@touch $@
+
+setup-tpu: $(TPU_VENV)/.installed
+
 bench: setup-bench
 	for name in propagation lightgcn_step sampled_sage gat scale text_train; do \
 		$(BIN)/python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
@@ -86,4 +98,4 @@ bench: setup-bench
 	$(BIN)/python -m benchmarks.text_encode --rounds 5 --json benchmarks/results/text_encode.json
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TPU_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

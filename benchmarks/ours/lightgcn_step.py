@@ -68,7 +68,7 @@ def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
 
         @jax.jit
         def gradients(params: Any, data: TrainData) -> Any:
-            return jax.grad(batch_loss)(
+            gradients, _ = jax.grad(batch_loss, has_aux=True)(
                 params,
                 model.definition,
                 data,
@@ -76,6 +76,7 @@ def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
                 step=jnp.int32(0),
                 config=config,
             )
+            return gradients
 
         gradient = np.asarray(gradients(state.params, data)["node_embedding"])
         _, metrics = program(state, data, count)

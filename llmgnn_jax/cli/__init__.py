@@ -23,6 +23,12 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "data": commands.data,
 }
 
+# Those that take the options of a recipe too.
+_RECIPES: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
+    "train": commands.train,
+    "plan": commands.plan,
+}
+
 # What an interrupted command leaves.
 _GOES_ON = {
     "train": "; --resume goes on from the last checkpoint, if any",
@@ -66,14 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     options, rest = build_parser().parse_known_args(arguments)
-    if rest and options.verb != "train":
+    if rest and options.verb not in _RECIPES:
         raise UserError.field(
             rest[0],
             expected="an option of llmgnn " + options.verb,
             got="an unknown one",
         )
-    if options.verb == "train":
-        return commands.train(options, rest)
+    if options.verb in _RECIPES:
+        return _RECIPES[options.verb](options, rest)
     return _VERBS[options.verb](options)
 
 

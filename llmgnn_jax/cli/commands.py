@@ -8,28 +8,27 @@ import sys
 from typing import Any
 
 from llmgnn_jax.cli.output import print_json
+from llmgnn_jax.config import Config, to_json
 from llmgnn_jax.errors import UserError
 
 
 def train(options: argparse.Namespace, overrides: list[str]) -> int:
     """Trains, evaluates and reports a recipe."""
-    from llmgnn_jax import recipes
-
-    recipe = options.recipe
-    if recipe is None and overrides and not overrides[0].startswith("-"):
-        # Before Python 3.12 argparse overlooks it behind an option without a value.
-        recipe, *overrides = overrides
-    if recipe is None:
-        raise UserError.field(
-            "recipe", expected="one of " + ", ".join(recipes.RECIPES), got="none"
-        )
-    program = f"llmgnn train {recipe}"
-    if options.options:
-        overrides = ["--help"]
-    config = recipes.with_overrides(recipes.recipe(recipe), overrides, program=program)
+    config, program, overrides = _configured(options, overrides)
     if options.profile < 0:
         raise UserError.field(
             "--profile", expected="a number of steps", got=options.profile
+        )
+    said = (options.coordinator, options.processes, options.process)
+    if options.distributed or any(one is not None for one in said):
+        from llmgnn_jax.parallel.processes import Cluster, join
+
+        join(
+            Cluster(
+                coordinator=options.coordinator,
+                processes=options.processes,
+                process=options.process,
+            )
         )
     from llmgnn_jax.training.preemption import EXIT_CODE, Preempted
     from llmgnn_jax.training.run import fit
@@ -48,7 +47,53 @@ def train(options: argparse.Namespace, overrides: list[str]) -> int:
     except Preempted as told:
         print(f"{told}; --resume goes on from there", file=sys.stderr)
         return EXIT_CODE
-    _show_results(run.results, options.json, run.folder)
+    if run.results is not None:
+        _show_results(run.results, options.json, run.folder)
+    return 0
+
+
+def _configured(
+    options: argparse.Namespace, overrides: list[str]
+) -> tuple[Config, str, list[str]]:
+    """The recipe with its fields changed, the command so far, and the changes."""
+    from llmgnn_jax import recipes
+
+    recipe = options.recipe
+    if recipe is None and overrides and not overrides[0].startswith("-"):
+        # Before Python 3.12 argparse overlooks it behind an option without a value.
+        recipe, *overrides = overrides
+    if recipe is None:
+        raise UserError.field(
+            "recipe", expected="one of " + ", ".join(recipes.RECIPES), got="none"
+        )
+    program = f"llmgnn {options.verb} {recipe}"
+    if options.options:
+        overrides = ["--help"]
+    config = recipes.with_overrides(recipes.recipe(recipe), overrides, program=program)
+    return config, program, overrides
+
+
+def plan(options: argparse.Namespace, overrides: list[str]) -> int:
+    """Compiles a recipe's step for chips, and says what it takes."""
+    config, _, _ = _configured(options, overrides)
+    from llmgnn_jax.planning.plan import Request
+    from llmgnn_jax.planning.process import plan_apart
+    from llmgnn_jax.planning.table import plan_table
+
+    document = plan_apart(
+        Request(
+            config=to_json(config),
+            topology=options.topology,
+            nodes=options.nodes,
+            edges=options.edges,
+            degrees=options.degrees,
+            tokens=options.tokens,
+        )
+    )
+    if options.json:
+        print_json(document)
+    else:
+        print(plan_table(document))
     return 0
 
 

@@ -72,6 +72,20 @@ def build_parser() -> Parser:
         "--tensorboard", action="store_true", help="write TensorBoard events too"
     )
     train.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes, which SLURM, Kubernetes, MPI or a TPU tells of",
+    )
+    train.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="of the first process, said by hand"
+    )
+    train.add_argument(
+        "--processes", type=int, metavar="N", help="how many processes there are"
+    )
+    train.add_argument(
+        "--process", type=int, metavar="I", help="which of them this is, from 0"
+    )
+    train.add_argument(
         "--options", action="store_true", help="list the recipe's options and exit"
     )
     _add_json(train)
@@ -154,6 +168,53 @@ def build_parser() -> Parser:
     )
     _add_json(encode)
 
+    plan = verb(
+        "plan",
+        "Compile a recipe's training step for chips that are not here, and say whether "
+        "it fits and what it takes.",
+        "plan gowalla-lightgcn --topology v5p:4x4x4 --nodes 100e6 --edges 1e9 "
+        "--train.negatives uniform --parallel.exchange ring",
+    )
+    plan.add_argument("recipe", nargs="?", help="its name, as for train")
+    plan.add_argument(
+        "--topology",
+        metavar="KIND:SHAPE",
+        default="v5e:2x4",
+        help="v4, v5e, v5p or v6e and a shape; cpu:N or gpu:N of this machine "
+        "(default: v5e:2x4)",
+    )
+    plan.add_argument(
+        "--nodes",
+        type=_count,
+        default=1_000_000,
+        metavar="N",
+        help="users and items (default: 1e6)",
+    )
+    plan.add_argument(
+        "--edges",
+        type=_count,
+        default=10_000_000,
+        metavar="M",
+        help="different interactions (default: 1e7)",
+    )
+    plan.add_argument(
+        "--degrees",
+        metavar="LAW",
+        default="gowalla",
+        help="how they are spread over nodes: gowalla or even (default: gowalla)",
+    )
+    plan.add_argument(
+        "--tokens",
+        type=_count,
+        default=32,
+        metavar="L",
+        help="of the longest text of an item (default: 32)",
+    )
+    plan.add_argument(
+        "--options", action="store_true", help="list the recipe's options and exit"
+    )
+    _add_json(plan)
+
     data = verb("data", "List, fetch and find data sets and weights.", "data list")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, text in (
@@ -172,6 +233,18 @@ def build_parser() -> Parser:
         made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
         _add_json(made)
     return parser
+
+
+def _count(text: str) -> int:
+    """A whole number, which may be written as 1e9.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    value = float(text)
+    if value != int(value):
+        raise ValueError
+    return int(value)
 
 
 def _choices(field: str) -> tuple[str, ...]:

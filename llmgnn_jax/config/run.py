@@ -70,6 +70,7 @@ class Config:
             "train.keep_checkpoints": self.train.keep_checkpoints,
             "evaluation.memory_limit_mb": self.evaluation.memory_limit_mb,
             "parallel.model": self.parallel.model,
+            "parallel.slack": self.parallel.slack,
         }
         for name, value in positive.items():
             if not 0 < value < math.inf:
@@ -137,6 +138,25 @@ class Config:
                 expected="1 with the strategy pmap, which copies all parameters",
                 got=self.parallel.model,
                 fix="choose --parallel.strategy mesh",
+            )
+        fanouts = self.graph.fanouts
+        if fanouts and (
+            len(fanouts) != self.graph.num_layers or not 0 < min(fanouts) <= 2**15
+        ):
+            raise UserError.field(
+                "graph.fanouts",
+                expected=f"a number from 1 on for each of the {self.graph.num_layers} "
+                "layers, or none",
+                got=" ".join(map(str, fanouts)),
+                fix="change it, or --graph.num-layers",
+            )
+        if fanouts and self.train.negatives == "all":
+            raise UserError.field(
+                "train.negatives",
+                expected="uniform or in_batch where neighbours are drawn: all items' "
+                "vectors need the whole graph",
+                got="'all'",
+                fix="choose one of these, or leave --graph.fanouts empty",
             )
         if self.train.loss == "bpr" and self.train.negatives == "all":
             raise UserError.field(

@@ -29,6 +29,9 @@ class GraphConfig:
     """`lightgcn`: weighted sums alone; `gcn`: self-loops, a matrix and ReLU."""
     num_layers: int = 3
     """Rounds of message passing, at least 1."""
+    fanouts: tuple[int, ...] = ()
+    """For each layer, from the batch's nodes on, how many neighbours a node hears in a
+    training step, drawn anew; none: all of them. Rankings hear all in any case."""
     embedding_dim: int = 64
     """Width D of node vectors and of the fused vectors that are ranked by; of hidden
     layers, where nodes have features."""
@@ -175,6 +178,9 @@ class ParallelConfig:
     exchange: Literal["auto", "all_gather", "ring", "all_to_all"] = "auto"
     """How node vectors reach other devices, for `mesh`: the whole table, piece by piece
     round a ring, or those that are asked for (`auto`)."""
+    slack: float = 2.0
+    """Room for what devices ask of one another where neighbours are drawn: multiple of
+    an even share. What has no place is left out and counted as `missed`."""
 
 
 @dataclass(frozen=True, kw_only=True)

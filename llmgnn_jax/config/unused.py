@@ -63,13 +63,18 @@ def unused_fields(config: Config) -> dict[str, str]:
         of_lora = ("lora_rank", "lora_alpha", "lora_targets")
         leave_out([f"text.{name}" for name in of_lora], why)
     if config.models == ("text",):
-        of_nodes = ("layer", "num_layers", "init", "init_scale", "temperature")
+        of_nodes = (
+            *("layer", "num_layers", "fanouts", "init", "init_scale", "temperature"),
+        )
         leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)
     if config.train.negatives != "uniform":
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)
     if config.parallel.strategy == "pmap":
-        leave_out(["parallel.exchange"], "parallel.strategy is pmap")
+        of_mesh = ["parallel.exchange", "parallel.slack"]
+        leave_out(of_mesh, "parallel.strategy is pmap")
+    if not config.graph.fanouts:
+        leave_out(["parallel.slack"], "graph.fanouts is empty")
     if config.graph.init != "normal":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found

@@ -9,7 +9,7 @@ A model is written in terms of it alone. `OneDevice` holds everything; the place
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,48 @@ import jraph
 
 from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood, WeightedSums
+from llmgnn_jax.graph.sampling import (
+    SampledTree,
+    SampleTable,
+    TreeSums,
+    gather_features,
+    sample_tree,
+)
 from llmgnn_jax.graph.structure import InteractionGraph
 
 # (parameters, graph with (N, D) nodes, who sends to whom) -> a graph with (N, D) nodes.
 Layers: TypeAlias = Callable[[Any, jraph.GraphsTuple, WeightedSums], jraph.GraphsTuple]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """Which neighbours a step hears of.
+
+    Attributes:
+        key: Of the step.
+        fanouts: For each layer how many neighbours a node draws, uniformly and without
+            replacement.
+        rows_R: (R,) int32, the global row of each node that is asked for: all that its
+            draws depend on beside the key.
+    """
+
+    key: jax.Array
+    fanouts: tuple[int, ...]
+    rows_R: jax.Array
+
+
+class Sampled(NamedTuple):
+    """What sampled message passing gives.
+
+    Attributes:
+        final_RD: (R, D) node vectors, whose expectation is that of the whole graph.
+        ego_RD: (R, D) the input at the same nodes.
+        missed: () int32, requests to other devices that had no place.
+    """
+
+    final_RD: jax.Array
+    ego_RD: jax.Array
+    missed: jax.Array
 
 
 class Placement(Protocol):
@@ -34,6 +72,11 @@ class Placement(Protocol):
     @property
     def programs(self) -> int:
         """How many programs share the rows of a batch; each has as many."""
+        ...
+
+    @property
+    def shares(self) -> int:
+        """Into how many equal pieces large tables are cut."""
         ...
 
     def run_layers(
@@ -53,8 +96,49 @@ class Placement(Protocol):
         """
         ...
 
+    def run_sampled(
+        self,
+        layers: Layers,
+        parameters: Any,
+        nodes_ND: jax.Array,
+        graph: InteractionGraph,
+        numbers_R: jax.Array,
+        draw: Draw,
+    ) -> Sampled:
+        """Message passing over trees of sampled neighbours under some nodes.
+
+        Args:
+            layers: As in `run_layers`; as many as fan-outs.
+            parameters: Likewise.
+            nodes_ND: Likewise.
+            graph: Likewise.
+            numbers_R: (R,) int32, the nodes.
+            draw: What is drawn.
+        """
+        ...
+
     def take(self, table_N: jax.Array, numbers_R: jax.Array) -> jax.Array:
         """(R, ...) rows of a large table (N, ...), by their numbers."""
+        ...
+
+    def ask(
+        self,
+        question: Callable[..., jax.Array],
+        holder: Any,
+        numbers_R: jax.Array,
+        *others: jax.Array,
+        rows: int,
+    ) -> jax.Array:
+        """(R, ...) question(holder, numbers_R, *others), asked where each row is held.
+
+        Args:
+            question: What is true of a row follows from it, the piece of the holder
+                that it lies in and the others; integers or bools.
+            holder: A tree of arrays, in pieces along their first axes.
+            numbers_R: (R,) int32 in [0, rows).
+            others: The same on all devices.
+            rows: How many rows all pieces hold.
+        """
         ...
 
     def row_numbers(self, batch_size: int) -> jax.Array:
@@ -88,6 +172,10 @@ class OneDevice:
     def programs(self) -> int:
         return 1
 
+    @property
+    def shares(self) -> int:
+        return 1
+
     def run_layers(
         self,
         layers: Layers,
@@ -100,8 +188,48 @@ class OneDevice:
             parameters, graph.graph._replace(nodes=nodes_ND), neighbours
         ).nodes
 
+    def run_sampled(
+        self,
+        layers: Layers,
+        parameters: Any,
+        nodes_ND: jax.Array,
+        graph: InteractionGraph,
+        numbers_R: jax.Array,
+        draw: Draw,
+    ) -> Sampled:
+        edges = graph.plan.incoming
+        table = SampleTable(
+            indptr=edges.indptr,
+            neighbours=edges.others,
+            edge_ids=None,
+            cumulative=None,
+            num_relations=1,
+            search_steps=0,
+        )
+        tree = sample_tree(
+            draw.key, table, numbers_R, fanouts=draw.fanouts, rows_B=draw.rows_R
+        )
+        nodes = gather_features(nodes_ND, tree, backend=self.backend)
+        degrees = jnp.where(tree.node_mask, graph.degrees[tree.node_ids], 0)
+        return Sampled(
+            final_RD=run_on_tree(layers, parameters, tree, nodes, degrees),
+            ego_RD=nodes[: len(numbers_R)],
+            missed=jnp.zeros((), jnp.int32),
+        )
+
     def take(self, table_N: jax.Array, numbers_R: jax.Array) -> jax.Array:
         return table_N[numbers_R]
+
+    def ask(
+        self,
+        question: Callable[..., jax.Array],
+        holder: Any,
+        numbers_R: jax.Array,
+        *others: jax.Array,
+        rows: int,
+    ) -> jax.Array:
+        del rows
+        return question(holder, numbers_R, *others)
 
     def row_numbers(self, batch_size: int) -> jax.Array:
         return jnp.arange(batch_size, dtype=jnp.int32)
@@ -111,3 +239,15 @@ class OneDevice:
 
     def mean(self, values: Any) -> Any:
         return values
+
+
+def run_on_tree(
+    layers: Layers,
+    parameters: Any,
+    tree: SampledTree,
+    nodes_ND: jax.Array,
+    degrees_N: jax.Array,
+) -> jax.Array:
+    """(R, D): what layers give the seeds of a tree, from what its N nodes hold."""
+    graph = tree.graph(nodes_ND)
+    return layers(parameters, graph, TreeSums(tree, degrees_N)).nodes

@@ -65,9 +65,10 @@ class TextFeatures:
             (B, T) float32 vectors of unit length, 0 where nothing is left, and (B,)
             bool, whether anything is.
         """
-        sum_BT, parts_B = take(self.user_UT, users_B), self.user_parts_U[users_B]
+        sum_BT, parts_B = take(self.user_UT, users_B), take(self.user_parts_U, users_B)
         if left_out_B is not None:
-            counts_B = self.from_history_U[users_B] & self.item_known_I[left_out_B]
+            counts_B = take(self.from_history_U, users_B)
+            counts_B &= take(self.item_known_I, left_out_B)
             sum_BT = sum_BT - jnp.where(
                 counts_B[:, None], take(self.item_IT, left_out_B), 0.0
             )

@@ -21,7 +21,7 @@ from llmgnn_jax.graph.chosen import lightgcn_of
 from llmgnn_jax.graph.layers import GCNLayer, lightgcn
 from llmgnn_jax.graph.neighbourhood import WeightedSums
 from llmgnn_jax.graph.node_layout import NodeLayout
-from llmgnn_jax.graph.placement import Layers, OneDevice, Placement
+from llmgnn_jax.graph.placement import Draw, Layers, OneDevice, Placement, Sampled
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
 from llmgnn_jax.models.fusion import ConcatFusion
@@ -186,24 +186,52 @@ class RecommenderModel(nnx.Module):
         final_ND = self._propagated(graph, placement)
         return placement.take(final_ND, nodes_R), placement.take(ego_ND, nodes_R)
 
+    def propagate_sampled(
+        self,
+        graph: InteractionGraph,
+        nodes_R: jax.Array,
+        draw: Draw,
+        placement: Placement | None = None,
+    ) -> Sampled:
+        """`propagate_to` from sampled neighbours: its cost knows no size of the graph.
+
+        Args:
+            graph: The graph.
+            nodes_R: (R,) int32 node numbers, may repeat.
+            draw: Which neighbours.
+            placement: As in `propagate`.
+
+        Returns:
+            As `propagate_to`, and how many requests to other devices had no place.
+        """
+        layers, parameters = self._layers()
+        sampled = self._placed(placement).run_sampled(
+            layers, parameters, self.node_embedding[...], graph, nodes_R, draw
+        )
+        return sampled._replace(final_RD=self._scored_by_cosine(sampled.final_RD))
+
     def _placed(self, placement: Placement | None) -> Placement:
         return placement or OneDevice(backend=self.spec.backend)
 
     def _propagated(self, graph: InteractionGraph, placement: Placement) -> jax.Array:
         """(N, D) h^GNN of every node."""
-        spec = self.spec
-        layers, parameters = _lightgcn(spec.num_layers), None
-        if spec.layer == "gcn":
-            split = [
-                nnx.split(getattr(self, f"gcn_{number}"))
-                for number in range(spec.num_layers)
-            ]
-            layers = _gcn(tuple(definition for definition, _ in split))
-            parameters = [state for _, state in split]
+        layers, parameters = self._layers()
         nodes_ND = placement.run_layers(
             layers, parameters, self.node_embedding[...], graph
         )
         return self._scored_by_cosine(nodes_ND)
+
+    def _layers(self) -> tuple[Layers, Any]:
+        """The message passing, and the parameters that it is given."""
+        spec = self.spec
+        if spec.layer == "lightgcn":
+            return _lightgcn(spec.num_layers), None
+        split = [
+            nnx.split(getattr(self, f"gcn_{number}"))
+            for number in range(spec.num_layers)
+        ]
+        layers = _gcn(tuple(definition for definition, _ in split))
+        return layers, [state for _, state in split]
 
     def _scored_by_cosine(self, nodes_RD: jax.Array) -> jax.Array:
         """Unit length over sqrt(temperature): a dot product is cosine / temperature."""

@@ -9,6 +9,35 @@ import numpy as np
 
 from llmgnn_jax.graph.plan import EdgePlan
 from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
+from llmgnn_jax.parallel.sampling import SharedTable
+
+
+def table_in_shares(plan: EdgePlan, *, shares: int) -> SharedTable:
+    """The edges of a graph by the share of their receiver, to be drawn from.
+
+    Args:
+        plan: The edges.
+        shares: S, as in `share_out`.
+
+    Returns:
+        NumPy arrays, to be placed with their first axis spread over the devices.
+    """
+    num_nodes, used = plan.incoming.num_nodes, int(plan.num_edges)
+    assert num_nodes % shares == 0, "shares have as many nodes"
+    # Edges that are padding lead into the last node, and nothing is drawn of it.
+    indptr = np.minimum(np.asarray(plan.incoming.indptr, np.int64), used)
+    senders = np.asarray(plan.incoming.others)[:used]
+    size = num_nodes // shares
+    borders = indptr[::size]
+    # One at least, to read from where there is nothing to draw.
+    longest = max(1, int(np.diff(borders).max(initial=0)))
+    neighbours = np.zeros((shares, longest), np.int32)
+    offsets = np.zeros((shares, size + 1), np.int32)
+    for share in range(shares):
+        first, last = borders[share], borders[share + 1]
+        neighbours[share, : last - first] = senders[first:last]
+        offsets[share] = indptr[share * size : (share + 1) * size + 1] - first
+    return SharedTable(indptr=offsets.reshape(-1), neighbours=neighbours.reshape(-1))
 
 
 def share_out(plan: EdgePlan, *, shares: int, exchange: Exchange) -> Shares:

@@ -5,6 +5,7 @@ rows of a batch, b of them that a program computes.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,10 +17,13 @@ from jax.sharding import PartitionSpec as P
 
 from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.aggregate.operations import no_gradient
-from llmgnn_jax.graph.placement import Layers, OneDevice
+from llmgnn_jax.graph.placement import Draw, Layers, OneDevice, Sampled, run_on_tree
+from llmgnn_jax.graph.sampling.words import key_words
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.parallel.exchange import SharedNeighbourhood, Shares
 from llmgnn_jax.parallel.mesh import AXES, DATA
+from llmgnn_jax.parallel.routes import Reach, route
+from llmgnn_jax.parallel.sampling import SharedTable, sample_shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +33,12 @@ class OnMesh:
     Attributes:
         mesh: The devices.
         backend: Kernel of the sums over neighbours within a device.
+        slack: Room for what one device asks of another, see `Reach`.
     """
 
     mesh: Mesh
     backend: Backend
+    slack: float = 2.0
 
     @property
     def local_backend(self) -> Backend | None:
@@ -41,6 +47,10 @@ class OnMesh:
     @property
     def programs(self) -> int:
         return 1
+
+    @property
+    def shares(self) -> int:
+        return self.mesh.size
 
     def run_layers(
         self,
@@ -58,8 +68,85 @@ class OnMesh:
         spread = self._spread(run, in_specs=(P(), P(AXES), P(AXES)), out_specs=P(AXES))
         return spread(parameters, nodes_ND, cast(Shares, graph.plan))
 
+    def run_sampled(
+        self,
+        layers: Layers,
+        parameters: Any,
+        nodes_ND: jax.Array,
+        graph: InteractionGraph,
+        numbers_R: jax.Array,
+        draw: Draw,
+    ) -> Sampled:
+        reach = Reach(axes=AXES, shares=self.shares, slack=self.slack)
+
+        def run(
+            parameters: Any,
+            nodes_nD: jax.Array,
+            degrees_n: jax.Array,
+            table: SharedTable,
+            words_2: jax.Array,
+            seeds_r: jax.Array,
+            rows_r: jax.Array,
+        ) -> tuple[jax.Array, jax.Array, jax.Array]:
+            tree, missed = sample_shared(
+                words_2, table, seeds_r, rows_r, fanouts=draw.fanouts, reach=reach
+            )
+            ways = route(tree.node_ids, tree.node_mask, size=len(nodes_nD), reach=reach)
+            nodes, degrees = ways.rows(nodes_nD), ways.rows(degrees_n)
+            missed = jax.lax.psum(missed + ways.missed, AXES)
+            final = run_on_tree(layers, parameters, tree, nodes, degrees)
+            return final, nodes[: len(seeds_r)], missed
+
+        # As many seeds for each device: none fill up.
+        count = len(numbers_R)
+        short = -count % self.shares
+        seeds_R = jnp.pad(numbers_R, (0, short), constant_values=-1)
+        rows_R = jnp.pad(draw.rows_R, (0, short))
+        pieces = P(AXES)
+        final, ego, missed = self._spread(
+            run,
+            in_specs=(P(), pieces, pieces, pieces, P(), pieces, pieces),
+            out_specs=(pieces, pieces, P()),
+        )(
+            parameters,
+            nodes_ND,
+            graph.degrees,
+            cast(SharedTable, graph.plan),
+            key_words(draw.key),
+            seeds_R,
+            rows_R,
+        )
+        return Sampled(final[:count], ego[:count], missed)
+
     def take(self, table_N: jax.Array, numbers_R: jax.Array) -> jax.Array:
+        if table_N.dtype == bool:
+            return _take(table_N.astype(jnp.int32), numbers_R, self) > 0
         return _take(table_N, numbers_R, self)
+
+    def ask(
+        self,
+        question: Callable[..., jax.Array],
+        holder: Any,
+        numbers_R: jax.Array,
+        *others: jax.Array,
+        rows: int,
+    ) -> jax.Array:
+        def answer(holder: Any, numbers_R: jax.Array, *others: jax.Array) -> jax.Array:
+            places_R, mine_R = _places(numbers_R, rows // self.shares)
+            said = question(holder, jnp.where(mine_R, places_R, 0), *others)
+            mask = mine_R.reshape(-1, *[1] * (said.ndim - 1))
+            # Who holds a row answers, the others add 0.
+            total = jax.lax.psum(jnp.where(mask, said, 0).astype(jnp.int32), AXES)
+            return total.astype(said.dtype)
+
+        whole = (P(),) * (1 + len(others))
+        spread = self._spread(answer, in_specs=(P(AXES), *whole), out_specs=P())
+        return self._by_rows(spread(holder, numbers_R, *others))
+
+    def _by_rows(self, rows_R: jax.Array) -> jax.Array:
+        """A row of the batch goes where the batch's rows are computed."""
+        where = P(DATA) if rows_R.shape[0] % self.mesh.shape[DATA] == 0 else P()
+        return jax.lax.with_sharding_constraint(rows_R, NamedSharding(self.mesh, where))
 
     def row_numbers(self, batch_size: int) -> jax.Array:
         rows_B = jnp.arange(batch_size, dtype=jnp.int32)
@@ -97,10 +184,7 @@ def _take(table_N: jax.Array, numbers_R: jax.Array, on: OnMesh) -> jax.Array:
     rows_R = on._spread(look_up, in_specs=(P(AXES), P()), out_specs=P())(
         table_N, numbers_R
     )
-    # A row of the batch goes where the batch's rows are computed.
-    count = on.mesh.shape[DATA]
-    where = P(DATA) if rows_R.shape[0] % count == 0 else P()
-    return jax.lax.with_sharding_constraint(rows_R, NamedSharding(on.mesh, where))
+    return on._by_rows(rows_R)
 
 
 def _places(numbers_R: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:

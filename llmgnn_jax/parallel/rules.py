@@ -1,10 +1,11 @@
 """From the path of an array to how it is spread over a mesh.
 
-Tables of users and items, their text vectors and their optimizer state lie in rows over
-all devices. Of the text encoder, matrices whose columns are independent (queries, keys,
-values, the first of a feed-forward layer) are cut by column over `model`, and those
-that come after by row, so that one sum over `model` a block is enough (Shoeybi et al.
-2019, "Megatron-LM", https://arxiv.org/abs/1909.08053). All else is on each device.
+Tables of users and items, their optimizer state, all that is known of them and of the
+edges that lead into them lie in rows over all devices. Of the text encoder, matrices
+whose columns are independent (queries, keys, values, the first of a feed-forward layer)
+are cut by column over `model`, and those that come after by row, so that one sum over
+`model` a block is enough (Shoeybi et al. 2019, "Megatron-LM",
+https://arxiv.org/abs/1909.08053). All else is on each device.
 """
 
 import re
@@ -23,7 +24,12 @@ _ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
 RULES: tuple[tuple[str, P], ...] = (
     (r"node_embedding$", P(AXES)),
     (r"(item_IT|user_UT)$", P(AXES)),
-    (r"\bplan\.((near|far)\.|send$)", P(AXES)),
+    (r"(item_known_I|user_parts_U|from_history_U)$", P(AXES)),
+    (r"\bplan\.((near|far)\.|send$|indptr$|neighbours$)", P(AXES)),
+    (r"\b(degrees|connected)$", P(AXES)),
+    (r"\bknown\.(indptr|indices|bits)$", P(AXES)),
+    (r"\b(users_E|items_E|active_users_A|item_counts_I)$", P(AXES)),
+    (r"\bencoder\.(ids_IL|counts_I)$", P(AXES)),
     (
         _ENCODER + r"\.(query|key|value|intermediate|gate|up)\.(kernel|lora_b)$",
         P(None, MODEL),
@@ -53,7 +59,7 @@ def shardings(tree: Any, mesh: Mesh) -> Any:
     """A tree of `NamedSharding`s like a tree of arrays."""
 
     def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
-        return NamedSharding(mesh, spread_of(_name(path), np.shape(leaf), mesh))
+        return NamedSharding(mesh, spread_of(_name(path), leaf.shape, mesh))
 
     return jax.tree_util.tree_map_with_path(of, tree)
 

@@ -16,9 +16,10 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.graph.structure import InteractionGraph
+from llmgnn_jax.parallel import processes
 from llmgnn_jax.parallel.exchange import Exchange
 from llmgnn_jax.parallel.mesh import DATA, device_mesh
-from llmgnn_jax.parallel.partition import share_out
+from llmgnn_jax.parallel.partition import share_out, table_in_shares
 from llmgnn_jax.parallel.placements import OnMesh, OnReplicas
 from llmgnn_jax.parallel.rules import shardings
 
@@ -36,8 +37,15 @@ class Strategy(Protocol):
         """How many there are."""
         ...
 
-    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
-        """The graph as the placement reads it; its arrays may still be on the host."""
+    def share_graph(
+        self, graph: InteractionGraph, *, sampled: bool = False
+    ) -> InteractionGraph:
+        """The graph as the placement reads it; its arrays may still be on the host.
+
+        Args:
+            graph: The graph.
+            sampled: Whether its edges are drawn from, not summed over.
+        """
         ...
 
     def place(self, tree: Any) -> Any:
@@ -72,7 +80,10 @@ class Single:
     def devices(self) -> int:
         return 1
 
-    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
+    def share_graph(
+        self, graph: InteractionGraph, *, sampled: bool = False
+    ) -> InteractionGraph:
+        del sampled
         return graph
 
     def place(self, tree: Any) -> Any:
@@ -93,22 +104,29 @@ class Meshed:
     mesh: Mesh
     backend: Backend
     exchange: Exchange
+    slack: float
 
     @property
     def placement(self) -> Placement:
-        return OnMesh(mesh=self.mesh, backend=self.backend)
+        return OnMesh(mesh=self.mesh, backend=self.backend, slack=self.slack)
 
     @property
     def devices(self) -> int:
         return self.mesh.size
 
-    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
-        shares: Any = share_out(graph.plan, shares=self.devices, exchange=self.exchange)
+    def share_graph(
+        self, graph: InteractionGraph, *, sampled: bool = False
+    ) -> InteractionGraph:
+        shares: Any
+        if sampled:
+            shares = table_in_shares(graph.plan, shares=self.devices)
+        else:
+            shares = share_out(graph.plan, shares=self.devices, exchange=self.exchange)
         edges_apart = graph.graph._replace(edges=None, senders=None, receivers=None)
         return dataclasses.replace(graph, graph=edges_apart, plan=shares)
 
     def place(self, tree: Any) -> Any:
-        return jax.device_put(tree, shardings(tree, self.mesh))
+        return processes.put(tree, shardings(tree, self.mesh))
 
     def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
         # Said, so that what a call gives is what the next one takes.
@@ -117,7 +135,7 @@ class Meshed:
         return jax.jit(run, donate_argnums=0, out_shardings=(where, everywhere))
 
     def gathered(self, tree: Any) -> Any:
-        return jax.device_put(tree, self.mesh.devices.flat[0])
+        return processes.brought(tree, self.mesh)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +153,10 @@ class Replicated:
     def devices(self) -> int:
         return self.mesh.size
 
-    def share_graph(self, graph: InteractionGraph) -> InteractionGraph:
+    def share_graph(
+        self, graph: InteractionGraph, *, sampled: bool = False
+    ) -> InteractionGraph:
+        del sampled
         return graph
 
     def place(self, tree: Any) -> Any:
@@ -177,6 +198,16 @@ def strategy_of(config: Config, *, backend: Backend) -> Strategy:
     if count == 1:
         return Single(backend=backend)
     _check(config, mesh.shape[DATA])
+    if jax.process_count() > 1 and (
+        parallel.strategy == "pmap" or count != jax.device_count()
+    ):
+        raise UserError.field(
+            "parallel",
+            expected=f"a mesh of all {jax.device_count()} devices of the "
+            f"{jax.process_count()} processes",
+            got=f"{parallel.strategy} of {count}",
+            fix="leave out --parallel.strategy and --parallel.data",
+        )
     if parallel.strategy == "pmap":
         # As `pmap` makes one of its devices: what it gives is what it takes.
         flat = Mesh(mesh.devices.reshape(-1), (DATA,), axis_types=(AxisType.Auto,))
@@ -189,7 +220,12 @@ def strategy_of(config: Config, *, backend: Backend) -> Strategy:
             fix="start the run with another number, or use as many devices as divide "
             "it",
         )
-    return Meshed(mesh=mesh, backend=backend, exchange=_exchange(parallel))
+    return Meshed(
+        mesh=mesh,
+        backend=backend,
+        exchange=_exchange(parallel),
+        slack=parallel.slack,
+    )
 
 
 def _exchange(parallel: ParallelConfig) -> Exchange:

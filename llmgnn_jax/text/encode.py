@@ -172,7 +172,7 @@ class TextEncoder:
         """
         _check_choice("dtype", dtype, COMPUTE_DTYPES)
         _check_choice("pooling", pooling, get_args(Pooling))
-        folder = _folder_of(source)
+        folder = folder_of(source)
         started = time.perf_counter()
         encoder = cls(
             model=load_encoder(folder, dtype=dtype),
@@ -369,7 +369,7 @@ class TextEncoder:
         return self._compiled[shape](self._params, *inputs)
 
 
-def _folder_of(source: str | Path) -> Path:
+def folder_of(source: str | Path) -> Path:
     """Where an encoder is; fetched if it has to be."""
     name = str(source)
     if name not in assets.ASSETS:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.training.draws import draw_examples, draw_items, draw_of_users
 from llmgnn_jax.training.state import TrainData
 
@@ -22,7 +23,8 @@ from llmgnn_jax.training.state import TrainData
     USERS,
     POSITIVES,
     TEXTS,
-) = range(8)
+    NEIGHBOURS,
+) = range(9)
 
 
 class Batch(NamedTuple):
@@ -35,6 +37,7 @@ class Batch(NamedTuple):
         positives_B: (B,) int32, an item of each user.
         sampled_BK: (B, K) int32 uniform draws, (1, K) where the rows share them; None
             where negatives are not drawn.
+        numbers_BK: (B, K) int32, likewise, the number of each draw in the whole batch.
     """
 
     key: jax.Array
@@ -42,6 +45,7 @@ class Batch(NamedTuple):
     users_B: jax.Array
     positives_B: jax.Array
     sampled_BK: jax.Array | None
+    numbers_BK: jax.Array | None = None
 
     @property
     def items_R(self) -> jax.Array:
@@ -49,6 +53,14 @@ class Batch(NamedTuple):
         if self.sampled_BK is None:
             return self.positives_B
         return jnp.concatenate([self.positives_B, self.sampled_BK.reshape(-1)])
+
+    def node_rows(self, size: int) -> jax.Array:
+        """(B + R,) int32, a number of its own in the whole batch for each row's user
+        and each of `items_R`, of a batch of so many rows."""
+        parts = [self.rows_B, size + self.rows_B]
+        if self.numbers_BK is not None:
+            parts.append(2 * size + self.numbers_BK.reshape(-1))
+        return jnp.concatenate(parts)
 
 
 def num_named(train: TrainConfig) -> int:
@@ -70,6 +82,7 @@ def draw_batch(
     step: jax.Array,
     train: TrainConfig,
     rows_B: jax.Array | None = None,
+    placement: Placement | None = None,
 ) -> Batch:
     """The draws of step `step`, which follow from the root key and the step alone.
 
@@ -79,7 +92,9 @@ def draw_batch(
         step: () int32.
         train: Of the run.
         rows_B: Which rows of the whole batch; all if None.
+        placement: Where the data lie; by default all on one device.
     """
+    placement = placement or OneDevice(backend="segment")  # No edge is summed here.
     if rows_B is None:
         rows_B = jnp.arange(train.batch_size, dtype=jnp.int32)
     example_key, noise_key = jax.random.split(key)
@@ -90,23 +105,28 @@ def draw_batch(
             jax.random.fold_in(step_key, POSITIVES),
             rows_B,
             active_users_A=data.active_users_A,
-            indptr=data.known.indptr,
-            indices=data.known.indices,
+            known=data.known,
+            num_active=data.num_active,
+            placement=placement,
         )
     else:
+        assert data.users_E is not None
+        assert data.items_E is not None
         examples_B = draw_examples(
             example_key,
             step,
             rows_B,
-            num_examples=len(data.users_E),
+            num_examples=data.num_examples,
             batch=train.batch_size,
         )
-        users_B, positives_B = data.users_E[examples_B], data.items_E[examples_B]
-    sampled_BK = None
+        users_B, positives_B = (
+            placement.take(table, examples_B) for table in (data.users_E, data.items_E)
+        )
+    sampled_BK = places_BK = None
     if train.negatives == "uniform":
         count = train.num_negatives
         own_B = rows_B[:1] * 0 if _shares_negatives(train) else rows_B
         places_BK = own_B[:, None] * count + jnp.arange(count, dtype=jnp.int32)[None, :]
         negative_key = jax.random.fold_in(step_key, NEGATIVES)
         sampled_BK = draw_items(negative_key, places_BK, num_items=data.num_items)
-    return Batch(step_key, rows_B, users_B, positives_B, sampled_BK)
+    return Batch(step_key, rows_B, users_B, positives_B, sampled_BK, places_BK)

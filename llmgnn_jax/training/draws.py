@@ -11,6 +11,9 @@ import math
 import jax
 import jax.numpy as jnp
 
+from llmgnn_jax.graph.placement import Placement
+from llmgnn_jax.training.known_items import KnownItems
+
 _ROUNDS = 4
 
 
@@ -98,8 +101,9 @@ def draw_of_users(
     rows_B: jax.Array,
     *,
     active_users_A: jax.Array,
-    indptr: jax.Array,
-    indices: jax.Array,
+    known: KnownItems,
+    num_active: int,
+    placement: Placement,
 ) -> tuple[jax.Array, jax.Array]:
     """A user drawn uniformly for each row, and one of its items: LightGCN's sampler.
 
@@ -107,21 +111,36 @@ def draw_of_users(
         user_key: Of the users' draws.
         item_key: Of the items' draws.
         rows_B: (B,) int32 global rows.
-        active_users_A: (A,) int32, users with at least one item.
-        indptr: (U + 1,) int32, where each user's items begin in `indices`.
-        indices: (E,) int32 items, by user.
+        active_users_A: (A,) int32, users with at least one item, then any.
+        known: Their items.
+        num_active: How many there are.
+        placement: Where these lie.
 
     Returns:
         (B,) int32 users and (B,) int32 items.
     """
-    drawn_B = draw_items(user_key, rows_B, num_items=len(active_users_A))
-    users_B = active_users_A[drawn_B]
-    start_B, end_B = indptr[users_B], indptr[users_B + 1]
-    keys_B = row_keys(item_key, rows_B)
+    drawn_B = draw_items(user_key, rows_B, num_items=num_active)
+    users_B = placement.take(active_users_A, drawn_B)
+    items_B = placement.ask(
+        _item_of_user,
+        known,
+        users_B,
+        *(rows_B, jax.random.key_data(item_key)),
+        rows=known.num_users,
+    )
+    return users_B, items_B
+
+
+def _item_of_user(
+    known: KnownItems, users_B: jax.Array, rows_B: jax.Array, key_data: jax.Array
+) -> jax.Array:
+    """(B,) one of the items of each user, drawn by its row."""
+    start_B, end_B = known.indptr[users_B], known.indptr[users_B + 1]
+    keys_B = row_keys(jax.random.wrap_key_data(key_data), rows_B)
     places_B = jax.vmap(lambda key, count: jax.random.randint(key, (), 0, count))(
         keys_B, end_B - start_B
     )
-    return users_B, indices[start_B + places_B]
+    return known.indices[start_B + places_B]
 
 
 def keep_mask(key: jax.Array, rows_B: jax.Array, *, dropout: float) -> jax.Array:

@@ -17,18 +17,22 @@ from llmgnn_jax.data.dataset import Csr
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["indptr", "indices", "bits"],
-    meta_fields=["longest", "num_items"],
+    meta_fields=["longest", "num_items", "num_users"],
 )
 @dataclass(frozen=True, kw_only=True)
 class KnownItems:
     """The train part as a set of (user, item) pairs.
 
+    In S pieces each has as many users, and its arrays are those of a set of its own:
+    they stand one after another along the first axis.
+
     Attributes:
-        indptr: (U + 1,) int32.
-        indices: (E,) int32, sorted within a user.
+        indptr: (U + S,) int32.
+        indices: (E,) int32, sorted within a user; pieces are filled up to one length.
         bits: (U, ceil(I / 32)) uint32 with one bit a pair, or None.
         longest: Most items of one user.
         num_items: I.
+        num_users: U, of all pieces.
     """
 
     indptr: jax.Array
@@ -36,9 +40,18 @@ class KnownItems:
     bits: jax.Array | None
     longest: int
     num_items: int
+    num_users: int
 
     @classmethod
-    def build(cls, pairs: Csr, *, num_items: int, dense: bool) -> "KnownItems":
+    def build(
+        cls,
+        pairs: Csr,
+        *,
+        num_items: int,
+        dense: bool,
+        num_users: int | None = None,
+        shares: int = 1,
+    ) -> "KnownItems":
         """From users x items.
 
         Args:
@@ -46,22 +59,27 @@ class KnownItems:
             num_items: I.
             dense: Whether `bits` are there: U I / 8 bytes, which make `rows` available
                 and `contain` one look-up instead of a search.
+            num_users: U, a multiple of S; those of `pairs` if not given.
+            shares: S.
         """
         counts = pairs.counts()
+        num_users = pairs.num_rows if num_users is None else num_users
+        indptr, indices = _in_pieces(pairs, num_users, shares)
         bits = None
         if dense:
             words = -(-num_items // 32)
-            table = np.zeros((pairs.num_rows, words), np.uint32)
+            table = np.zeros((num_users, words), np.uint32)
             users = np.repeat(np.arange(pairs.num_rows), counts)
             bit = np.uint32(1) << (pairs.indices % 32).astype(np.uint32)
             np.bitwise_or.at(table, (users, pairs.indices // 32), bit)
             bits = jnp.asarray(table)
         return cls(
-            indptr=jnp.asarray(pairs.indptr.astype(np.int32)),
-            indices=jnp.asarray(pairs.indices.astype(np.int32)),
+            indptr=jnp.asarray(indptr),
+            indices=jnp.asarray(indices),
             bits=bits,
             longest=int(counts.max(initial=0)),
             num_items=num_items,
+            num_users=num_users,
         )
 
     def contain(self, users_B: jax.Array, items_BK: jax.Array) -> jax.Array:
@@ -99,3 +117,22 @@ class KnownItems:
         shifts = jnp.arange(32, dtype=jnp.uint32)
         bits_BW32 = (words_BW[:, :, None] >> shifts[None, None, :]) & jnp.uint32(1)
         return bits_BW32.reshape(len(users_B), -1)[:, : self.num_items] == 1
+
+
+def _in_pieces(
+    pairs: Csr, num_users: int, shares: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`indptr` and `indices` of all pieces, one after another."""
+    size = num_users // shares
+    assert size * shares == num_users, "pieces have as many users"
+    ends = np.full(num_users + 1, pairs.nnz, np.int64)
+    ends[: pairs.num_rows + 1] = pairs.indptr
+    borders = ends[::size] if size else np.zeros(shares + 1, np.int64)
+    longest = int(np.diff(borders).max(initial=0))
+    indptr = np.zeros((shares, size + 1), np.int32)
+    indices = np.zeros((shares, longest), np.int32)
+    for share in range(shares):
+        first, last = borders[share], borders[share + 1]
+        indptr[share] = ends[share * size : (share + 1) * size + 1] - first
+        indices[share, : last - first] = pairs.indices[first:last]
+    return indptr.reshape(-1), indices.reshape(-1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from llmgnn_jax.config import Config
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.parallel.processes import any_of_them
 from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
 from llmgnn_jax.training.preemption import Preempted, told_to_stop
 from llmgnn_jax.training.program import Program
@@ -96,7 +97,7 @@ def train_model(
         where = jax.tree.map(lambda leaf: leaf.sharding, snapshot.state)
         state = jax.device_put(snapshot.state, where)
         best, stopping = snapshot.best_params, snapshot.progress
-        step = int(state.step)
+        step, warned = int(state.step), False
         if step < train.steps:
             log.cut_back(
                 model=name, step=step, validated=step % train.validate_every == 0
@@ -118,6 +119,7 @@ def train_model(
                 losses = np.asarray(metrics.loss)[:count]
                 seconds = time.perf_counter() - began
                 norms = np.asarray(metrics.gradient_norm)[:count]
+                missed = int(np.asarray(metrics.missed)[:count].sum())
                 _check_finite(
                     losses, norms, state.params, step, name, config, checkpoints
                 )
@@ -134,7 +136,15 @@ def train_model(
                     # 0 where text vectors are stored.
                     tokens_per_s=round(count * trainee.tokens_per_step / seconds, 1),
                     memory_mb=round(peak_memory_mb(), 1),
+                    missed=missed,
                 )
+                if missed and not warned:
+                    warned = True
+                    logger.warning(
+                        "%s: %d requests between devices had no place in %d steps and "
+                        "were left out; raise --parallel.slack, now %g",
+                        *(name, missed, count, config.parallel.slack),
+                    )
                 validates = trainee.validate is not None and (
                     step % train.validate_every == 0 or step >= train.steps
                 )
@@ -166,14 +176,15 @@ def train_model(
                 stopping = dataclasses.replace(
                     stopping, seconds=time.perf_counter() - start
                 )
+                stop_now = any_of_them(told())
                 if (
                     step % train.checkpoint_every == 0
                     or step >= train.steps
                     or _stops_early(stopping, config)
-                    or told()
+                    or stop_now
                 ):
                     checkpoints.save(_snapshot(state, best, stopping))
-                if told():
+                if stop_now:
                     raise Preempted(f"{name}: told to stop at step {step}")
             update(train.steps, f"{_best(stopping, config)}, stopped at {step}")
     return _snapshot(state, best, stopping)

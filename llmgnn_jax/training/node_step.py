@@ -47,7 +47,8 @@ def build_node_program(
 
     def loss(
         params: Any, data: NodeTrainData, *, key: jax.Array, step: jax.Array
-    ) -> jax.Array:
-        return node_loss(params, definition, data, key=key, step=step, config=config)
+    ) -> tuple[jax.Array, jax.Array]:
+        loss = node_loss(params, definition, data, key=key, step=step, config=config)
+        return loss, jnp.zeros((), jnp.int32)  # All nodes are at hand.
 
     return compile_steps(loss, optimizer, capacity=config.train.steps_per_call)

@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,6 +16,7 @@ from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph import structure
 from llmgnn_jax.graph.aggregate import (
+    BACKENDS,
     Backend,
     checked_backend,
     resolve_backend,
@@ -23,6 +25,7 @@ from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
 from llmgnn_jax.parallel.mesh import device_mesh
+from llmgnn_jax.parallel.processes import choice_of_first
 from llmgnn_jax.parallel.strategy import Strategy, strategy_of
 from llmgnn_jax.text.from_texts import RANDOM_AT_FIRST
 from llmgnn_jax.text.interface import Encoder
@@ -215,6 +218,7 @@ def _graph(
     backend = resolve_backend(
         config.graph.backend, graph.plan, width=config.graph.embedding_dim
     )
+    backend = checked_backend(choice_of_first(BACKENDS, backend))
     if backend == "bucketed":
         graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     return replace(config, **{"graph.backend": backend}), graph
@@ -315,22 +319,33 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
     """What the steps of a model read; text features only for one that has that side."""
     history, config = prepared.history, prepared.config
     users = np.repeat(np.arange(history.num_rows), history.counts())
-    graph = prepared.graph
+    active = np.flatnonzero(history.counts())
+    graph, shares = prepared.graph, prepared.strategy.placement.shares
     features = prepared.features
     if not text:
         features = dataclasses.replace(features, text=None)
+
+    def in_pieces(values: np.ndarray) -> jax.Array:
+        """Filled up, so that all pieces are of one length."""
+        return jnp.asarray(np.pad(values.astype(np.int32), (0, -len(values) % shares)))
+
+    by_users = config.train.examples == "users"
     return TrainData(
         features=features,
-        users_E=jnp.asarray(users.astype(np.int32)),
-        items_E=jnp.asarray(history.indices.astype(np.int32)),
+        users_E=None if by_users else in_pieces(users),
+        items_E=None if by_users else in_pieces(history.indices),
         known=KnownItems.build(
             history,
             num_items=graph.item_capacity,
             dense=_looks_up_often(config.train, history.num_rows, graph.item_capacity),
+            num_users=history.num_rows if shares == 1 else graph.user_capacity,
+            shares=shares,
         ),
         item_counts_I=jnp.asarray(positive_counts(prepared).astype(np.float32)),
-        active_users_A=jnp.asarray(np.flatnonzero(history.counts()).astype(np.int32)),
+        active_users_A=in_pieces(active),
         num_items=prepared.dataset.num_items,
+        num_examples=history.nnz,
+        num_active=len(active),
     )
 
 

@@ -13,17 +13,24 @@ from llmgnn_jax.training.state import TrainState
 
 
 class StepMetrics(NamedTuple):
-    """What a step reports: (K,) arrays for K steps of one call."""
+    """What a step reports: (K,) arrays for K steps of one call.
+
+    Attributes:
+        loss: Of the batch.
+        gradient_norm: Of all parameters together.
+        missed: Requests between devices that had no place and were left out.
+    """
 
     loss: jax.Array
     gradient_norm: jax.Array
+    missed: jax.Array
 
 
 Program = Callable[[TrainState, Any, jax.Array], tuple[TrainState, StepMetrics]]
 
-# loss(params, data, key=root key, step=() int32) -> () float32; with several parts also
-# part=() int32, of which part of the batch.
-Loss = Callable[..., jax.Array]
+# loss(params, data, key=root key, step=() int32) -> () float32, and () int32, requests
+# that had no place; with several parts also part=() int32, of which part of the batch.
+Loss = Callable[..., tuple[jax.Array, jax.Array]]
 
 
 def compile_steps(
@@ -60,25 +67,34 @@ def compile_steps(
     def averaged(values: Any) -> Any:
         return values if strategy is None else strategy.placement.mean(values)
 
-    def of_batch(state: TrainState, data: Any) -> tuple[jax.Array, Any]:
-        """Loss and gradients."""
+    def of_batch(state: TrainState, data: Any) -> tuple[jax.Array, jax.Array, Any]:
+        """Loss, what was missed, and gradients."""
         key = jax.random.wrap_key_data(state.key_data)
         data = data if bind is None else bind(data, state)
-        of_part = jax.value_and_grad(loss)
+        both = jax.value_and_grad(loss, has_aux=True)
+
+        def of_part(**options: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
+            (value, missed), gradients = both(
+                state.params, data, key=key, step=state.step, **options
+            )
+            return value, missed.astype(jnp.float32), gradients
+
         if parts == 1:
-            return of_part(state.params, data, key=key, step=state.step)
+            return of_part()
 
         def add(total: Any, part: jax.Array) -> tuple[Any, None]:
-            new = of_part(state.params, data, key=key, step=state.step, part=part)
+            new = of_part(part=part)
             return jax.tree.map(
                 lambda one, other: one + other / parts, total, new
             ), None
 
-        zeros = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), state.params))
+        none = jnp.zeros(())
+        zeros = jax.tree.map(jnp.zeros_like, (none, none, state.params))
         return jax.lax.scan(add, zeros, jnp.arange(parts, dtype=jnp.int32))[0]
 
     def one_step(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
-        value, gradients = averaged(of_batch(state, data))
+        value, missed, gradients = averaged(of_batch(state, data))
+        missed = missed * parts  # A number, not a mean.
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         state = dataclasses.replace(
             state,
@@ -86,7 +102,7 @@ def compile_steps(
             opt_state=opt_state,
             step=state.step + 1,
         )
-        return state, StepMetrics(value, _norm(gradients))
+        return state, StepMetrics(value, _norm(gradients), missed)
 
     def run_steps(
         state: TrainState, data: Any, count: jax.Array
@@ -96,12 +112,12 @@ def compile_steps(
         ) -> tuple[TrainState, StepMetrics]:
             state, metrics = carry
             state, new = one_step(state, data)
-            return state, StepMetrics(
-                loss=metrics.loss.at[number].set(new.loss),
-                gradient_norm=metrics.gradient_norm.at[number].set(new.gradient_norm),
+            metrics = jax.tree.map(
+                lambda values, one: values.at[number].set(one), metrics, new
             )
+            return state, metrics
 
-        empty = StepMetrics(jnp.zeros(capacity), jnp.zeros(capacity))
+        empty = StepMetrics(*[jnp.zeros(capacity) for _ in StepMetrics._fields])
         return jax.lax.fori_loop(0, count, body, (state, empty))
 
     if strategy is None:

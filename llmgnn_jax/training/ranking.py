@@ -5,11 +5,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.scoring import Scorer
+from llmgnn_jax.parallel.processes import numbers_of_first
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare, train_data
@@ -66,6 +69,10 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
     config, strategy, text = prepared.config, prepared.strategy, setup.text
     scorer = Scorer(setup.definition, setup.spec, strategy.placement)
     graph = strategy.place(strategy.share_graph(prepared.graph))
+    # Validation hears all neighbours, whatever steps do.
+    of_steps = graph
+    if config.graph.fanouts:
+        of_steps = strategy.place(strategy.share_graph(prepared.graph, sampled=True))
 
     def placed(features: Features) -> Features:
         return Features(graph=graph, text=strategy.place(features.text))
@@ -81,12 +88,13 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
 
     def on_valid(params: Any, features: Features) -> dict[str, float]:
         model_params, _ = split_params(params)
-        return validate(scorer, model_params, features, prepared).mean
+        users, items = strategy.gathered(scorer.vectors(model_params, features))
+        return numbers_of_first(validate(users, items, prepared).mean)
 
     reads_stored = setup.spec.uses_text and text is None
     data = dataclasses.replace(
         train_data(prepared, text=False),
-        features=Features(graph=graph, text=stored.text if reads_stored else None),
+        features=Features(graph=of_steps, text=stored.text if reads_stored else None),
         encoder=None if text is None else text.inputs,
     )
     return Trainee(
@@ -109,12 +117,9 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
     )
 
 
-def validate(
-    scorer: Scorer, params: Any, features: Features, prepared: Prepared
-) -> Metrics:
-    """Ranks the validation part, train items masked."""
+def validate(users: jax.Array, items: jax.Array, prepared: Prepared) -> Metrics:
+    """Ranks the validation part by every slot's vector, train items masked."""
     evaluation, dataset = prepared.config.evaluation, prepared.dataset
-    users, items = scorer.vectors(params, features)
     rankings = rank_factors(
         users[: dataset.num_users],
         items[: dataset.num_items],

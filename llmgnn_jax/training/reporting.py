@@ -31,16 +31,21 @@ class MetricsLog:
     Args:
         path: `metrics.jsonl` of the run.
         events: A folder for TensorBoard events, or None; see `require_tensorboard`.
+        silent: Nothing is written: another process of the run does.
     """
 
-    def __init__(self, path: Path, *, events: Path | None = None) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, *, events: Path | None = None, silent: bool = False
+    ) -> None:
+        self._path, self._silent = path, silent
         self._events = None
-        if events is not None:
+        if events is not None and not silent:
             self._events = require_tensorboard()(str(events))
 
     def write(self, **record: Any) -> None:
         """Appends a line; numbers that are not finite become null."""
+        if self._silent:
+            return
         if self._events is not None:
             for name, value in _scalars(record):
                 self._events.add_scalar(name, value, record["step"])
@@ -57,7 +62,7 @@ class MetricsLog:
         Other models' lines stay. A torn last line, which a killed process may leave,
         goes as well. The file is replaced at once.
         """
-        if not self._path.exists():
+        if self._silent or not self._path.exists():
             return
         kept = []
         text = self._path.read_text(encoding="utf-8", errors="replace")

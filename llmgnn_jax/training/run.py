@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import jax
+
 from llmgnn_jax.config import Config, TaskName
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.report import write_report
 from llmgnn_jax.evaluation.results import Results, write_results
+from llmgnn_jax.parallel import processes
 from llmgnn_jax.training import node_classification, ranking
 from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
 from llmgnn_jax.training.run_folder import (
@@ -60,11 +63,12 @@ class Run:
 
     Attributes:
         folder: The run folder.
-        results: The document in its `results.json`.
+        results: The document in its `results.json`; None in processes that are not the
+            first of a run.
     """
 
     folder: Path
-    results: Mapping[str, Any]
+    results: Mapping[str, Any] | None
 
 
 def fit(
@@ -96,15 +100,24 @@ def fit(
     Raises:
         UserError: For whatever the user can mend.
     """
+    if jax.process_count() > 1:
+        _check_shared(config, out)
     folder = RunFolder.choose(config, out=out, resume=resume, overwrite=overwrite)
     if tensorboard:
         require_tensorboard()
     config = folder.agreed(config)
     task = TASKS[config.task]
     prepared = task.prepare(config)
-    path = folder.claim(prepared.config, split_hash=prepared.split.split_hash)
+    # All have looked at the folder before the first one writes there.
+    processes.meet("folder chosen")
+    path = folder.path
+    if processes.is_first():
+        folder.claim(prepared.config, split_hash=prepared.split.split_hash)
+    processes.meet("folder claimed")
     log = MetricsLog(
-        path / "metrics.jsonl", events=path / "events" if tensorboard else None
+        path / "metrics.jsonl",
+        events=path / "events" if tensorboard else None,
+        silent=not processes.is_first(),
     )
     for record in prepared.records():
         log.write(**record)
@@ -119,7 +132,24 @@ def fit(
         )
         for name in config.models
     ]
+    if not processes.is_first():
+        return Run(folder=path, results=None)
     return _report(path, task, prepared, models, command)
+
+
+def _check_shared(config: Config, out: str | Path | None) -> None:
+    """What several processes can do together."""
+    if config.task != "ranking":
+        raise UserError.field(
+            "task", expected="ranking in several processes", got=config.task
+        )
+    if out is None:
+        raise UserError.field(
+            "--out",
+            expected="a folder that all processes see, where there are several",
+            got="none",
+            fix="name one on a shared file system",
+        )
 
 
 def evaluate(run: str | Path, *, command: str | None = None) -> Run:

@@ -6,11 +6,12 @@ Shapes: B rows, R items that a batch names, D width of a ranked vector.
 import jax
 import jax.numpy as jnp
 
-from llmgnn_jax.graph.placement import OneDevice, Placement
+from llmgnn_jax.graph.placement import Draw, OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.training.batch import (
     ITEM_GRAPH,
     ITEM_TEXT,
+    NEIGHBOURS,
     USER_GRAPH,
     USER_TEXT,
     Batch,
@@ -32,6 +33,11 @@ class Sides:
             names: then the propagation reaches all nodes.
         fresh: Texts of items that were encoded in this step; None where none are.
         placement: Where nodes and rows lie; by default all on one device.
+        fanouts: For each layer how many neighbours a node draws; none: it hears all.
+        size: Rows of the whole batch, for what is drawn by row.
+
+    Attributes:
+        missed: () int32, requests to other devices that had no place.
     """
 
     def __init__(
@@ -44,6 +50,8 @@ class Sides:
         whole: bool,
         fresh: FreshTexts | None = None,
         placement: Placement | None = None,
+        fanouts: tuple[int, ...] = (),
+        size: int = 0,
     ) -> None:
         self._model, self._data, self._batch = model, data, batch
         placement = placement or OneDevice(backend=model.spec.backend)
@@ -51,10 +59,10 @@ class Sides:
         self._dropout = dropout if model.spec.sides == "fused" else 0.0
         self._whole = whole
         self._items = jnp.arange(model.spec.item_capacity) if whole else batch.items_R
+        self.missed = jnp.zeros((), jnp.int32)
         if not model.spec.uses_graph:
             return
         graph = data.features.graph
-        self._user_known, self._item_known = graph.split_nodes(graph.connected)
         layout = graph.layout
         nodes = jnp.concatenate(
             [layout.user_nodes(batch.users_B), layout.item_nodes(batch.items_R)]
@@ -63,9 +71,24 @@ class Sides:
             users_UD, self._item_graph = model.propagate(graph, placement)
             self._user_graph = placement.take(users_UD, batch.users_B)
             self._ego = placement.take(model.node_embedding[...], nodes)
+            self._user_known, self._item_known = graph.split_nodes(graph.connected)
+            self._user_known = self._user_known[batch.users_B]
+            return
+        if fanouts:
+            draw = Draw(
+                key=jax.random.fold_in(batch.key, NEIGHBOURS),
+                fanouts=fanouts,
+                rows_R=batch.node_rows(size),
+            )
+            final, self._ego, self.missed = model.propagate_sampled(
+                graph, nodes, draw, placement
+            )
         else:
             final, self._ego = model.propagate_to(graph, nodes, placement)
-            self._user_graph, self._item_graph = jnp.split(final, [len(batch.users_B)])
+        users = len(batch.users_B)
+        known = placement.take(graph.connected, nodes)
+        self._user_graph, self._item_graph = jnp.split(final, [users])
+        self._user_known, self._item_known = jnp.split(known, [users])
 
     def users(self) -> jax.Array:
         """(B, D): each row's user, its target left out of its text."""
@@ -74,7 +97,7 @@ class Sides:
         graph_BD = graph_known_B = text_BT = text_known_B = None
         if spec.uses_graph:
             graph_BD = self._user_graph
-            graph_known_B = self._user_known[users_B] & self._keep(USER_GRAPH, rows_B)
+            graph_known_B = self._user_known & self._keep(USER_GRAPH, rows_B)
         if spec.uses_text:
             assert self._data.features.text is not None
             text_BT, text_known_B = self._data.features.text.of_users(
@@ -99,16 +122,23 @@ class Sides:
         graph_RD = graph_known_R = text_RT = text_known_R = None
         if spec.uses_graph:
             graph_RD = self._item_graph
-            graph_known_R = self._item_known[items_R] & self._keep(ITEM_GRAPH, items_R)
+            graph_known_R = self._item_known & self._keep(ITEM_GRAPH, items_R)
         if spec.uses_text:
             text = self._data.features.text
             assert text is not None
             # A user's text stays the stored one: from it the target was left out.
-            item_IT = text.item_IT
-            if self._fresh is not None:
-                item_IT = self._fresh.put_into(item_IT)
-            text_RT = item_IT if self._whole else self._placement.take(item_IT, items_R)
-            text_known_R = text.item_known_I[items_R] & self._keep(ITEM_TEXT, items_R)
+            if self._whole:
+                text_RT, text_known_R = text.item_IT, text.item_known_I
+                if self._fresh is not None:
+                    text_RT = self._fresh.put_into(text_RT)
+            else:
+                text_RT, text_known_R = (
+                    self._placement.take(table, items_R)
+                    for table in (text.item_IT, text.item_known_I)
+                )
+                if self._fresh is not None:
+                    text_RT = self._fresh.instead_of(text_RT, items_R)
+            text_known_R &= self._keep(ITEM_TEXT, items_R)
         return self._model.merge(
             graph_BD=graph_RD,
             graph_known_B=graph_known_R,

@@ -49,7 +49,7 @@ class TrainState:
         "active_users_A",
         "encoder",
     ],
-    meta_fields=["num_items"],
+    meta_fields=["num_items", "num_examples", "num_active"],
 )
 @dataclass(frozen=True, kw_only=True)
 class TrainData:
@@ -57,23 +57,29 @@ class TrainData:
 
     Attributes:
         features: Graph and text vectors.
-        users_E: (E,) int32, user of each different train pair.
-        items_E: (E,) int32, its item.
+        users_E: (E,) int32, user of each different train pair, filled up to a multiple
+            of the pieces that tables are cut into; None where users are drawn instead.
+        items_E: (E,) int32, its item; None likewise.
         known: The same pairs as a set.
         item_counts_I: (item slots,) float32, how often each item is a positive in E
             draws.
-        active_users_A: (A,) int32, the users that have a train pair.
+        active_users_A: (A,) int32, the users that have a train pair, filled up
+            likewise.
         encoder: What a trained text encoder reads; None where it is frozen.
         num_items: Item slots in use: negatives are drawn below it.
+        num_examples: Different train pairs.
+        num_active: Users that have one.
     """
 
     features: Features
-    users_E: jax.Array
-    items_E: jax.Array
+    users_E: jax.Array | None
+    items_E: jax.Array | None
     known: KnownItems
     item_counts_I: jax.Array
     active_users_A: jax.Array
     num_items: int
+    num_examples: int
+    num_active: int
     encoder: EncoderInputs | None = None
 
 

@@ -19,6 +19,7 @@ from llmgnn_jax.parallel.strategy import Strategy
 from llmgnn_jax.text import kernels
 from llmgnn_jax.training import losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
+from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.program import Program, compile_steps
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainData, TrainState, split_params
@@ -36,8 +37,8 @@ def batch_loss(
     encoder: EncoderSpec | None = None,
     placement: Placement | None = None,
     part: jax.Array | None = None,
-) -> jax.Array:
-    """The loss of step `step`, a () float32: every draw follows from key and step.
+) -> tuple[jax.Array, jax.Array]:
+    """The loss of step `step`: every draw follows from key and step.
 
     Args:
         params: Of the model; of the text encoder too, at `TEXT_ENCODER`, if it is
@@ -51,6 +52,9 @@ def batch_loss(
         placement: Where nodes and rows lie; by default all on one device.
         part: () int32, which of the batch's `train.accumulate` parts; None for all.
 
+    Returns:
+        () float32; and () int32, requests to other devices that had no place.
+
     Of the rows that a program computes, where there are several: the mean over the
     programs is then the loss.
     """
@@ -63,7 +67,9 @@ def batch_loss(
     rows_B = placement.row_numbers(size)
     if part is not None:
         rows_B += part * size
-    batch = draw_batch(data, key=key, step=step, train=train, rows_B=rows_B)
+    batch = draw_batch(
+        data, key=key, step=step, train=train, rows_B=rows_B, placement=placement
+    )
     fresh = None
     if encoder is not None:
         assert data.encoder is not None
@@ -83,7 +89,20 @@ def batch_loss(
         dropout=config.fusion.modality_dropout,
         whole=train.negatives == "all",
         fresh=fresh,
+        fanouts=config.graph.fanouts,
+        size=train.batch_size,
     )
+
+    def known(items_BK: jax.Array) -> jax.Array:
+        """(B, K) bool, whether the rows' users are known to like them."""
+        return placement.ask(
+            KnownItems.contain,
+            data.known,
+            users_B,
+            items_BK,
+            rows=data.known.num_users,
+        )
+
     users_B, positives_B, sampled_BK = (
         batch.users_B,
         batch.positives_B,
@@ -93,20 +112,19 @@ def batch_loss(
     if train.negatives == "all":
         positive_BD = item_RD[positives_B]
         negative_BK = user_BD @ item_RD.T
-        keep_BK = ~data.known.rows(users_B)
+        keep_BK = ~placement.ask(
+            KnownItems.rows, data.known, users_B, rows=data.known.num_users
+        )
         keep_BK &= (jnp.arange(keep_BK.shape[1]) < data.num_items)[None, :]
         log_expected_K = jnp.zeros(keep_BK.shape[1])
     elif sampled_BK is None:
         positive_BD = item_RD
         everyones_K = placement.everyones(positives_B)
         negative_BK = user_BD @ placement.everyones(positive_BD).T
-        keep_BK = ~data.known.contain(
-            users_B, jnp.broadcast_to(everyones_K[None, :], negative_BK.shape)
-        )
+        keep_BK = ~known(jnp.broadcast_to(everyones_K[None, :], negative_BK.shape))
         # The other rows' positives: drawn by popularity.
-        log_expected_K = jnp.log(
-            data.item_counts_I[everyones_K] * ((size - 1) / len(data.users_E))
-        )
+        counts_K = placement.take(data.item_counts_I, everyones_K)
+        log_expected_K = jnp.log(counts_K * ((size - 1) / data.num_examples))
     else:
         positive_BD, negative_RD = jnp.split(item_RD, [len(users_B)])
         if train.loss == "sampled_softmax":  # The draws are shared by all rows.
@@ -115,7 +133,7 @@ def batch_loss(
         else:
             negative_BKD = negative_RD.reshape(*sampled_BK.shape, -1)
             negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
-        keep_BK = ~data.known.contain(users_B, sampled_BK)
+        keep_BK = ~known(sampled_BK)
         log_expected_K = jnp.full(
             train.num_negatives, jnp.log(train.num_negatives / data.num_items)
         )
@@ -131,7 +149,7 @@ def batch_loss(
     loss += train.l2 * sides.id_penalty()
     if model.spec.sides == "fused":
         loss += config.fusion.anchor * model.fusion.distance_from_start()
-    return loss
+    return loss, sides.missed
 
 
 def build_program(
@@ -155,7 +173,7 @@ def build_program(
         key: jax.Array,
         step: jax.Array,
         part: jax.Array | None = None,
-    ) -> jax.Array:
+    ) -> tuple[jax.Array, jax.Array]:
         with kernels.left_out() if cut else contextlib.nullcontext():
             return batch_loss(
                 params,

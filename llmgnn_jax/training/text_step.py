@@ -83,6 +83,17 @@ class FreshTexts:
         slots_P = jnp.where(self.known_P, self.items_P, len(stored_IT))
         return stored_IT.at[slots_P].set(self.vectors_PT, mode="drop")
 
+    def instead_of(self, stored_RT: jax.Array, items_R: jax.Array) -> jax.Array:
+        """(R, T): the stored vectors of some items, fresh ones instead where there are
+        any."""
+        # What is not known is no item's, and comes last.
+        keys_P = jnp.where(self.known_P, self.items_P, jnp.iinfo(jnp.int32).max)
+        order_P = jnp.argsort(keys_P)
+        places_R = jnp.searchsorted(keys_P[order_P], items_R)
+        found_R = order_P[jnp.minimum(places_R, len(keys_P) - 1)]
+        fresh_R = keys_P[found_R] == items_R
+        return jnp.where(fresh_R[:, None], self.vectors_PT[found_R], stored_RT)
+
 
 def encode_some(
     spec: EncoderSpec,
@@ -110,7 +121,8 @@ def encode_some(
     items_R = placement.everyones(items_R)
     distinct_R = jnp.unique(items_R, size=len(items_R), fill_value=num_items)
     there_R = distinct_R < num_items
-    there_R &= inputs.counts_I[jnp.minimum(distinct_R, num_items - 1)] > 0
+    last_R = jnp.minimum(distinct_R, num_items - 1)
+    there_R &= placement.take(inputs.counts_I, last_R) > 0
     bits_R = jax.vmap(lambda one: jax.random.bits(one, (), jnp.uint32))(
         row_keys(key, distinct_R)
     )
@@ -123,7 +135,7 @@ def encode_some(
     items_P, known_P = (jnp.pad(array, (0, short)) for array in (items_P, known_P))
     own_P = placement.row_numbers(len(items_P))
     items_P, known_P = items_P[own_P], known_P[own_P]
-    counts_P = jnp.where(known_P, inputs.counts_I[items_P], 0)
+    counts_P = jnp.where(known_P, placement.take(inputs.counts_I, items_P), 0)
     params = combine(trained, inputs.frozen)
     if spec.packs:
         known_P &= jnp.cumsum(counts_P) <= spec.places
@@ -133,7 +145,7 @@ def encode_some(
         hidden_1CD = apply(spec.graphdef, params, rows)
         pooled_PT = pool_packed(hidden_1CD, starts_P, counts_P, pooling=spec.pooling)
     else:
-        rows = _rows(inputs, items_P, counts_P)
+        rows = _rows(placement.take(inputs.ids_IL, items_P), counts_P)
         hidden_PLD = apply(spec.graphdef, params, rows)
         pooled_PT = pool(hidden_PLD, rows.mask_BL, pooling=spec.pooling)
     return FreshTexts(
@@ -143,12 +155,9 @@ def encode_some(
     )
 
 
-def _rows(inputs: EncoderInputs, items_P: jax.Array, counts_P: jax.Array) -> TokenRows:
-    length = inputs.ids_IL.shape[1]
-    return TokenRows(
-        ids_BL=inputs.ids_IL[items_P],
-        mask_BL=jnp.arange(length)[None, :] < counts_P[:, None],
-    )
+def _rows(ids_PL: jax.Array, counts_P: jax.Array) -> TokenRows:
+    places_1L = jnp.arange(ids_PL.shape[1])[None, :]
+    return TokenRows(ids_BL=ids_PL, mask_BL=places_1L < counts_P[:, None])
 
 
 def _packed_row(

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.graph.placement import OneDevice
 from llmgnn_jax.training.draws import (
     draw_examples,
     draw_items,
@@ -16,6 +18,7 @@ from llmgnn_jax.training.draws import (
     row_keys,
     steps_per_epoch,
 )
+from llmgnn_jax.training.known_items import KnownItems
 
 KEY = jax.random.key(0)
 
@@ -131,7 +134,14 @@ def test_masks_differ_between_steps_and_repeat_for_the_same() -> None:
 
 def test_a_user_then_one_of_its_items() -> None:
     # Users 0 to 4 have 2, 0, 1, 3 and 0 items.
-    indptr, indices = jnp.asarray([0, 2, 2, 3, 6, 6]), jnp.asarray([4, 7, 1, 0, 4, 9])
+    known = KnownItems.build(
+        Csr(
+            indptr=np.asarray([0, 2, 2, 3, 6, 6]),
+            indices=np.asarray([4, 7, 1, 0, 4, 9]),
+        ),
+        num_items=10,
+        dense=False,
+    )
     user_key, item_key = jax.random.split(KEY)
 
     @jax.jit
@@ -141,8 +151,9 @@ def test_a_user_then_one_of_its_items() -> None:
             item_key,
             rows,
             active_users_A=jnp.asarray([0, 2, 3]),
-            indptr=indptr,
-            indices=indices,
+            known=known,
+            num_active=3,
+            placement=OneDevice(backend="segment"),
         )
 
     users, items = map(np.asarray, draw(jnp.arange(6000)))

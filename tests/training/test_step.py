@@ -13,6 +13,7 @@ import pytest
 from flax import nnx
 
 from llmgnn_jax.graph.native import library
+from llmgnn_jax.graph.placement import OneDevice
 from llmgnn_jax.training import batch as streams
 from llmgnn_jax.training.batch import Batch, draw_batch
 from llmgnn_jax.training.draws import (
@@ -60,8 +61,9 @@ class Reference:
                     active_users_A=jnp.asarray(
                         [user for user, items in enumerate(self.history) if items]
                     ),
-                    indptr=jnp.asarray(history.indptr),
-                    indices=jnp.asarray(history.indices),
+                    known=small.data.known,
+                    num_active=sum(map(bool, self.history)),
+                    placement=OneDevice(backend="segment"),
                 ),
             )
         else:
@@ -70,7 +72,7 @@ class Reference:
                     example_key,
                     jnp.int32(step),
                     jnp.arange(batch),
-                    num_examples=len(small.data.users_E),
+                    num_examples=small.data.num_examples,
                     batch=batch,
                 )
             )
@@ -326,7 +328,7 @@ def test_how_often_an_item_is_a_positive(
     )
     drawn = np.concatenate([np.asarray(draw(step)) for step in range(100)])
     counts = np.asarray(made.data.item_counts_I, np.float64)
-    pairs = len(made.data.users_E)
+    pairs = made.data.num_examples
     assert counts.sum() == pytest.approx(pairs, rel=1e-6)
     expected = counts / pairs * len(drawn)
     found = np.bincount(drawn, minlength=len(counts))
@@ -380,7 +382,7 @@ def loss_of(made: Any) -> Callable[..., jax.Array]:
             key=jax.random.key(made.config.seed),
             step=step,
             config=made.config,
-        )
+        )[0]
 
     return loss
 

@@ -34,5 +34,6 @@ def lightgcn(
     total_ND, layer = graph.nodes, graph
     for _ in range(num_layers):
         layer = lightgcn_layer(layer, neighbours=neighbours)
-        total_ND = total_ND + layer.nodes
+        # A sampled tree has fewer nodes with each layer.
+        total_ND = neighbours.own(total_ND) + layer.nodes
     return graph._replace(nodes=total_ND / (num_layers + 1))

@@ -14,6 +14,7 @@ from llmgnn_jax.graph.sampling.host import (
 )
 from llmgnn_jax.graph.sampling.neighbourhood import TreeNeighbourhood
 from llmgnn_jax.graph.sampling.sample import sample_tree
+from llmgnn_jax.graph.sampling.sums import TreeSums
 from llmgnn_jax.graph.sampling.table import SampleTable, sample_table
 from llmgnn_jax.graph.sampling.tree import (
     Fanout,
@@ -33,6 +34,7 @@ __all__ = [
     "SampledBlock",
     "SampledTree",
     "TreeNeighbourhood",
+    "TreeSums",
     "gather_features",
     "propagate_tree",
     "sample_table",

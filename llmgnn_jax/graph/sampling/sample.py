@@ -184,5 +184,7 @@ def _expand(
     return Hop(
         nodes=xp.where(mask_WK, take(table.neighbours, positions_WK, xp), 0),
         mask=mask_WK,
-        edge_ids=take(table.edge_ids, positions_WK, xp),
+        edge_ids=(
+            None if table.edge_ids is None else take(table.edge_ids, positions_WK, xp)
+        ),
     )

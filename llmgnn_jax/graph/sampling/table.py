@@ -37,7 +37,7 @@ class SampleTable:
         indptr: (N * R + 1,) int32; row r has the edges indptr[r]:indptr[r + 1].
         neighbours: (E,) int32, senders, ascending within a row; one 0 without edges.
         edge_ids: (E,) int32, the position of each in the list that the table was made
-            of: what the edges hold is looked up by it.
+            of: what the edges hold is looked up by it. None where nothing is.
         cumulative: (E,) uint32, the running sum within a row of the weights as whole
             numbers, the own one included; None without weights.
         num_relations: R.
@@ -46,7 +46,7 @@ class SampleTable:
 
     indptr: Array
     neighbours: Array
-    edge_ids: Array
+    edge_ids: Array | None
     cumulative: Array | None
     num_relations: int
     search_steps: int

@@ -41,12 +41,12 @@ class Hop:
         nodes: (W, K) int32, node numbers of the graph; 0 in empty slots.
         mask: (W, K) bool, False in empty slots.
         edge_ids: (W, K) int32, the edge that was drawn, in the list that the table was
-            made of; any in empty slots.
+            made of; any in empty slots. None of a table that does not know them.
     """
 
     nodes: Array
     mask: Array
-    edge_ids: Array
+    edge_ids: Array | None
 
 
 @functools.partial(
@@ -97,8 +97,15 @@ class SampledTree:
 
     @property
     def edge_ids(self) -> Array:
-        """(E,) int32, any in empty slots."""
-        return self._joined([hop.edge_ids for hop in self.hops])
+        """(E,) int32, any in empty slots.
+
+        Raises:
+            ValueError: If the table that it was drawn from does not know them.
+        """
+        parts = [hop.edge_ids for hop in self.hops if hop.edge_ids is not None]
+        if len(parts) != len(self.hops):
+            raise ValueError("edge_ids: the table has none")
+        return self._joined(parts)
 
     @property
     def edge_mask(self) -> Array:

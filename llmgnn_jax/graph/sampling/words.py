@@ -62,7 +62,13 @@ def key_words(key: jax.Array) -> jax.Array:
 
 
 def row_words(
-    words_2: Array, rows_B: Array, *, stream: int, count: int, xp: Any
+    words_2: Array,
+    rows_B: Array,
+    *,
+    stream: int,
+    count: int,
+    xp: Any,
+    first_B: Array | None = None,
 ) -> Array:
     """Random words of each global row; they do not depend on what other rows there are.
 
@@ -75,6 +81,7 @@ def row_words(
         stream: Which stream of a row, so that its hops draw independently.
         count: M.
         xp: `numpy` or `jax.numpy`, that of the arrays.
+        first_B: (B,) the number of the first word that each row wants; 0 if not given.
 
     Returns:
         (B, M) uint32.
@@ -85,24 +92,26 @@ def row_words(
     key = threefry_2x32(key, (zero_B, rows_B.astype(xp.uint32)))
     key = threefry_2x32(key, (zero_B, zero_B + np.uint32(stream)))
     key = (key[0][:, None], key[1][:, None])
+    firsts_B = zero_B if first_B is None else first_B.astype(xp.uint32)
     if xp is np:
-        return _numbered_words(key, np.arange(count, dtype=np.uint32)[None, :], np)
+        numbers_BM = firsts_B[:, None] + np.arange(count, dtype=np.uint32)[None, :]
+        return _numbered_words(key, numbers_BM, np)
     # Halves, in a loop: what a loop writes is computed once. Fused into each of its
     # users, the cipher costs seconds of compilation and as much again at every step.
     half = -(-count // 2)
-    numbers_1H = jnp.arange(half, dtype=jnp.uint32)[None, :]
+    numbers_BH = firsts_B[:, None] + jnp.arange(half, dtype=jnp.uint32)[None, :]
 
     def write(part: jax.Array, words_BM: jax.Array) -> jax.Array:
         first = part * half
-        drawn_BH = _numbered_words(key, numbers_1H + first.astype(jnp.uint32), jnp)
+        drawn_BH = _numbered_words(key, numbers_BH + first.astype(jnp.uint32), jnp)
         return jax.lax.dynamic_update_slice(words_BM, drawn_BH, (0, first))
 
     words_BM = jnp.zeros((rows_B.shape[0], 2 * half), jnp.uint32)
     return jax.lax.fori_loop(0, 2, write, words_BM)[:, :count]
 
 
-def _numbered_words(key: tuple[Array, Array], numbers_1M: Array, xp: Any) -> Array:
-    left_BM, right_BM = threefry_2x32(key, (xp.zeros_like(numbers_1M), numbers_1M))
+def _numbered_words(key: tuple[Array, Array], numbers_BM: Array, xp: Any) -> Array:
+    left_BM, right_BM = threefry_2x32(key, (xp.zeros_like(numbers_BM), numbers_BM))
     return left_BM ^ right_BM
 
 

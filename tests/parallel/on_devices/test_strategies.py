@@ -74,6 +74,20 @@ CASES = {
     "temperature": {"graph.temperature": 0.2, "train.negatives": "in_batch"},
     "lora": {"text.mode": "lora", "train.negatives": "in_batch"},
     "full": {"text.mode": "full"},
+    "sampled": {
+        "graph.fanouts": (3, 2),
+        "train.negatives": "in_batch",
+        "train.examples": "users",
+        "parallel.slack": 16.0,
+    },
+    "sampled lora": {
+        "graph.fanouts": (2, 2),
+        "graph.layer": "gcn",
+        "train.negatives": "uniform",
+        "train.num_negatives": 16,
+        "text.mode": "lora",
+        "parallel.slack": 16.0,
+    },
     "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
 }
 
