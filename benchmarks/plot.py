@@ -21,8 +21,18 @@ class Line:
     dashed: bool = False
 
 
-def chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str) -> str:
-    """The chart as an SVG document; each series is named at its last point."""
+def chart(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    ticks: Sequence[float] = (),
+) -> str:
+    """The chart as an SVG document; each series is named at its last point.
+
+    The axis of x counts in millions, unless `ticks` are the numbers to stand there.
+    """
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     x_low, x_high = min(xs), max(max(xs), min(xs) * 1.01)
@@ -42,10 +52,11 @@ def chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str) -> s
         down = place(x_low, y)[1]
         parts.append(_rule(_LEFT, down, right, down))
         parts.append(_text(_LEFT - 8, down + 4, f"{y:g}", "end"))
-    for x in _round_numbers(x_low, x_high):
+    for x in ticks or _round_numbers(x_low, x_high):
         across = place(x, y_low)[0]
+        told = f"{x:g}" if ticks else f"{x / 1e6:g} M"
         parts.append(_rule(across, bottom, across, bottom + 5))
-        parts.append(_text(across, bottom + 19, f"{x / 1e6:g} M", "middle"))
+        parts.append(_text(across, bottom + 19, told, "middle"))
     parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x_label, "middle"))
     parts.append(_text(_LEFT, _TOP - 5, y_label, "start"))
     ends = sorted(range(len(lines)), key=lambda n: place(*lines[n].points[-1])[1])

@@ -114,6 +114,7 @@ def test_losses_are_those_of_one_device(command, tmp_path):
     assert two["test"]["ndcg@10"] == pytest.approx(one["test"]["ndcg@10"], abs=0.02)
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(command, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     with Pair(command(whole, 40), tmp_path / "first") as pair:
