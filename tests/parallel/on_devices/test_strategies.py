@@ -167,3 +167,19 @@ def test_a_table_comes_to_no_device(trainee):
     rows, width = table.shape
     gathered = [line for line in text.splitlines() if " all-gather" in line]
     assert not [line for line in gathered if f"[{rows},{width}]" in line]
+
+
+def test_on_one_device_it_is_the_plain_step(trainee, config):
+    """Nothing is exchanged, and nothing costs more than without any strategy."""
+    changes = {"train.negatives": "uniform", "graph.fanouts": (2, 2)}
+    made, setup = trainee("one", **changes)
+    without = replace(config, **LAYOUTS["one"], **changes)
+    plain = step.build_program(setup.definition, setup.optimizer, without)
+    arguments = (setup.snapshot.state, made.data, jnp.int32(1))
+    ours, theirs = (
+        program.lower(*arguments).compile() for program in (made.program, plain)
+    )
+    assert ours.cost_analysis() == theirs.cost_analysis()
+    exchanged = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+    text = ours.as_text()
+    assert not [kind for kind in exchanged if f" {kind}" in text]

@@ -1,0 +1,56 @@
+"""`llmgnn plan`: what is printed, as text and as JSON, and what cannot be planned."""
+
+import json
+
+import pytest
+
+from llmgnn_jax import cli
+
+PLAN = (
+    *("plan", "gowalla-lightgcn", "--topology", "cpu", "--nodes", "2e4"),
+    *("--edges", "2e5", "--graph.num-layers", "1", "--train.batch-size", "256"),
+)
+
+
+def test_as_json(workplace, capsys):
+    assert cli.main([*PLAN, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["chips"], found["nodes"], found["edges"]) == (1, 20_000, 200_000)
+    assert found["fits"] is True
+    # A table of 64 float32 a node, the padding and spare ones included.
+    assert found["arrays"]["parameters"] >= 20_000 * 64 * 4
+    assert found["arrays"]["optimizer"] >= 2 * 20_000 * 64 * 4
+    assert found["bytes"]["temporaries"] > 0
+    assert found["collectives"] == {}
+
+
+def test_as_text(workplace, capsys):
+    assert cli.main(list(PLAN)) == 0
+    printed = capsys.readouterr().out
+    for words in ("gowalla-lightgcn, model graph", "temporaries", "compiled in"):
+        assert words in printed
+    assert printed.splitlines()[-1].startswith("fits: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--topology", "v9:2x2"), "--topology: expected KIND:SHAPE"),
+        (("--degrees", "zipf"), "--degrees: expected one of gowalla, even"),
+        (("--nodes", "1"), "--nodes: expected a number from 2"),
+        (("--nodes", "1.5"), "argument --nodes: invalid"),
+        (("--train.negatives", "all"), "expected uniform or in_batch"),
+        (("--parallel.strategy", "pmap"), "parallel: expected a mesh of all 1 chips"),
+        (("--graph.fanouts", "3", "2"), "graph.fanouts: expected a number from 1 on"),
+    ],
+)
+def test_what_cannot_be_planned(workplace, capsys, options, words):
+    assert cli.main([*PLAN, *options]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert len(told.splitlines()) == 1
+
+
+def test_no_recipe(workplace, capsys):
+    assert cli.main(["plan"]) == 2
+    assert "recipe: expected one of" in capsys.readouterr().err
