@@ -37,7 +37,9 @@ def test_as_text(workplace, capsys):
     [
         (("--topology", "v9:2x2"), "--topology: expected KIND:SHAPE"),
         (("--degrees", "zipf"), "--degrees: expected one of gowalla, even"),
-        (("--nodes", "1"), "--nodes: expected a number from 2"),
+        (("--nodes", "1"), "--nodes: expected a number from 4"),
+        (("--edges", "1e9"), "--edges: expected a number from 1 to 97"),
+        (("--tokens", "0"), "--tokens: expected a number of tokens"),
         (("--nodes", "1.5"), "argument --nodes: invalid"),
         (("--train.negatives", "all"), "expected uniform or in_batch"),
         (("--parallel.strategy", "pmap"), "parallel: expected a mesh of all 1 chips"),

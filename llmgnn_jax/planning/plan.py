@@ -72,6 +72,13 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
     devices, chip = devices_of(topology)
     strategy = _strategy(config, devices)
     law = law_of(request.degrees)
+    # Numbers of nodes are int32, with room for what fills pieces up.
+    if not 4 <= request.nodes < 2**31 - 2**20:
+        raise UserError.field(
+            "--nodes",
+            expected=f"a number from 4 to {2**31 - 2**20 - 1}",
+            got=request.nodes,
+        )
     users = max(1, round(request.nodes * law.user_share))
     sizes = Sizes(
         users=users,
@@ -152,14 +159,18 @@ def _strategy(config: Config, devices: list[Any]) -> Meshed:
 
 
 def _check(sizes: Sizes) -> None:
-    for name, value, limit in (
-        ("--nodes", sizes.users + sizes.items, 2**31 - 2**20),
-        ("--edges", sizes.interactions, 2**62),
-    ):
-        if not 2 <= value < limit:
-            raise UserError.field(
-                name, expected=f"a number from 2 to {limit}", got=value
-            )
+    most = sizes.users * sizes.items
+    if not 1 <= sizes.interactions <= most:
+        raise UserError.field(
+            "--edges",
+            expected=f"a number from 1 to {most}, the pairs of {sizes.users} users and "
+            f"{sizes.items} items",
+            got=sizes.interactions,
+        )
+    if sizes.tokens < 1:
+        raise UserError.field(
+            "--tokens", expected="a number of tokens", got=sizes.tokens
+        )
 
 
 def _encoder_config(config: Config) -> EncoderConfig:

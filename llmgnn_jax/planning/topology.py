@@ -119,6 +119,9 @@ def environment(topology: Topology) -> dict[str, str]:
             "TPU_ACCELERATOR_TYPE": "v5litepod-8",
             "TPU_WORKER_HOSTNAMES": "localhost",
             "TPU_WORKER_ID": "0",
+            # No chip is held, so others may compile too; and a killed process leaves a
+            # lock behind.
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
             "TPU_STDERR_LOG_LEVEL": "3",
             "TPU_MIN_LOG_LEVEL": "3",
             "TF_CPP_MIN_LOG_LEVEL": "3",
