@@ -4,9 +4,9 @@
     python -m benchmarks.plan_scale --json docs/results/plan-scale.json
 
 Plans (`llmgnn plan`) of 100 M nodes, 1 B interactions and of 1 B, 10 B, width 64,
-on 64, 256 and 1,024 TPU v5p: LightGCN over the full graph by both exchanges that do not
-gather the table, and the fused model with neighbours sampled 15 x 10 and MiniLM trained.
-A table in Markdown and a plot beside the file.
+on 64, 256 and 1,024 TPU v5p: LightGCN over the full graph by both exchanges that do
+not gather the table, and the fused model with neighbours sampled 15 x 10 and MiniLM
+trained. A table in Markdown and a plot beside the file.
 """
 
 import argparse

@@ -117,13 +117,13 @@ def collectives(
                 continue
             kind, arrays = match["name"], list(_arrays(match["shape"]))
             # A start gives what goes in and what comes out.
-            size = max(arrays, default=0) if match["start"] else sum(arrays)
+            held = max(arrays, default=0) if match["start"] else sum(arrays)
             one = found[kind]
-            one.largest = max(one.largest, size)
+            one.largest = max(one.largest, held)
             if told is not None and "/shard_map/" in line:
                 continue
             one.count += counts[name]
-            one.bytes += counts[name] * size * factors[kind]
+            one.bytes += counts[name] * held * factors[kind]
     return {kind: one for kind, one in found.items() if one.count}
 
 

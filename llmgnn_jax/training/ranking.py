@@ -5,8 +5,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank_factors
@@ -88,8 +86,8 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
 
     def on_valid(params: Any, features: Features) -> dict[str, float]:
         model_params, _ = split_params(params)
-        users, items = strategy.gathered(scorer.vectors(model_params, features))
-        return numbers_of_first(validate(users, items, prepared).mean)
+        judged = validate(scorer, model_params, features, prepared)
+        return numbers_of_first(judged.mean)
 
     reads_stored = setup.spec.uses_text and text is None
     data = dataclasses.replace(
@@ -117,9 +115,13 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
     )
 
 
-def validate(users: jax.Array, items: jax.Array, prepared: Prepared) -> Metrics:
-    """Ranks the validation part by every slot's vector, train items masked."""
+def validate(
+    scorer: Scorer, params: Any, features: Features, prepared: Prepared
+) -> Metrics:
+    """Ranks the validation part, train items masked."""
     evaluation, dataset = prepared.config.evaluation, prepared.dataset
+    vectors = scorer.vectors(params, features)
+    users, items = prepared.strategy.gathered(vectors)
     rankings = rank_factors(
         users[: dataset.num_users],
         items[: dataset.num_items],
