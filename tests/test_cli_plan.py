@@ -39,6 +39,10 @@ def test_as_text(workplace, capsys):
         (("--degrees", "zipf"), "--degrees: expected one of gowalla, even"),
         (("--nodes", "1"), "--nodes: expected a number from 4"),
         (("--edges", "1e9"), "--edges: expected a number from 1 to 97"),
+        (
+            ("--nodes", "1e6", "--edges", "1e10", "--train.examples", "interactions"),
+            "train.examples: expected users",
+        ),
         (("--tokens", "0"), "--tokens: expected a number of tokens"),
         (("--nodes", "1.5"), "argument --nodes: invalid"),
         (("--train.negatives", "all"), "expected uniform or in_batch"),

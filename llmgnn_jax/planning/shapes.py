@@ -98,7 +98,8 @@ def planned_step(
         encoder: The text encoder's shape; None for a model of the graph alone.
 
     Raises:
-        UserError: If the step needs what grows with users times items.
+        UserError: If the step needs what grows with users times items, or numbers of
+            interactions that are no int32.
     """
     if config.train.negatives == "all":
         raise UserError.field(
@@ -107,6 +108,14 @@ def planned_step(
             "that fit one device",
             got="'all'",
             fix="add --train.negatives uniform",
+        )
+    if config.train.examples == "interactions" and sizes.interactions >= 2**31:
+        raise UserError.field(
+            "train.examples",
+            expected="users, where there are 2**31 interactions or more: they have no "
+            "numbers on a device",
+            got="'interactions'",
+            fix="add --train.examples users",
         )
     layout = sizes.layout(config, strategy.devices)
     graph = _graph(config, sizes, layout, pieces)
