@@ -25,6 +25,9 @@ from llmgnn_jax.evaluation.top_k import BLOCK, top_k, uses_blocks
 ScoreChunk = Callable[[Any, jax.Array], jax.Array]
 """(data, (B,) int32 users) -> (B, W) scores, a pure function that jax can trace."""
 
+RankChunk = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]
+"""(B,) users, (S,) rows and (S,) items that are masked -> (B, k) items and scores."""
+
 _MIN_CHUNK = 8
 """A product with one row takes another path on CPU and differs in the last bit."""
 
@@ -99,6 +102,56 @@ def rank(
         UserError: If a score is NaN or +inf, or the cap is too small for 8 users.
         ValueError: If sizes do not fit together.
     """
+    depth = min(k, num_items)
+    width = num_items
+    if chunk_size is None:
+        user_spec = jax.ShapeDtypeStruct((_MIN_CHUNK,), np.int32)
+        width = jax.eval_shape(score_chunk, data, user_spec).shape[1]
+
+    def chunk(users_B: np.ndarray, rows_S: np.ndarray, items_S: np.ndarray) -> Any:
+        return _rank_chunk(
+            data, users_B, rows_S, items_S, score_chunk, num_items, depth
+        )
+
+    return ranked_in_chunks(
+        chunk,
+        width=width,
+        num_users=num_users,
+        num_items=num_items,
+        seen=seen,
+        k=k,
+        users=users,
+        memory_limit_mb=memory_limit_mb,
+        chunk_size=chunk_size,
+    )
+
+
+def ranked_in_chunks(
+    rank_chunk: RankChunk,
+    *,
+    width: int,
+    num_users: int,
+    num_items: int,
+    seen: Csr | None,
+    k: int,
+    users: np.ndarray | None = None,
+    memory_limit_mb: float = 256,
+    chunk_size: int | None = None,
+) -> Rankings:
+    """`rank` by any program that ranks a chunk.
+
+    Args:
+        rank_chunk: The program: min(k, I) items and scores of each row.
+        width: W, score columns that a device has at a time; of no account where
+            `chunk_size` is given.
+        num_users: As in `rank`.
+        num_items: Likewise.
+        seen: Likewise.
+        k: Likewise.
+        users: Likewise.
+        memory_limit_mb: Likewise.
+        chunk_size: Likewise.
+    """
     users = _checked_users(users, num_users)
     if k < 1 or num_items < 1:
         raise ValueError(f"k and num_items must be positive, got {k} and {num_items}")
@@ -108,8 +161,6 @@ def rank(
         _check_seen(seen, num_users, num_items)
     depth = min(k, num_items)
     if chunk_size is None:
-        user_spec = jax.ShapeDtypeStruct((_MIN_CHUNK,), np.int32)
-        width = jax.eval_shape(score_chunk, data, user_spec).shape[1]
         chunk_size = _chunk_size(width, depth, memory_limit_mb)
     chunk = max(_MIN_CHUNK, min(chunk_size, -(-len(users) // _MIN_CHUNK) * _MIN_CHUNK))
     num_chunks = -(-len(users) // chunk)
@@ -131,10 +182,7 @@ def rank(
         rows_S, items_S = _seen_pairs(seen, members, counts[members], num_pairs, chunk)
         # The last chunk is filled with a user that exists; its rows are dropped.
         users_B = np.pad(members, (0, chunk - len(members)), mode="edge")
-        ranked = _rank_chunk(
-            data, users_B, rows_S, items_S, score_chunk, num_items, depth
-        )
-        pending.append((i, ranked))
+        pending.append((i, rank_chunk(users_B, rows_S, items_S)))
         if len(pending) > _IN_FLIGHT:
             receive()
     while pending:

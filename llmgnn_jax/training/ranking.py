@@ -7,10 +7,12 @@ from typing import Any
 
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
+from llmgnn_jax.evaluation.pieces import rank_pieces
 from llmgnn_jax.evaluation.ranking import rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.parallel.processes import numbers_of_first
+from llmgnn_jax.parallel.strategy import Meshed
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare, train_data
@@ -120,15 +122,28 @@ def validate(
 ) -> Metrics:
     """Ranks the validation part, train items masked."""
     evaluation, dataset = prepared.config.evaluation, prepared.dataset
-    vectors = scorer.vectors(params, features)
-    users, items = prepared.strategy.gathered(vectors)
-    rankings = rank_factors(
-        users[: dataset.num_users],
-        items[: dataset.num_items],
-        seen=prepared.history,
-        k=max(evaluation.ks),
-        memory_limit_mb=evaluation.memory_limit_mb,
-    )
+    users, items = scorer.vectors(params, features)
+    strategy = prepared.strategy
+    if isinstance(strategy, Meshed):
+        rankings = rank_pieces(
+            users,
+            items,
+            mesh=strategy.mesh,
+            num_users=dataset.num_users,
+            num_items=dataset.num_items,
+            seen=prepared.history,
+            k=max(evaluation.ks),
+            memory_limit_mb=evaluation.memory_limit_mb,
+        )
+    else:
+        users, items = strategy.gathered((users, items))
+        rankings = rank_factors(
+            users[: dataset.num_users],
+            items[: dataset.num_items],
+            seen=prepared.history,
+            k=max(evaluation.ks),
+            memory_limit_mb=evaluation.memory_limit_mb,
+        )
     return evaluate_rankings(
         rankings.items,
         rankings.users,
