@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from llmgnn_jax.data.csr import Csr
-from llmgnn_jax.evaluation.ranking import Rankings, ranked_in_chunks
+from llmgnn_jax.evaluation.ranking import IN_FLIGHT, Rankings, ranked_in_chunks
 from llmgnn_jax.evaluation.top_k import top_k
 from llmgnn_jax.parallel.mesh import AXES
 
@@ -64,6 +64,9 @@ def rank_pieces(
         seen=seen,
         k=k,
         memory_limit_mb=memory_limit_mb,
+        # Devices of one CPU share its cores: programs that exchange something and run
+        # at once may each wait for threads that the other one holds.
+        in_flight=0 if jax.default_backend() == "cpu" else IN_FLIGHT,
     )
 
 

@@ -37,7 +37,7 @@ _CPU_CHUNK = 32
 _CPU_CHUNK_BYTES = 24 * 2**20
 """Temporaries above 32 MiB are mapped anew at each step on CPU, page by page."""
 
-_IN_FLIGHT = 2
+IN_FLIGHT = 2
 """Chunks that may be enqueued: the host prepares one while the device ranks one."""
 
 
@@ -137,6 +137,7 @@ def ranked_in_chunks(
     users: np.ndarray | None = None,
     memory_limit_mb: float = 256,
     chunk_size: int | None = None,
+    in_flight: int = IN_FLIGHT,
 ) -> Rankings:
     """`rank` by any program that ranks a chunk.
 
@@ -151,6 +152,7 @@ def ranked_in_chunks(
         users: Likewise.
         memory_limit_mb: Likewise.
         chunk_size: Likewise.
+        in_flight: Chunks that may be enqueued while one is received.
     """
     users = _checked_users(users, num_users)
     if k < 1 or num_items < 1:
@@ -183,7 +185,7 @@ def ranked_in_chunks(
         # The last chunk is filled with a user that exists; its rows are dropped.
         users_B = np.pad(members, (0, chunk - len(members)), mode="edge")
         pending.append((i, rank_chunk(users_B, rows_S, items_S)))
-        if len(pending) > _IN_FLIGHT:
+        if len(pending) > in_flight:
             receive()
     while pending:
         receive()
