@@ -128,7 +128,7 @@ def environment(topology: Topology) -> dict[str, str]:
         }
     elif topology.kind == "cpu":
         flag = f"--xla_force_host_platform_device_count={topology.chips}"
-        variables |= {"JAX_PLATFORMS": "cpu", "NPROC": "64"}
+        variables |= {"JAX_PLATFORMS": "cpu", "NPROC": "256"}
         variables["XLA_FLAGS"] = f"{variables.get('XLA_FLAGS', '')} {flag}".strip()
     return variables
 

@@ -31,7 +31,7 @@ def test_file(name):
         "LLMGNN_TEST_DEVICES": str(DEVICES),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
         # XLA's threads: with as few as there are cores, collectives wait for ever.
-        "NPROC": "64",
+        "NPROC": "256",
         "JAX_PLATFORMS": "cpu",
         "PYTEST_ADDOPTS": "",
     }

@@ -42,7 +42,7 @@ def environment(devices):
     return {
         **os.environ,
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "NPROC": "64",
+        "NPROC": "256",
         "JAX_PLATFORMS": "cpu",
     }
 
