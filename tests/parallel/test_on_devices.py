@@ -18,6 +18,7 @@ DEVICES = 8
 SLOW = ("test_strategies.py", "test_runs.py")
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "name",
     [
@@ -37,12 +38,13 @@ def test_file(name):
     }
     for leaked in [key for key in environment if key.startswith("PYTEST_XDIST")]:
         del environment[leaked]
+    command = [sys.executable, "-m", "pytest", str(FOLDER / name), "-q"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", str(FOLDER / name), "-q", "-p", "no:randomly"],
+        [*command, "-p", "no:randomly", "--timeout", "900"],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1700,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     assert " passed" in done.stdout
