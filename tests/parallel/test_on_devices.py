@@ -4,6 +4,7 @@ XLA gives a CPU as many devices as it is asked for, once, before it starts.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,10 @@ def test_file(name):
     environment = {
         **os.environ,
         "LLMGNN_TEST_DEVICES": str(DEVICES),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+        # One exchange after another: XLA otherwise starts several at once, and devices
+        # that share two cores may each wait in another one for ever.
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES} "
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",
         # XLA's threads: with as few as there are cores, collectives wait for ever.
         "NPROC": "256",
         "JAX_PLATFORMS": "cpu",
@@ -39,12 +43,16 @@ def test_file(name):
     for leaked in [key for key in environment if key.startswith("PYTEST_XDIST")]:
         del environment[leaked]
     command = [sys.executable, "-m", "pytest", str(FOLDER / name), "-q"]
-    done = subprocess.run(
-        [*command, "-p", "no:randomly", "--timeout", "900"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=1700,
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            [*command, "-p", "no:randomly", "--timeout", "900"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1700,
+        )
+        # XLA gives up on an exchange after 40 seconds, which says nothing of ours.
+        if done.returncode != -signal.SIGABRT:
+            break
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     assert " passed" in done.stdout
