@@ -83,3 +83,31 @@ class Csr:
         width = 1 + max(cols.max(initial=0), other_cols.max(initial=0)).item()
         keep = ~np.isin(rows * width + cols, other_rows * width + other_cols)
         return Csr.from_pairs(rows[keep], cols[keep], self.num_rows)
+
+
+def csr_in_pieces(
+    indptr: np.ndarray, indices: np.ndarray, *, pieces: int, at_least: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows cut into pieces, each with offsets of its own: int32 however many there are.
+
+    Args:
+        indptr: (R + 1,), R a multiple of the pieces.
+        indices: (nnz,) or more, of which indptr[-1] are read.
+        pieces: S.
+        at_least: Room of a piece, where its rows need less.
+
+    Returns:
+        (S (R / S + 1),) int32 offsets and (S E,) int32 indices, piece after piece, each
+        filled up with 0 to the longest.
+    """
+    size = (len(indptr) - 1) // pieces
+    assert size * pieces == len(indptr) - 1, "pieces have as many rows"
+    borders = indptr[np.arange(pieces + 1) * size]
+    longest = max(at_least, int(np.diff(borders).max(initial=0)))
+    offsets = np.zeros((pieces, size + 1), np.int32)
+    held = np.zeros((pieces, longest), np.int32)
+    for piece in range(pieces):
+        first, last = borders[piece], borders[piece + 1]
+        offsets[piece] = indptr[piece * size : (piece + 1) * size + 1] - first
+        held[piece, : last - first] = indices[first:last]
+    return offsets.reshape(-1), held.reshape(-1)

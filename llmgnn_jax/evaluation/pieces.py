@@ -19,6 +19,7 @@ from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.ranking import IN_FLIGHT, Rankings, ranked_in_chunks
 from llmgnn_jax.evaluation.top_k import top_k
 from llmgnn_jax.parallel.mesh import AXES
+from llmgnn_jax.parallel.placements import rows_of_holders
 
 
 def rank_pieces(
@@ -91,12 +92,8 @@ def _rank_chunk(
         items_P: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
         share, size = jax.lax.axis_index(AXES), len(items_iD)
-        places_B = users_B - share * len(users_uD)
-        mine_B = (places_B >= 0) & (places_B < len(users_uD))
-        held_BD = users_uD[jnp.where(mine_B, places_B, 0)]
-        held_BD = jax.lax.psum(jnp.where(mine_B[:, None], held_BD, 0), AXES)
         scores_Bi = jnp.matmul(
-            held_BD,
+            rows_of_holders(users_uD, users_B),
             items_iD.T,
             precision=jax.lax.Precision.HIGHEST,
             preferred_element_type=jnp.float32,

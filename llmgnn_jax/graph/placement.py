@@ -198,14 +198,7 @@ class OneDevice:
         draw: Draw,
     ) -> Sampled:
         edges = graph.plan.incoming
-        table = SampleTable(
-            indptr=edges.indptr,
-            neighbours=edges.others,
-            edge_ids=None,
-            cumulative=None,
-            num_relations=1,
-            search_steps=0,
-        )
+        table = SampleTable.of_rows(edges.indptr, edges.others)
         tree = sample_tree(
             draw.key, table, numbers_R, fanouts=draw.fanouts, rows_B=draw.rows_R
         )

@@ -7,6 +7,7 @@ Shapes: S shares, n nodes of each, E edges of the largest, H nodes of a message.
 
 import numpy as np
 
+from llmgnn_jax.data.csr import csr_in_pieces
 from llmgnn_jax.graph.plan import EdgePlan
 from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
 from llmgnn_jax.parallel.sampling import SharedTable
@@ -22,22 +23,14 @@ def table_in_shares(plan: EdgePlan, *, shares: int) -> SharedTable:
     Returns:
         NumPy arrays, to be placed with their first axis spread over the devices.
     """
-    num_nodes, used = plan.incoming.num_nodes, int(plan.num_edges)
-    assert num_nodes % shares == 0, "shares have as many nodes"
+    used = int(plan.num_edges)
     # Edges that are padding lead into the last node, and nothing is drawn of it.
     indptr = np.minimum(np.asarray(plan.incoming.indptr, np.int64), used)
-    senders = np.asarray(plan.incoming.others)[:used]
-    size = num_nodes // shares
-    borders = indptr[::size]
     # One at least, to read from where there is nothing to draw.
-    longest = max(1, int(np.diff(borders).max(initial=0)))
-    neighbours = np.zeros((shares, longest), np.int32)
-    offsets = np.zeros((shares, size + 1), np.int32)
-    for share in range(shares):
-        first, last = borders[share], borders[share + 1]
-        neighbours[share, : last - first] = senders[first:last]
-        offsets[share] = indptr[share * size : (share + 1) * size + 1] - first
-    return SharedTable(indptr=offsets.reshape(-1), neighbours=neighbours.reshape(-1))
+    offsets, neighbours = csr_in_pieces(
+        indptr, np.asarray(plan.incoming.others), pieces=shares, at_least=1
+    )
+    return SharedTable(indptr=offsets, neighbours=neighbours)
 
 
 def share_out(plan: EdgePlan, *, shares: int, exchange: Exchange) -> Shares:

@@ -175,16 +175,18 @@ class OnMesh:
 def _take(table_N: jax.Array, numbers_R: jax.Array, on: OnMesh) -> jax.Array:
     """Each device looks its own rows up; their sum is the answer."""
 
-    def look_up(table_n: jax.Array, numbers_R: jax.Array) -> jax.Array:
-        places_R, mine_R = _places(numbers_R, len(table_n))
-        rows = table_n[jnp.where(mine_R, places_R, 0)]
-        mask = mine_R.reshape(-1, *[1] * (rows.ndim - 1))
-        return jax.lax.psum(jnp.where(mask, rows, jnp.zeros((), rows.dtype)), AXES)
-
-    rows_R = on._spread(look_up, in_specs=(P(AXES), P()), out_specs=P())(
+    rows_R = on._spread(rows_of_holders, in_specs=(P(AXES), P()), out_specs=P())(
         table_N, numbers_R
     )
     return on._by_rows(rows_R)
+
+
+def rows_of_holders(table_n: jax.Array, numbers_R: jax.Array) -> jax.Array:
+    """Within `shard_map`: (R, ...) rows of a table, (n, ...) of which lie here."""
+    places_R, mine_R = _places(numbers_R, len(table_n))
+    rows = table_n[jnp.where(mine_R, places_R, 0)]
+    mask = mine_R.reshape(-1, *[1] * (rows.ndim - 1))
+    return jax.lax.psum(jnp.where(mask, rows, jnp.zeros((), rows.dtype)), AXES)
 
 
 def _places(numbers_R: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:

@@ -44,14 +44,7 @@ class SharedTable:
 
     def here(self) -> SampleTable:
         """Within `shard_map`: the table of this device's nodes."""
-        return SampleTable(
-            indptr=self.indptr,
-            neighbours=self.neighbours,
-            edge_ids=None,
-            cumulative=None,
-            num_relations=1,
-            search_steps=0,
-        )
+        return SampleTable.of_rows(self.indptr, self.neighbours)
 
 
 def sample_shared(

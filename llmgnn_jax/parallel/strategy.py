@@ -223,12 +223,13 @@ def strategy_of(config: Config, *, backend: Backend) -> Strategy:
     return Meshed(
         mesh=mesh,
         backend=backend,
-        exchange=_exchange(parallel),
+        exchange=chosen_exchange(parallel),
         slack=parallel.slack,
     )
 
 
-def _exchange(parallel: ParallelConfig) -> Exchange:
+def chosen_exchange(parallel: ParallelConfig) -> Exchange:
+    """The way that `parallel.exchange` asks for; what `auto` is."""
     return "all_to_all" if parallel.exchange == "auto" else parallel.exchange
 
 

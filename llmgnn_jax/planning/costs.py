@@ -94,10 +94,10 @@ def collectives(
         told: What the traced program says of its `shard_map`s, whose loops have their
             lengths there (TPUs' modules do not tell): it is counted instead.
     """
-    computations = _computations(hlo)
-    counts = _how_often(computations)
     if devices == 1:
         return {}
+    computations = _computations(hlo)
+    counts = _how_often(computations)
     found = {kind: Collective() for kind in KINDS}
     away = (devices - 1) / devices
     factors = {

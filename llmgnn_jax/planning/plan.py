@@ -13,12 +13,12 @@ from jax.sharding import AxisType, Mesh
 from llmgnn_jax.config import Config, from_json, replace
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.parallel.mesh import AXES
-from llmgnn_jax.parallel.strategy import Meshed
+from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
 from llmgnn_jax.planning import costs
 from llmgnn_jax.planning.cut import cut
 from llmgnn_jax.planning.degrees import law_of
 from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
-from llmgnn_jax.planning.topology import Chip, Topology, devices_of, parse_topology
+from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
 
 # Adam reads parameter, gradient and both moments, and writes all but the gradient.
@@ -102,7 +102,7 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
     document: dict[str, Any] = {
         "recipe": config.recipe,
         "model": config.models[-1],
-        "mode": _mode(config),
+        "mode": _mode(config, strategy),
         "topology": topology.name,
         "chips": count,
         "chip": dataclasses.asdict(chip),
@@ -116,15 +116,14 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         "arrays": by_kind(step),
         "assumptions": list(ASSUMPTIONS),
     }
-    document |= _measured(step, config, topology, chip, count)
-    return document
+    parameters = document["arrays"]["parameters"]
+    return document | _measured(step, chip, count, parameters=parameters)
 
 
-def _mode(config: Config) -> str:
+def _mode(config: Config, strategy: Meshed) -> str:
     if config.graph.fanouts:
         return "sampled " + " x ".join(map(str, config.graph.fanouts))
-    exchange = config.parallel.exchange
-    return "full graph, " + ("all_to_all" if exchange == "auto" else exchange)
+    return f"full graph, {strategy.exchange}"
 
 
 def _strategy(config: Config, devices: list[Any]) -> Meshed:
@@ -149,11 +148,10 @@ def _strategy(config: Config, devices: list[Any]) -> Meshed:
         AXES,
         axis_types=(AxisType.Auto,) * 2,
     )
-    exchange = parallel.exchange
     return Meshed(
         mesh=mesh,
         backend="segment",
-        exchange="all_to_all" if exchange == "auto" else exchange,
+        exchange=chosen_exchange(parallel),
         slack=parallel.slack,
     )
 
@@ -181,7 +179,7 @@ def _encoder_config(config: Config) -> EncoderConfig:
 
 
 def _measured(
-    step: PlannedStep, config: Config, topology: Topology, chip: Chip, count: int
+    step: PlannedStep, chip: Chip, count: int, *, parameters: int
 ) -> dict[str, Any]:
     arguments = (step.state, step.data, jax.ShapeDtypeStruct((), jnp.int32))
     began = time.perf_counter()
@@ -213,8 +211,7 @@ def _measured(
     }
     # A donated argument and its result are one.
     total = sum(used.values()) - 2 * used["aliased"]
-    params = by_kind(step)["parameters"]
-    traffic = work.traffic + _OPTIMIZER_PASSES * params
+    traffic = work.traffic + _OPTIMIZER_PASSES * parameters
     limit = chip.hbm_bytes
     fits = None if limit is None else total <= limit
     return {

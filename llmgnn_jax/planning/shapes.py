@@ -18,7 +18,7 @@ from llmgnn_jax.graph.node_layout import NodeLayout
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, TextFeatures
 from llmgnn_jax.models.recommender import ModelSpec, create
-from llmgnn_jax.parallel.exchange import EdgeBlock, Shares
+from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
 from llmgnn_jax.parallel.rules import shardings
 from llmgnn_jax.parallel.sampling import SharedTable
 from llmgnn_jax.parallel.strategy import Meshed
@@ -118,7 +118,7 @@ def planned_step(
             fix="add --train.examples users",
         )
     layout = sizes.layout(config, strategy.devices)
-    graph = _graph(config, sizes, layout, pieces)
+    graph = _graph(config, layout, pieces, strategy.exchange)
     sides = config.models[-1]
     spec = ModelSpec(
         sides=sides,
@@ -194,7 +194,7 @@ def _declared(spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
 
 
 def _graph(
-    config: Config, sizes: Sizes, layout: NodeLayout, pieces: Cut
+    config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
 ) -> InteractionGraph:
     count, nodes = pieces.shares, layout.num_nodes
     plan: Any
@@ -203,7 +203,7 @@ def _graph(
             indptr=_ints(nodes + count), neighbours=_ints(count * pieces.edges)
         )
     else:
-        plan = _shares(config, layout, pieces)
+        plan = _shares(config, layout, pieces, exchange)
     return InteractionGraph(
         graph=jraph.GraphsTuple(
             nodes=None,
@@ -224,10 +224,10 @@ def _graph(
     )
 
 
-def _shares(config: Config, layout: NodeLayout, pieces: Cut) -> Shares:
+def _shares(
+    config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
+) -> Shares:
     count, own = pieces.shares, layout.num_nodes // pieces.shares
-    exchange = config.parallel.exchange
-    exchange = "all_to_all" if exchange == "auto" else exchange
     # A self-loop never leaves its device.
     loops = own if config.graph.layer == "gcn" else 0
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.data.csr import Csr, csr_in_pieces
 
 
 @functools.partial(
@@ -64,7 +64,9 @@ class KnownItems:
         """
         counts = pairs.counts()
         num_users = pairs.num_rows if num_users is None else num_users
-        indptr, indices = _in_pieces(pairs, num_users, shares)
+        ends = np.full(num_users + 1, pairs.nnz, np.int64)
+        ends[: pairs.num_rows + 1] = pairs.indptr
+        indptr, indices = csr_in_pieces(ends, pairs.indices, pieces=shares)
         bits = None
         if dense:
             words = -(-num_items // 32)
@@ -117,22 +119,3 @@ class KnownItems:
         shifts = jnp.arange(32, dtype=jnp.uint32)
         bits_BW32 = (words_BW[:, :, None] >> shifts[None, None, :]) & jnp.uint32(1)
         return bits_BW32.reshape(len(users_B), -1)[:, : self.num_items] == 1
-
-
-def _in_pieces(
-    pairs: Csr, num_users: int, shares: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`indptr` and `indices` of all pieces, one after another."""
-    size = num_users // shares
-    assert size * shares == num_users, "pieces have as many users"
-    ends = np.full(num_users + 1, pairs.nnz, np.int64)
-    ends[: pairs.num_rows + 1] = pairs.indptr
-    borders = ends[::size] if size else np.zeros(shares + 1, np.int64)
-    longest = int(np.diff(borders).max(initial=0))
-    indptr = np.zeros((shares, size + 1), np.int32)
-    indices = np.zeros((shares, longest), np.int32)
-    for share in range(shares):
-        first, last = borders[share], borders[share + 1]
-        indptr[share] = ends[share * size : (share + 1) * size + 1] - first
-        indices[share, : last - first] = pairs.indices[first:last]
-    return indptr.reshape(-1), indices.reshape(-1)

@@ -51,6 +51,18 @@ class SampleTable:
     num_relations: int
     search_steps: int
 
+    @classmethod
+    def of_rows(cls, indptr: Array, neighbours: Array) -> "SampleTable":
+        """A table of one relation to draw from uniformly, of arrays that are there."""
+        return cls(
+            indptr=indptr,
+            neighbours=neighbours,
+            edge_ids=None,
+            cumulative=None,
+            num_relations=1,
+            search_steps=0,
+        )
+
     @property
     def num_nodes(self) -> int:
         """N."""

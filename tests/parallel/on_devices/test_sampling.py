@@ -43,14 +43,7 @@ def edges(hub=None):
 
 
 def of_whole(plan, seeds, rows):
-    table = SampleTable(
-        indptr=plan.incoming.indptr,
-        neighbours=plan.incoming.others,
-        edge_ids=None,
-        cumulative=None,
-        num_relations=1,
-        search_steps=0,
-    )
+    table = SampleTable.of_rows(plan.incoming.indptr, plan.incoming.others)
     return sample_tree(jax.random.key(9), table, seeds, fanouts=FANOUTS, rows_B=rows)
 
 
