@@ -158,7 +158,7 @@ class TrainConfig:
     checkpoint_every: int = 200
     """Steps between two checkpoints."""
     keep_checkpoints: int = 2
-    """How many of a model's newest checkpoints are kept."""
+    """How many of a model's newest checkpoints are kept, each with the best so far."""
 
 
 @dataclass(frozen=True, kw_only=True)

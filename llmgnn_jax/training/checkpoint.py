@@ -1,121 +1,133 @@
 """Checkpoints: the only file that knows orbax's v1 API.
 
 A model's checkpoints lie in `checkpoints/<model>/<step>`. Each is whole in itself:
-state, the best parameters so far and the progress of early stopping. Orbax writes to a
-temporary folder and renames it, so a killed run leaves no half-written step behind.
+state, the best parameters so far and the progress of early stopping. They are written
+while training goes on. Orbax writes to a temporary folder and renames it when all is
+there, and only then removes older ones: a run that is killed in between keeps the last
+whole checkpoint.
 """
 
 import contextlib
 import dataclasses
-import functools
 import gc
-import io
 import logging
-import sys
+import shutil
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-import jax
-import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.models.features import TextFeatures
-from llmgnn_jax.training.state import TrainState
+from llmgnn_jax.parallel import processes
+from llmgnn_jax.training.orbax_log import (
+    OrbaxSilence,
+    without_tracebacks,
+    without_warnings,
+)
+from llmgnn_jax.training.snapshot import Snapshot, abstract_tree, from_tree, to_tree
+from llmgnn_jax.training.state import TrainState, copy_params
 
 logger = logging.getLogger(__name__)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["best_value", "best_step", "worse", "end_value", "seconds"],
-    meta_fields=[],
-)
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Early stopping and the clock, as they stand at a step.
-
-    Attributes:
-        best_value: Best validation metric so far; -inf before the first.
-        best_step: The step that it was measured at.
-        worse: Validations since then.
-        end_value: The metric at this very step, where the run ends between two
-            validations; -inf elsewhere. A longer run would not have looked, so it
-            counts for which parameters are best and not for early stopping.
-        seconds: Of training, over all the times the run was resumed.
-    """
-
-    best_value: float = -np.inf
-    best_step: int = 0
-    worse: int = 0
-    end_value: float = -np.inf
-    seconds: float = 0.0
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["state", "best_params", "progress"],
-    meta_fields=[],
-)
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """All that a checkpoint holds."""
-
-    state: TrainState
-    best_params: Any
-    progress: Progress
+# What orbax calls a step that is not complete yet.
+_UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 class CheckpointFolder:
-    """The checkpoints of one model, newest last.
+    """The checkpoints of one model, newest last, written one at a time.
+
+    `save` returns before the files are there. What goes wrong after that is raised by
+    the next call, at the latest by `close`.
 
     Args:
-        folder: `checkpoints/<model>`; made at the first save.
+        folder: `checkpoints/<model>`; made at once.
         keep: How many of the newest are kept.
     """
 
     def __init__(self, folder: Path, *, keep: int) -> None:
         self._folder = folder.absolute()
         self._unreadable: set[int] = set()
-        with _quiet():
+        self._begun = self._failed = False
+        self._writing: tuple[int, Any] | None = None
+        # For as long as orbax has threads, not only while it is called.
+        self._silence = OrbaxSilence()
+        self._silence.begin()
+        context = ocp.Context()
+        # Made in a thread, a folder that is refused is waited for: minutes of silence.
+        context.asynchronous.create_directories_asynchronously = False
+        with without_warnings():
             self._checkpointer = ocp.training.Checkpointer(
                 self._folder,
+                context=context,
                 preservation_policy=ocp.training.preservation_policies.LatestN(keep),
             )
 
     def save(self, snapshot: Snapshot) -> None:
-        """Writes a snapshot under its step; does nothing if that step is there.
+        """Begins to write a snapshot under its step; nothing if that step is there.
+
+        Waits for the one before it. The snapshot's arrays may be donated as soon as
+        this returns. In a run of several processes each of them calls it.
 
         Those that could not be read are moved out of the way first, to
-        `checkpoints/<model>.<step>.unreadable`.
+        `checkpoints/<model>.<step>.unreadable`, and those that were never completed
+        are removed.
+
+        Raises:
+            UserError: If the one before it could not be written, or this one cannot.
         """
-        for broken in sorted(self._unreadable):
-            path = self._folder / str(broken)
-            path.rename(
-                self._folder.with_name(f"{self._folder.name}.{broken}.unreadable")
-            )
-        if self._unreadable:
-            self._checkpointer.reload()
-            self._unreadable.clear()
+        self.wait()
+        self._clear_away()
         step = int(snapshot.state.step)
         if step in self.steps():
             return
-        with _quiet():
-            self._checkpointer.save(step, _to_tree(snapshot))
+        tree = to_tree(dataclasses.replace(snapshot, state=_apart(snapshot.state)))
+        with without_warnings():
+            try:
+                # Forced: when to save is decided here, not by a policy of orbax.
+                response = self._checkpointer.save_async(step, tree, force=True)
+            except Exception as error:
+                raise self._unwritable(step, error) from error
+        self._writing = (step, response)
+
+    def wait(self) -> None:
+        """Waits until what was saved is complete.
+
+        Raises:
+            UserError: If it could not be written; once.
+        """
+        if self._writing is None:
+            return
+        (step, response), self._writing = self._writing, None
+        with without_warnings():
+            try:
+                self._checkpointer.wait()
+            except Exception as error:
+                self._failed = True
+                with contextlib.suppress(Exception):
+                    # It has dropped those that the failed one was to replace.
+                    self._checkpointer.reload()
+                raise self._unwritable(step, error) from error
+            finally:
+                # Ends the thread that orbax keeps for it; an error is the same.
+                with contextlib.suppress(Exception):
+                    response.result()
 
     def steps(self) -> list[int]:
-        """Steps with a complete checkpoint, ascending."""
+        """Steps with a complete checkpoint, ascending; waits for the newest.
+
+        Raises:
+            UserError: If that could not be written.
+        """
+        self.wait()
         return sorted(int(one.step) for one in self._checkpointer.checkpoints)
 
     def restore(self, template: Snapshot) -> Snapshot | None:
         """The newest snapshot that can be read, or None where there is none yet.
 
-        One that cannot is skipped with a warning.
+        One that cannot, or was never completed, is skipped with a warning.
 
         Args:
             template: A snapshot of the same shapes and types; its placement is taken,
@@ -126,7 +138,13 @@ class CheckpointFolder:
         """
         newest: UserError | None = None
         skipped: set[int] = set()
-        for step in reversed(self.steps()):
+        steps = self.steps()
+        for step in reversed(self._unfinished()):
+            if not steps or step > steps[-1]:
+                logger.warning(
+                    "%s: step %d is not complete and is skipped", self._folder, step
+                )
+        for step in reversed(steps):
             try:
                 found = self._load(step, template)
             except UserError as error:
@@ -142,14 +160,12 @@ class CheckpointFolder:
         return None
 
     def _load(self, step: int, template: Snapshot) -> Snapshot:
-        target = jax.tree.map(_abstract, _to_tree(template))
-        with _quiet(), _without_tracebacks():
+        target = abstract_tree(template)
+        with without_warnings(), without_tracebacks():
             try:
-                return _from_tree(self._checkpointer.load(step, target), template)
+                return from_tree(self._checkpointer.load(step, target), template)
             except Exception as error:
-                # Orbax, tensorstore and the file system each raise their own.
-                reason = next(iter(str(error).splitlines()), "no reason given")
-                got = f"{type(error).__name__} ({reason[:160]})"
+                got = _reason(error)
             # Only now, without the error that holds them, can the reads be collected
             # that orbax abandoned; let them end first.
             time.sleep(0.3)
@@ -162,106 +178,88 @@ class CheckpointFolder:
         )
 
     def close(self) -> None:
-        """Waits for what is being written."""
-        with _quiet():
-            self._checkpointer.close()
+        """Waits for what is being written.
+
+        Raises:
+            UserError: If it could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            with without_warnings():
+                self._checkpointer.close()
+            # Threads of a write that failed may go on for a while.
+            if not self._failed:
+                self._silence.end()
 
     def __enter__(self) -> "CheckpointFolder":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _to_tree(snapshot: Snapshot) -> dict[str, Any]:
-    """Plain dicts of arrays, so that the files do not depend on our classes.
-
-    The optimizer's state is a list of leaves: its classes are optax's, and a dict with
-    integer keys would come back in lexical order.
-    """
-    state, progress = snapshot.state, snapshot.progress
-    leaves = jax.tree.leaves(state.opt_state)
-    # Only where there are any: older checkpoints have no such entry.
-    text = {"text": _fields(state.text)} if state.text is not None else {}
-    return {
-        **text,
-        "params": state.params,
-        "opt_state": {f"{i:04d}": leaf for i, leaf in enumerate(leaves)},
-        "step": state.step,
-        "key_data": state.key_data,
-        "best_params": snapshot.best_params,
-        "progress": {
-            # Python's own numbers: a float32 of the best would be compared with
-            # float64 metrics, and a resumed run could stop at another step.
-            "best_value": float(progress.best_value),
-            "best_step": int(progress.best_step),
-            "worse": int(progress.worse),
-            "end_value": float(progress.end_value),
-            "seconds": float(progress.seconds),
-        },
-    }
-
-
-def _from_tree(tree: dict[str, Any], template: Snapshot) -> Snapshot:
-    structure = jax.tree.structure(template.state.opt_state)
-    leaves = [leaf for _, leaf in sorted(tree["opt_state"].items())]
-    progress = tree["progress"]
-    return Snapshot(
-        state=TrainState(
-            params=tree["params"],
-            opt_state=jax.tree.unflatten(structure, leaves),
-            step=tree["step"],
-            key_data=tree["key_data"],
-            text=TextFeatures(**tree["text"]) if "text" in tree else None,
-        ),
-        best_params=tree["best_params"],
-        progress=Progress(
-            best_value=float(progress["best_value"]),
-            best_step=int(progress["best_step"]),
-            worse=int(progress["worse"]),
-            end_value=float(progress["end_value"]),
-            seconds=float(progress["seconds"]),
-        ),
-    )
-
-
-def _fields(text: TextFeatures) -> dict[str, jax.Array]:
-    names = [field.name for field in dataclasses.fields(text)]
-    return {name: getattr(text, name) for name in names}
-
-
-def _abstract(leaf: Any) -> Any:
-    if not isinstance(leaf, jax.Array):
-        return leaf
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Orbax logs each save at INFO and warns of its own internals."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _without_tracebacks() -> Iterator[None]:
-    """Orbax reads all arrays at once: when one fails, it raises, and the others print.
-
-    Their tasks outlive the event loop and each leaves a traceback on stderr, now or
-    when it is collected.
-    """
-    logger, hook = logging.getLogger("asyncio"), sys.unraisablehook
-    disabled = logger.disabled
-    with contextlib.redirect_stderr(io.StringIO()):
-        logger.disabled, sys.unraisablehook = True, lambda _: None
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
-            yield
-        finally:
-            logger.disabled, sys.unraisablehook = disabled, hook
+            self.close()
+        except UserError as unwritten:
+            if error is None:
+                raise
+            # What ended the run is told; this must not take its place.
+            logger.warning("%s", unwritten)
+
+    def _clear_away(self) -> None:
+        """What earlier runs left that is of no use."""
+        if self._begun and not self._unreadable:
+            return
+        # Later on, what is not complete is of this run.
+        unfinished = [] if self._begun else self._unfinished()
+        self._begun = True
+        # All have looked before the first one changes anything.
+        processes.meet("checkpoints looked at")
+        if processes.is_first():
+            for step in sorted(self._unreadable):
+                path = self._folder / str(step)
+                path.rename(
+                    self._folder.with_name(f"{self._folder.name}.{step}.unreadable")
+                )
+            for step in unfinished:
+                shutil.rmtree(self._folder / f"{step}{_UNFINISHED}", ignore_errors=True)
+        processes.meet("checkpoints cleared away")
+        if self._unreadable:
+            self._checkpointer.reload()
+            self._unreadable.clear()
+
+    def _unfinished(self) -> list[int]:
+        """Steps that are being written, or whose writing ended early; ascending."""
+        names = (path.name for path in self._folder.glob(f"*{_UNFINISHED}"))
+        return sorted(
+            int(name.removesuffix(_UNFINISHED))
+            for name in names
+            if name.removesuffix(_UNFINISHED).isdigit()
+        )
+
+    def _unwritable(self, step: int, error: Exception) -> UserError:
+        return UserError.field(
+            str(self._folder / str(step)),
+            expected="a checkpoint that can be written",
+            got=_reason(error),
+            fix="mend that, then go on with --resume",
+        )
+
+
+def _reason(error: Exception) -> str:
+    """In one line: orbax, tensorstore and the file system each raise their own."""
+    reason = next(iter(str(error).splitlines()), "no reason given")
+    return f"{type(error).__name__} ({reason[:160]})"
+
+
+def _apart(state: TrainState) -> TrainState:
+    """The state in memory that the next steps, which it is given away to, leave alone.
+
+    Arrays of other devices are on the host before orbax returns. On a CPU what it
+    writes from are views of the arrays themselves.
+    """
+    device = next(iter(state.step.devices()))
+    return copy_params(state) if device.platform == "cpu" else state

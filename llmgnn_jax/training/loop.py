@@ -15,10 +15,11 @@ import numpy as np
 from llmgnn_jax.config import Config
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.parallel.processes import any_of_them
-from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
+from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.preemption import Preempted, told_to_stop
 from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
+from llmgnn_jax.training.snapshot import Progress, Snapshot
 from llmgnn_jax.training.state import TEXT_ENCODER, copy_params
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def train_model(
     Raises:
         TrainingDiverged: If a step's loss is not finite.
         Preempted: If SIGTERM came; a checkpoint of the last step is there.
-        UserError: If the checkpoint cannot be read.
+        UserError: If a checkpoint cannot be read or written.
     """
     train, name, snapshot = config.train, trainee.name, trainee.start
     log = log or MetricsLog(folder / "metrics.jsonl")
@@ -185,6 +186,8 @@ def train_model(
                 ):
                     checkpoints.save(_snapshot(state, best, stopping))
                 if stop_now:
+                    # The exit code says that it is there.
+                    checkpoints.wait()
                     raise Preempted(f"{name}: told to stop at step {step}")
             update(train.steps, f"{_best(stopping, config)}, stopped at {step}")
     return _snapshot(state, best, stopping)
@@ -264,7 +267,11 @@ def _check_finite(
 def _diverged(
     what: str, got: object, params: Any, config: Config, checkpoints: CheckpointFolder
 ) -> UserError:
-    steps = checkpoints.steps()
+    try:
+        steps = checkpoints.steps()
+    except UserError as error:
+        logger.warning("%s", error)
+        steps = checkpoints.steps()
     kept = f"the checkpoint of step {steps[-1]} is good" if steps else "no checkpoint"
     fix = f"lower --train.learning-rate, now {config.train.learning_rate}"
     if TEXT_ENCODER in params:

@@ -22,13 +22,13 @@ from llmgnn_jax.models.node_tasks import (
     NodeClassifierSpec,
     create_classifier,
 )
-from llmgnn_jax.training.checkpoint import Progress, Snapshot
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.node_data import PreparedNodes
 from llmgnn_jax.training.node_data import prepare_nodes as prepare
 from llmgnn_jax.training.node_step import build_node_program
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.reporting import MetricsLog
+from llmgnn_jax.training.snapshot import Progress, Snapshot
 from llmgnn_jax.training.state import copy_params, create_state
 from llmgnn_jax.training.trained import best_params, newest_snapshot
 

@@ -13,9 +13,10 @@ from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.text.interface import Encoder
-from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
+from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.prepare import Prepared
+from llmgnn_jax.training.snapshot import Progress, Snapshot
 from llmgnn_jax.training.state import (
     TEXT_ENCODER,
     copy_params,

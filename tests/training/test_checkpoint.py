@@ -12,7 +12,8 @@ import optax
 import pytest
 
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.training.checkpoint import CheckpointFolder, Progress, Snapshot
+from llmgnn_jax.training.checkpoint import CheckpointFolder
+from llmgnn_jax.training.snapshot import Progress, Snapshot
 from llmgnn_jax.training.state import TrainState, create_state
 
 OPTIMIZER = optax.adamw(0.1)

@@ -263,6 +263,25 @@ def test_training_stops_when_patience_is_over(train, saved, monkeypatch, tmp_pat
     assert snapshot.progress.worse == 3
 
 
+def test_the_best_outlive_the_checkpoint_of_their_step(
+    train, base, monkeypatch, tmp_path
+):
+    """Each checkpoint holds them: none has to be kept for their sake."""
+    seen = scripted(monkeypatch, [0.1, 0.9, 0.3, 0.2, 0.2, 0.2])
+    rhythm = {"validate_every": 2, "checkpoint_every": 2, "keep_checkpoints": 1}
+    train("graph", steps=8, patience=0, **rhythm)
+    found = train("graph", resume=True, steps=12, patience=0, **rhythm)
+    assert steps_saved(tmp_path / "run") == [12]
+    loaded = load_trained("graph", base, folder=tmp_path / "run")
+    assert (found.best_step, loaded.best_step) == (4, 4)
+    for best, kept, then in zip(
+        *(jax.tree.leaves(one) for one in (found.params, loaded.params, seen[1])),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(best, then)
+        np.testing.assert_array_equal(kept, then)
+
+
 def test_without_patience_training_never_stops_early(train, monkeypatch):
     scripted(monkeypatch, [0.5, 0.4, 0.3, 0.2, 0.1])
     found = train("graph", steps=10, patience=0, **RHYTHM)

@@ -28,7 +28,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.contract import check_results
 from llmgnn_jax.recipes import recipe
 from llmgnn_jax.training import node_classification, node_step
-from llmgnn_jax.training.checkpoint import CheckpointFolder, Snapshot
+from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.node_classification import (
     fit_model,
     load_trained,
@@ -38,6 +38,7 @@ from llmgnn_jax.training.node_classification import (
 from llmgnn_jax.training.node_data import PreparedNodes
 from llmgnn_jax.training.node_step import node_loss
 from llmgnn_jax.training.run import evaluate, fit
+from llmgnn_jax.training.snapshot import Snapshot
 
 pytestmark = pytest.mark.usefixtures("workplace")
 

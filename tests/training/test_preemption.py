@@ -1,13 +1,25 @@
 """SIGTERM: noted, saved, and told to the scheduler."""
 
+import errno
 import json
 import os
 import signal
 import threading
 
+import pytest
+
 from llmgnn_jax.config import flatten, replace
 from llmgnn_jax.training import loop
 from llmgnn_jax.training.preemption import EXIT_CODE, told_to_stop
+
+
+def options(config):
+    """As they are typed."""
+    words = []
+    for field, value in flatten(config).items():
+        several = value if isinstance(value, tuple) else (value,)
+        words += [f"--{field.replace('_', '-')}", *map(str, several)]
+    return words
 
 
 def test_a_signal_is_noted_and_the_old_handler_comes_back():
@@ -33,9 +45,9 @@ def test_other_threads_hear_nothing_and_change_nothing():
     assert heard == [(False, before)]
 
 
-def test_a_run_saves_says_and_goes_on(
-    tiny_config, workplace, llmgnn, monkeypatch, caplog
-):
+@pytest.fixture
+def words(tiny_config, workplace):
+    """A command line that is told to stop at step 12 of 40."""
     config = replace(
         tiny_config,
         **{
@@ -47,11 +59,11 @@ def test_a_run_saves_says_and_goes_on(
             "evaluation.baselines": False,
         },
     )
-    words = ["train", "synthetic"]
-    for field, value in flatten(config).items():
-        several = value if isinstance(value, tuple) else (value,)
-        words += [f"--{field.replace('_', '-')}", *map(str, several)]
-    words += ["--out", "run"]
+    return ["train", "synthetic", *options(config), "--out", "run"]
+
+
+@pytest.fixture
+def told_at_12(monkeypatch):
     real, calls = loop._check_finite, []
 
     def then_told(*arguments):
@@ -61,6 +73,9 @@ def test_a_run_saves_says_and_goes_on(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(loop, "_check_finite", then_told)
+
+
+def test_a_run_saves_says_and_goes_on(words, told_at_12, workplace, llmgnn, caplog):
     code, _, err = llmgnn(*words)
     assert code == EXIT_CODE == 75
     line = err.splitlines()[-1]
@@ -73,3 +88,20 @@ def test_a_run_saves_says_and_goes_on(
     with open("run/metrics.jsonl", encoding="utf-8") as lines:
         steps = [one["step"] for one in map(json.loads, lines) if "loss" in one]
     assert steps == list(range(4, 41, 4))
+
+
+def test_the_code_is_not_given_before_the_checkpoint_is_there(
+    words, told_at_12, workplace, refused, monkeypatch
+):
+    real = os.rename
+
+    def full(source, target, **rest):
+        if "orbax-checkpoint-tmp" in str(source):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target, **rest)
+
+    # The last thing that is done for a checkpoint, when it is all written.
+    monkeypatch.setattr(os, "rename", full)
+    line = refused(*words)
+    assert line.startswith(f"{workplace / 'run/checkpoints/graph/12'}: expected a ")
+    assert "No space left on device" in line
