@@ -177,7 +177,8 @@ class ParallelConfig:
     as many devices as divide it. 0: 64 on several devices, 1 on one; a run keeps it."""
     exchange: Literal["auto", "all_gather", "ring", "all_to_all"] = "auto"
     """How node vectors reach other devices, for `mesh`: the whole table, piece by piece
-    round a ring, or those that are asked for (`auto`)."""
+    round a ring, or those that are asked for; `auto`: the fastest of them on the run's
+    own graph, which a run keeps."""
     slack: float = 2.0
     """Room for what devices ask of one another where neighbours are drawn: multiple of
     an even share. What has no place is left out and counted as `missed`."""

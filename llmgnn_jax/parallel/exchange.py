@@ -8,8 +8,9 @@ A share holds the edges that lead into its nodes. What their senders hold comes
 * `all_gather`: from everyone, the whole table at a time: N D numbers on each device;
 * `ring`: share by share, each passed on to the next device: 2 n D numbers at a time, in
   S rounds; the next share travels while the sums over the last one are computed;
-* `all_to_all`: the rows that are asked for and no others: S H D numbers, while the sums
-  over the share's own nodes are computed.
+* `all_to_all`: the rows that are asked for and no others: S H D numbers; the sums over
+  the share's own nodes do not wait for them, where the compiler starts exchanges early
+  (docs/architecture.md says which do).
 
 The graph is undirected and its weights are symmetric, so a gradient goes the same way
 as what it belongs to.

@@ -6,7 +6,7 @@ writes. What decides how a run goes on (a signal, a measured choice) is agreed u
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -15,6 +15,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from llmgnn_jax.errors import UserError
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ def choice_of_first(choices: Sequence[str], chosen: str) -> str:
     return choices[int(multihost_utils.broadcast_one_to_all(number))]
 
 
-def numbers_of_first(values: dict[str, float]) -> dict[str, float]:
+def numbers_of_first(values: dict[Name, float]) -> dict[Name, float]:
     """What the first process has measured: others' processors may round otherwise."""
     if jax.process_count() == 1:
         return values

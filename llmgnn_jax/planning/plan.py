@@ -12,10 +12,11 @@ from jax.sharding import AxisType, Mesh
 
 from llmgnn_jax.config import Config, from_json, replace
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.parallel.exchange import Exchange
 from llmgnn_jax.parallel.mesh import AXES
 from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
 from llmgnn_jax.planning import costs
-from llmgnn_jax.planning.cut import cut
+from llmgnn_jax.planning.cut import Cut, cut
 from llmgnn_jax.planning.degrees import law_of
 from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
@@ -98,11 +99,18 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
     )
     if config.models != ("graph",) and encoder is None:
         encoder = _encoder_config(config)
-    step = planned_step(config, sizes, pieces, strategy=strategy, encoder=encoder)
+    for exchange in _exchanges(config, count):
+        strategy = dataclasses.replace(strategy, exchange=exchange)
+        step = planned_step(config, sizes, pieces, strategy=strategy, encoder=encoder)
+        arrays = by_kind(step)
+        taken = _measured(step, chip, count, parameters=arrays["parameters"])
+        if taken["fits"] is not False:
+            break
     document: dict[str, Any] = {
         "recipe": config.recipe,
         "model": config.models[-1],
         "mode": _mode(config, strategy),
+        "exchange": _why(config, strategy, pieces),
         "topology": topology.name,
         "chips": count,
         "chip": dataclasses.asdict(chip),
@@ -113,11 +121,35 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         "width": config.graph.embedding_dim,
         "batch": config.train.batch_size,
         "cut": pieces.to_json(),
-        "arrays": by_kind(step),
+        "arrays": arrays,
         "assumptions": list(ASSUMPTIONS),
     }
-    parameters = document["arrays"]["parameters"]
-    return document | _measured(step, chip, count, parameters=parameters)
+    return document | taken
+
+
+def _exchanges(config: Config, chips: int) -> tuple[Exchange, ...]:
+    """What is compiled, until one fits: a run would measure, here bytes are counted."""
+    taken = chosen_exchange(config.parallel)
+    if config.parallel.exchange != "auto" or config.graph.fanouts or chips == 1:
+        return (taken,)
+    # No exchange sends less than the first, and none holds less than the second.
+    return taken, "ring"
+
+
+def _why(config: Config, strategy: Meshed, pieces: Cut) -> str:
+    """Which exchange is planned, and why where `auto` was asked for."""
+    taken = strategy.exchange
+    if config.parallel.exchange != "auto" or config.graph.fanouts:
+        return taken
+    if strategy.devices == 1:
+        return f"{taken}, by auto: there is nothing to send"
+    if taken == "ring":
+        return "ring, by auto: all_to_all, which would send less, does not fit"
+    sent = pieces.halo / pieces.nodes
+    return (
+        f"{taken}, by auto: it sends {sent:.1%} of the bytes of the others; a run "
+        "measures them"
+    )
 
 
 def _mode(config: Config, strategy: Meshed) -> str:

@@ -64,7 +64,10 @@ def _of_cut(plan: dict[str, Any]) -> list[str]:
     cut = plan["cut"]
     if cut["shares"] == 1:
         return []
-    lines = [
+    lines = []
+    if not plan["mode"].startswith("sampled"):
+        lines.append(_line("exchange", plan["exchange"]))
+    lines += [
         _line("edges a chip", f"{cut['edges']:,} ({_padding(cut, 'edges')})"),
         _line(
             "halo",

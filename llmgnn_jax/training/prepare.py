@@ -24,9 +24,15 @@ from llmgnn_jax.graph.aggregate import (
 from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
+from llmgnn_jax.parallel.choice import choose_exchange
 from llmgnn_jax.parallel.mesh import device_mesh
 from llmgnn_jax.parallel.processes import choice_of_first
-from llmgnn_jax.parallel.strategy import Strategy, strategy_of
+from llmgnn_jax.parallel.strategy import (
+    Meshed,
+    Strategy,
+    chosen_exchange,
+    strategy_of,
+)
 from llmgnn_jax.text.from_texts import RANDOM_AT_FIRST
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.sources import load_text_encoder
@@ -133,7 +139,9 @@ def prepare(config: Config) -> Prepared:
     )
     config, graph = _graph(config, train)
     # What cannot be laid over the devices is refused before anything long is begun.
-    strategy_of(config, backend=checked_backend(config.graph.backend))
+    strategy = strategy_of(config, backend=checked_backend(config.graph.backend))
+    if isinstance(strategy, Meshed) and config.parallel.exchange == "auto":
+        config = _exchanging(config, graph, strategy)
     text, encoder, encoded = None, None, None
     if any(model != "graph" for model in config.models):
         encoder = load_text_encoder(
@@ -222,6 +230,19 @@ def _graph(
     if backend == "bucketed":
         graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     return replace(config, **{"graph.backend": backend}), graph
+
+
+def _exchanging(
+    config: Config, graph: structure.InteractionGraph, strategy: Meshed
+) -> Config:
+    """The configuration with what `parallel.exchange auto` is on this graph."""
+    exchange = chosen_exchange(config.parallel)
+    # Steps that draw neighbours, or read texts alone, propagate nothing.
+    if not config.graph.fanouts and config.models != ("text",):
+        exchange = choose_exchange(
+            graph, strategy=strategy, width=config.graph.embedding_dim
+        )
+    return replace(config, **{"parallel.exchange": exchange})
 
 
 def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -> None:

@@ -104,6 +104,8 @@ class RunFolder:
         for name, value in was.items():
             if name == "graph.backend" and _same_backend(str(now[name]), value):
                 config = replace(config, **{"graph.backend": value})
+            elif name == "parallel.exchange" and now[name] == "auto":
+                config = replace(config, **{"parallel.exchange": value})
             elif name == "parallel.groups" and not now[name]:
                 config = replace(config, **{"parallel.groups": value})
             elif now[name] != value and name not in _MAY_CHANGE:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmgnn_jax.parallel.exchange import EXCHANGES
+
 pytestmark = pytest.mark.slow
 
 STEPS = 20
@@ -113,6 +115,26 @@ def test_losses_are_those_of_one_device(command, tmp_path):
         for name in ("alone", "pair")
     )
     assert two["test"]["ndcg@10"] == pytest.approx(one["test"]["ndcg@10"], abs=0.02)
+
+
+def test_the_fastest_exchange_is_measured_by_both(command, tmp_path):
+    """Even where the graph is so small that their clocks may well disagree."""
+    folder = tmp_path / "run"
+    _, _, *arguments = command(folder, 4)[1:]
+    measured = (
+        "import sys; from llmgnn_jax.cli import main; "
+        "from llmgnn_jax.parallel import choice; choice._TOO_SMALL = 0; "
+        "sys.exit(main())"
+    )
+    with Pair([sys.executable, "-c", measured, *arguments], tmp_path / "log") as pair:
+        assert pair.codes() == [0, 0], pair.words()
+    lines = [log.read_text().splitlines() for log in pair.logs]
+    chosen = json.loads((folder / "config.json").read_text())["parallel"]["exchange"]
+    assert chosen in EXCHANGES
+    for told in lines:
+        (line,) = [one for one in told if "parallel.exchange auto: " in one]
+        assert f"parallel.exchange auto: {chosen} (" in line
+    assert len(losses(folder)) == 4
 
 
 @pytest.mark.timeout(600)
