@@ -69,9 +69,19 @@ def test_absent_fields_have_their_defaults() -> None:
     )
 
 
+@pytest.mark.parametrize(("old", "now"), [(False, "none"), (True, "layers")])
+def test_run_folders_of_before_a_field_was_a_choice(old: bool, now: str) -> None:
+    changed = tree()
+    changed["text"]["remat"] = old
+    assert read(changed).text.remat == now
+    assert json.loads(to_json(read(changed)))["text"]["remat"] == now
+
+
 @pytest.mark.parametrize(
     ("section", "field", "value", "message"),
     [
+        ("text", "remat", 1, r"remat: expected none \| dots \| layers, got 1"),
+        ("text", "remat", [], r"remat: expected none \| dots \| layers, got \[\]"),
         ("", "speed", 1, "config.json: speed: expected a known field"),
         ("train", "stepz", 1, "config.json: train: stepz: expected a known field"),
         ("", "seed", "0", "seed: expected <class 'int'>, got '0'"),

@@ -9,6 +9,11 @@ from typing import Any, Literal
 from llmgnn_jax.config.run import Config
 from llmgnn_jax.errors import UserError
 
+# What a field said before it became a choice: run folders of then are read.
+_FORMERLY: dict[str, dict[Any, Any]] = {
+    "text.remat": {False: "none", True: "layers"},
+}
+
 
 def replace(config: Config, **changes: Any) -> Config:
     """A copy with dotted or plain fields changed: `replace(c, **{"train.steps": 2})`.
@@ -56,7 +61,7 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str, *, origin: str = "config.json") -> Config:
-    """Reads what `to_json` wrote.
+    """Reads what `to_json` wrote, and what it wrote before a field became a choice.
 
     Raises:
         UserError: For broken JSON, an unknown or missing field, or a wrong type.
@@ -65,7 +70,18 @@ def from_json(text: str, *, origin: str = "config.json") -> Config:
         tree = json.loads(text)
     except ValueError as error:
         raise UserError(f"{origin}: not valid JSON ({error})") from None
-    return _build(Config, tree, origin)
+    return _build(Config, _as_now(tree), origin)
+
+
+def _as_now(tree: Any) -> Any:
+    """The same document, with former values as they are said now."""
+    for name, renamed in _FORMERLY.items():
+        section, _, leaf = name.partition(".")
+        values = tree.get(section) if isinstance(tree, dict) else None
+        # Not `in`: 0 and 1 are equal to False and True, and never were values.
+        if isinstance(values, dict) and isinstance(old := values.get(leaf), bool):
+            values[leaf] = renamed[old]
+    return tree
 
 
 def _build(cls: type, tree: Any, where: str) -> Any:

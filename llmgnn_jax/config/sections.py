@@ -96,8 +96,9 @@ class TextConfig:
     """Regular expressions: layers in whose names one is found have an adapter."""
     freeze: tuple[str, ...] = ()
     """Regular expressions: parameters in whose names one is found are not trained."""
-    remat: bool = False
-    """Whether the backward pass computes each layer anew: less memory, more time."""
+    remat: Literal["none", "dots", "layers"] = "none"
+    """What the backward pass computes anew, for less memory and more time: nothing,
+    all but products with parameters, or whole layers."""
 
 
 @dataclass(frozen=True, kw_only=True)

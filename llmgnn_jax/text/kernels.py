@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from llmgnn_jax.text.encoders.remat import as_product
 from llmgnn_jax.text.native import library
 
 Residuals: TypeAlias = tuple[Any, ...]
@@ -65,7 +66,8 @@ def dense(
 def _dense_forward(
     x_TD: jax.Array, kernel_DF: jax.Array, bias_F: jax.Array | None, dtype: str
 ) -> tuple[jax.Array, Residuals]:
-    return dense(x_TD, kernel_DF, bias_F, dtype), (x_TD, kernel_DF, bias_F is None)
+    y_TF = as_product(dense(x_TD, kernel_DF, bias_F, dtype))
+    return y_TF, (x_TD, kernel_DF, bias_F is None)
 
 
 def _dense_backward(
@@ -119,7 +121,7 @@ def _feed_forward_forward(
     dtype: str,
 ) -> tuple[jax.Array, Residuals]:
     arguments = (x_TD, inner_DF, inner_bias_F, outer_FD, outer_bias_D)
-    y_TD, sums_TF = _feed_forward(*arguments, dtype=dtype, keep=True)
+    y_TD, sums_TF = map(as_product, _feed_forward(*arguments, dtype=dtype, keep=True))
     return y_TD, (x_TD, inner_DF, outer_FD, sums_TF)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import EncoderConfig, EncoderModel, declare
+from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.lora import ADAPTER_LEAVES, Adapters
 from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.peft_config import PeftConfig, peft_values, read_peft_config
@@ -61,7 +62,7 @@ def load_adapters(
     *,
     dtype: ComputeDtype = "float32",
     scan: bool = False,
-    remat: bool = False,
+    remat: Remat = "none",
 ) -> AdaptedEncoder:
     """Reads the adapters that PEFT, or `save_adapters`, wrote.
 

@@ -176,7 +176,7 @@ def test_unmerging_is_the_inverse(config):
         ("kernels", BERT, {}),
         ("formulas", BERT, {}),
         ("kernels", BERT, {"scan": True}),
-        ("kernels", LLAMA, {"remat": True}),
+        ("kernels", LLAMA, {"remat": "layers"}),
     ],
     indirect=["path"],
 )
@@ -225,7 +225,7 @@ def products_of(model, mode):
     [
         ("kernels", {}),
         ("formulas", {}),
-        ("kernels", {"scan": True, "remat": True}),
+        ("kernels", {"scan": True, "remat": "layers"}),
     ],
     indirect=["path"],
 )
@@ -248,7 +248,7 @@ def test_a_frozen_kernels_gradient_is_never_computed(options, path):
         assert dear - cheap >= one
 
 
-@pytest.mark.parametrize(("config", "remat"), [(BERT, True), (LLAMA, False)])
+@pytest.mark.parametrize(("config", "remat"), [(BERT, "layers"), (LLAMA, "none")])
 def test_layers_need_not_be_alike(config, remat):
     adapters = Adapters(rank=3, targets=(r"layer_1\..*query", r"layer_0\..*key"))
     model, plain = adapted(config, adapters, remat=remat), declare(config)

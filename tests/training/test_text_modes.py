@@ -682,7 +682,7 @@ def test_what_a_mode_does_not_read_is_said(caplog, mode, warned):
     words = [
         *("--text.mode", mode, "--text.lora-rank", "4", "--text.lora-targets", "key"),
         *("--text.freeze", "embeddings", "--text.texts-per-step", "9"),
-        *("--text.remat", "True", "--text.pooling", "cls"),
+        *("--text.remat", "layers", "--text.pooling", "cls"),
     ]
     with_overrides(recipe("ml-100k"), words, program="llmgnn train ml-100k")
     found = {

@@ -27,6 +27,7 @@ from llmgnn_jax.text.encoders.layers import (
     run_layers,
 )
 from llmgnn_jax.text.encoders.relative import relative_buckets
+from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 
 __all__ = ["Bert", "BertConfig"]
@@ -123,7 +124,7 @@ class Bert(nnx.Module):
         *,
         dtype: ComputeDtype = "float32",
         scan: bool = False,
-        remat: bool = False,
+        remat: Remat = "none",
     ) -> None:
         self.num_layers = config.num_hidden_layers
         self.scan, self.remat = scan, remat

@@ -20,6 +20,7 @@ from flax import nnx
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.layers import ComputeDtype, product
+from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.encoders.word_vectors import WordTableConfig
 
@@ -124,7 +125,7 @@ class CNN(nnx.Module):
         *,
         dtype: ComputeDtype = "float32",
         scan: bool = False,
-        remat: bool = False,
+        remat: Remat = "none",
     ) -> None:
         self.words = nnx.Param(jnp.zeros((config.vocab_size, config.dim)))
         self.convolutions = Convolutions(

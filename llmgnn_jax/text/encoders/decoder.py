@@ -32,6 +32,7 @@ from llmgnn_jax.text.encoders.layers import (
     product,
     run_layers,
 )
+from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rope import rotate, rotation
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -125,7 +126,7 @@ class Decoder(nnx.Module):
         *,
         dtype: ComputeDtype = "float32",
         scan: bool = False,
-        remat: bool = False,
+        remat: Remat = "none",
     ) -> None:
         self.num_layers = config.num_hidden_layers
         self.head_dim = config.head_dim

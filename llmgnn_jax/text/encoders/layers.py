@@ -13,6 +13,7 @@ from flax import nnx
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+from llmgnn_jax.text.encoders.remat import Remat, rematerialised
 from llmgnn_jax.text.encoders.rows import TokenRows
 
 ComputeDtype: TypeAlias = Literal["float32", "bfloat16"]
@@ -207,7 +208,7 @@ def run_layers(
     rows: TokenRows,
     *extra: Any,
     scan: bool,
-    remat: bool,
+    remat: Remat,
 ) -> jax.Array:
     """x after all layers, each called as `layer(x, rows, *extra)`.
 
@@ -219,8 +220,7 @@ def run_layers(
         scan: One compiled body that runs as often as there are layers: runs somewhat
             slower, because it copies the parameters together first, and compiles the
             forward pass faster. On a CPU the gradient compiles slower.
-        remat: Keeps only what stands between layers for the backward pass and computes
-            the rest anew: less memory, a third more time.
+        remat: What the backward pass keeps of each layer; it computes the rest anew.
 
     Raises:
         UserError: If `scan` and some layers have other adapters than others.
@@ -230,8 +230,7 @@ def run_layers(
     def one(graphdef: nnx.GraphDef[Any], x: jax.Array, params: Any) -> jax.Array:
         return nnx.merge(graphdef, params)(x, rows, *extra)
 
-    if remat:
-        one = jax.checkpoint(one, static_argnums=0)
+    one = rematerialised(one, remat, static_argnums=(0,))
     if scan:
         graphdef = split[0][0]
         if any(other != graphdef for other, _ in split):

@@ -23,6 +23,7 @@ from flax import nnx
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.layers import ComputeDtype, Dense, product
 from llmgnn_jax.text.encoders.recurrence import recur
+from llmgnn_jax.text.encoders.remat import Remat, rematerialised
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.encoders.word_vectors import WordTableConfig
 
@@ -84,7 +85,7 @@ class Layer(nnx.Module):
     """One or two directions, each a loop over time."""
 
     def __init__(
-        self, inputs: int, config: LSTMConfig, *, dtype: ComputeDtype, remat: bool
+        self, inputs: int, config: LSTMConfig, *, dtype: ComputeDtype, remat: Remat
     ) -> None:
         self.dtype = dtype
         self.remat = remat
@@ -97,11 +98,9 @@ class Layer(nnx.Module):
         outputs = []
         for reverse in (False, True)[: self.directions]:
             direction = self.from_right if reverse else self.from_left
-            run: Callable[..., jax.Array] = functools.partial(
-                recur, reverse=reverse, dtype=self.dtype
+            run: Callable[..., jax.Array] = rematerialised(
+                functools.partial(recur, reverse=reverse, dtype=self.dtype), self.remat
             )
-            if self.remat:
-                run = jax.checkpoint(run)
             outputs.append(
                 run(
                     direction.input(x_LBD),
@@ -120,7 +119,8 @@ class LSTM(nnx.Module):
         config: The shape.
         dtype: Operands of the matrix products; gates and states are float32.
         scan: Without effect: layers differ in width.
-        remat: The backward pass runs the loops anew instead of keeping their cells.
+        remat: With "layers" the backward pass runs the loops anew instead of keeping
+            their cells; with "dots" too, less the products within.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class LSTM(nnx.Module):
         *,
         dtype: ComputeDtype = "float32",
         scan: bool = False,
-        remat: bool = False,
+        remat: Remat = "none",
     ) -> None:
         self.num_layers = config.num_layers
         self.words = nnx.Param(jnp.zeros((config.vocab_size, config.dim)))

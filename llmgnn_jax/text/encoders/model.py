@@ -24,6 +24,7 @@ from llmgnn_jax.text.encoders.decoder import Decoder
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.lstm import LSTM, LSTMConfig, initial_lstm
+from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.encoders.word_vectors import (
     WordVectors,
@@ -75,7 +76,7 @@ def declare(
     *,
     dtype: ComputeDtype = "float32",
     scan: bool = False,
-    remat: bool = False,
+    remat: Remat = "none",
     adapters: Adapters | None = None,
 ) -> EncoderModel:
     """An encoder without memory: its parameters are `jax.ShapeDtypeStruct`s.
@@ -84,7 +85,7 @@ def declare(
         config: Decides the architecture and the shape.
         dtype: Operands of the matrix products.
         scan: Whether layers run in a `lax.scan`, see `layers.run_layers`.
-        remat: Whether the backward pass computes layers anew, likewise.
+        remat: What the backward pass keeps of layers, see `encoders.remat`.
         adapters: LoRA adapters, or None.
 
     Raises:
@@ -108,7 +109,7 @@ def initialise(
     seed: int,
     dtype: ComputeDtype = "float32",
     scan: bool = False,
-    remat: bool = False,
+    remat: Remat = "none",
 ) -> EncoderModel:
     """An encoder with random weights.
 
@@ -141,7 +142,7 @@ def with_adapters(
     seed: int,
     dtype: ComputeDtype = "float32",
     scan: bool = False,
-    remat: bool = False,
+    remat: Remat = "none",
 ) -> EncoderModel:
     """The same encoder with fresh LoRA adapters, which change nothing yet.
 

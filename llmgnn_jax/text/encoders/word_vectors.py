@@ -15,6 +15,7 @@ from flax import nnx
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.checks import check_sizes, known_fields
 from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 
 
@@ -93,7 +94,7 @@ class WordVectors(nnx.Module):
         *,
         dtype: ComputeDtype = "float32",
         scan: bool = False,
-        remat: bool = False,
+        remat: Remat = "none",
     ) -> None:
         self.words = nnx.Param(jnp.zeros((config.vocab_size, config.dim)))
 
