@@ -179,7 +179,11 @@ def test_identity_is_the_same_in_another_process(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pooling": "max"}, "pooling: expected one of mean, cls, last, got 'max'"),
+        (
+            {"pooling": "max"},
+            "pooling: expected one of mean, cls, last, attention, got",
+        ),
+        ({"head": "linear"}, "head: expected one of dense, convolutional, got"),
         ({"dtype": "float16"}, "dtype: expected one of float32, bfloat16"),
         ({"max_length": 301}, "max_length: expected 3 to 300.* got 301"),
         ({"max_length": 2}, "max_length: expected 3 to 300"),
