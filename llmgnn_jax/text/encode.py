@@ -108,18 +108,18 @@ class TextEncoder:
         readout = Readout(
             head=head, pooling=pooling, inputs=config.out_features, dtype=dtype
         )
-        if not 3 <= max_length <= config.max_tokens:
+        if type(max_length) is not int or not 3 <= max_length <= config.max_tokens:
             raise UserError.field(
                 "max_length",
                 expected=f"3 to {config.max_tokens}, the encoder's positions",
-                got=max_length,
+                got=repr(max_length),
             )
         self.packs = packs_well(config)
         if batch_tokens is None:
             batch_tokens = _PACKED_TOKENS if self.packs else _batch_tokens()
-        if batch_tokens < 1:
+        if type(batch_tokens) is not int or batch_tokens < 1:
             raise UserError.field(
-                "batch_tokens", expected="1 or more", got=batch_tokens
+                "batch_tokens", expected="1 or more", got=repr(batch_tokens)
             )
         if tokenizer.vocab_size > config.vocab_size:
             raise UserError.field(

@@ -187,6 +187,9 @@ def test_identity_is_the_same_in_another_process(folder):
         ({"dtype": "float16"}, "dtype: expected one of float32, bfloat16"),
         ({"max_length": 301}, "max_length: expected 3 to 300.* got 301"),
         ({"max_length": 2}, "max_length: expected 3 to 300"),
+        ({"max_length": 12.5}, "max_length: expected 3 to 300.* got 12.5"),
+        ({"batch_tokens": 64.0}, "batch_tokens: expected 1 or more, got 64.0"),
+        ({"batch_tokens": True}, "batch_tokens: expected 1 or more, got True"),
         ({"batch_tokens": 0}, "batch_tokens: expected 1 or more, got 0"),
     ],
 )
