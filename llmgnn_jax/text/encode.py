@@ -37,6 +37,7 @@ from llmgnn_jax.text.interface import EncodedBatch, in_order
 from llmgnn_jax.text.packing import PackedBatch, packed_batches, packs_well
 from llmgnn_jax.text.pooling import TextPooling
 from llmgnn_jax.text.pretrained import load_encoder, save_encoder, weights_hash
+from llmgnn_jax.text.pretrained.gguf import gguf_of
 from llmgnn_jax.text.pretrained.hub import fetch_from_hub, is_hub_name
 from llmgnn_jax.text.readout import (
     READOUT,
@@ -188,11 +189,13 @@ class TextEncoder:
         check_readout(head=head, pooling=pooling)
         folder = folder_of(source)
         started = time.perf_counter()
-        model = load_encoder(folder, dtype=dtype)
+        with gguf_of(folder) as opened:
+            model = load_encoder(folder, dtype=dtype, opened=opened)
+            tokenizer = load_tokenizer(folder, opened=opened)
         width = model.config.out_features
         encoder = cls(
             model=model,
-            tokenizer=load_tokenizer(folder),
+            tokenizer=tokenizer,
             weights=weights_hash(folder),
             pooling=pooling,
             head=head,
@@ -332,10 +335,12 @@ class TextEncoder:
         """
         if self._weights is None:
             self._weights = params_hash(self.model.params)
+        shape = dataclasses.asdict(self.config)
+        shape.pop("special_tokens", None)  # They stand in no text but by the tokenizer.
         parts = {
             "format": _FORMAT,
             "weights": self._weights,
-            "config": dataclasses.asdict(self.config),
+            "config": shape,
             "tokenizer": self._tokenizer.fingerprint,
             "pooling": self.readout.pooling,
             "max_length": self.max_length,
