@@ -144,6 +144,17 @@ def test_numbers_above_0(name: str, value: float) -> None:
         replace(Config(recipe="r"), **{name: value})
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["text.lora_rank", "text.max_length", "text.refresh_every", "train.batch_size"],
+)
+@pytest.mark.parametrize("value", [2.5, 8.0, True])
+def test_whole_numbers(name: str, value: object) -> None:
+    line = f"^{name}: expected a whole number, got {value}$"
+    with pytest.raises(UserError, match=line):
+        replace(Config(recipe="r"), **{name: value})
+
+
 @pytest.mark.parametrize("name", NOT_NEGATIVE)
 def test_numbers_from_0_on(name: str) -> None:
     replace(Config(recipe="r"), **{name: 0})

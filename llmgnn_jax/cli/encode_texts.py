@@ -28,6 +28,7 @@ def encode(options: argparse.Namespace) -> int:
         encoder = load_text_encoder(
             options.encoder,
             pooling=options.pooling,
+            head=options.head,
             max_length=options.max_length,
             dtype=options.dtype,
         )

@@ -143,7 +143,14 @@ def build_parser() -> Parser:
         "--pooling",
         choices=_choices("pooling"),
         default="mean",
-        help="how token vectors become one vector (default: mean)",
+        help="how token vectors become one vector; attention with an encoder that was "
+        "trained so (default: mean)",
+    )
+    encode.add_argument(
+        "--head",
+        choices=_choices("head"),
+        default="dense",
+        help="convolutional with an encoder that was trained so (default: dense)",
     )
     encode.add_argument(
         "--max-length",

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from llmgnn_jax.config.sections import (
@@ -94,6 +94,7 @@ class Config:
         for name, value in not_negative.items():
             if not 0 <= value < math.inf:
                 raise UserError.field(name, expected="0 or a number above", got=value)
+        self._check_whole_numbers()
         if self.seed >= 2**32:
             # JAX would drop the upper bits: another number, the same draws.
             raise UserError.field("seed", expected="below 2**32", got=self.seed)
@@ -165,6 +166,18 @@ class Config:
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
             )
+
+    def _check_whole_numbers(self) -> None:
+        for section in fields(self):
+            values = getattr(self, section.name)
+            for item in fields(values) if is_dataclass(values) else ():
+                value = getattr(values, item.name)
+                if item.type is int and type(value) is not int:
+                    raise UserError.field(
+                        f"{section.name}.{item.name}",
+                        expected="a whole number",
+                        got=repr(value),
+                    )
 
     def _check_node_classification(self) -> None:
         only: dict[str, tuple[Any, Any]] = {

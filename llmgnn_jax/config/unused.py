@@ -55,6 +55,8 @@ def unused_fields(config: Config) -> dict[str, str]:
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
             leave_out([*texts, "train.weight_decay"], models)
+    if config.text.head != "dense":
+        leave_out(["text.pooling"], f"text.head is {config.text.head}")
     why = f"text.mode is {config.text.mode}"
     if config.text.mode == "frozen":
         of_training = ("learning_rate", "texts_per_step", "refresh_every", "freeze")

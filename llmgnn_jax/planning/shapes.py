@@ -25,6 +25,7 @@ from llmgnn_jax.parallel.strategy import Meshed
 from llmgnn_jax.planning.cut import Cut
 from llmgnn_jax.text.encoders.model import EncoderConfig, declare
 from llmgnn_jax.text.lora import Adapters
+from llmgnn_jax.text.readout import Readout
 from llmgnn_jax.text.trainable import partition, trainable
 from llmgnn_jax.training.batch import num_named
 from llmgnn_jax.training.known_items import KnownItems
@@ -120,13 +121,15 @@ def planned_step(
     layout = sizes.layout(config, strategy.devices)
     graph = _graph(config, layout, pieces, strategy.exchange)
     sides = config.models[-1]
+    readout = None if encoder is None else _readout(config, encoder)
+    text_dim = 0 if readout is None else readout.out_features
     spec = ModelSpec(
         sides=sides,
         user_capacity=layout.user_capacity,
         item_capacity=layout.item_capacity,
         num_users=sizes.users,
         num_items=sizes.items,
-        text_dim=0 if encoder is None else encoder.out_features,
+        text_dim=text_dim,
         layer=config.graph.layer,
         num_layers=config.graph.num_layers,
         embedding_dim=config.graph.embedding_dim,
@@ -140,7 +143,7 @@ def planned_step(
     definition, params = _declared(spec)
     text = None
     if encoder is not None:
-        text = _text(layout, encoder.out_features)
+        text = _text(layout, text_dim)
     inputs = encoder_spec = None
     if encoder is not None and config.text.mode != "frozen":
         trained, inputs, encoder_spec = _encoder(config, sizes, layout, encoder)
@@ -261,6 +264,16 @@ def _text(layout: NodeLayout, width: int) -> TextFeatures:
     )
 
 
+def _readout(config: Config, encoder: EncoderConfig) -> Readout:
+    text = config.text
+    return Readout(
+        head=text.head,
+        pooling=text.pooling,
+        inputs=encoder.out_features,
+        dtype=text.dtype,
+    )
+
+
 def _encoder(
     config: Config, sizes: Sizes, layout: NodeLayout, encoder: EncoderConfig
 ) -> tuple[Any, EncoderInputs, EncoderSpec]:
@@ -272,15 +285,17 @@ def _encoder(
             rank=text.lora_rank, alpha=text.lora_alpha, targets=text.lora_targets
         )
     model = declare(encoder, dtype=text.dtype, remat=text.remat, adapters=adapters)
-    mask = trainable(model.params, mode=text.mode, freeze=text.freeze)
-    trained, frozen = partition(model.params, mask)
+    readout = _readout(config, encoder)
+    params = {**model.params, **readout.declared()}
+    mask = trainable(params, mode=text.mode, freeze=text.freeze)
+    trained, frozen = partition(params, mask)
     items = layout.item_capacity
     inputs = EncoderInputs(
         frozen=frozen, ids_IL=_ints(items, sizes.tokens), counts_I=_ints(items)
     )
     spec = EncoderSpec(
         graphdef=model.graphdef,
-        pooling=text.pooling,
+        readout=readout,
         texts=min(text.texts_per_step, num_named(config.train), sizes.items),
         places=0,
     )

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import jax
 import numpy as np
@@ -27,22 +27,27 @@ from llmgnn_jax.text.encoders.layers import COMPUTE_DTYPES, ComputeDtype
 from llmgnn_jax.text.encoders.model import (
     EncoderModel,
     Params,
-    apply,
     initialise,
     with_kernels_in,
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.fingerprint import params_hash
+from llmgnn_jax.text.heads import Head
 from llmgnn_jax.text.interface import EncodedBatch, in_order
-from llmgnn_jax.text.packing import (
-    PackedBatch,
-    packed_batches,
-    packs_well,
-    pool_packed,
-)
-from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
+from llmgnn_jax.text.packing import PackedBatch, packed_batches, packs_well
+from llmgnn_jax.text.pooling import TextPooling
 from llmgnn_jax.text.pretrained import load_encoder, save_encoder, weights_hash
+from llmgnn_jax.text.pretrained.gguf import gguf_of
 from llmgnn_jax.text.pretrained.hub import fetch_from_hub, is_hub_name
+from llmgnn_jax.text.readout import (
+    READOUT,
+    Readout,
+    check_readout,
+    read_packed,
+    read_rows,
+    without_readout,
+)
+from llmgnn_jax.text.readout_file import load_readout, save_readout
 from llmgnn_jax.text.tokens import (
     TokenBatch,
     Tokenizer,
@@ -75,12 +80,15 @@ class TextEncoder:
         tokenizer: Its tokenizer.
         weights: Hex hash of the parameters' values.
         pooling: How token vectors become one.
+        head: "dense", which is by that pooling, or "convolutional", see `readout`.
+        learned: Parameters of the readout, where it has some; None: at their first
+            values.
         max_length: Longest text in tokens; what is longer is cut.
         dtype: Operands of the matrix products, as `model` was declared.
         batch_tokens: Places of a batch, padding included; by the device if None.
 
     Raises:
-        UserError: If pooling, max_length or batch_tokens are out of range, or the
+        UserError: If pooling, head, max_length or batch_tokens are out of range, or the
             tokenizer has ids that the encoder lacks.
     """
 
@@ -90,25 +98,29 @@ class TextEncoder:
         model: EncoderModel,
         tokenizer: Tokenizer,
         weights: str,
-        pooling: Pooling = "mean",
+        pooling: TextPooling = "mean",
+        head: Head = "dense",
+        learned: Params | None = None,
         max_length: int = 256,
         dtype: ComputeDtype = "float32",
         batch_tokens: int | None = None,
     ) -> None:
         config = model.config
-        _check_choice("pooling", pooling, get_args(Pooling))
-        if not 3 <= max_length <= config.max_tokens:
+        readout = Readout(
+            head=head, pooling=pooling, inputs=config.out_features, dtype=dtype
+        )
+        if type(max_length) is not int or not 3 <= max_length <= config.max_tokens:
             raise UserError.field(
                 "max_length",
                 expected=f"3 to {config.max_tokens}, the encoder's positions",
-                got=max_length,
+                got=repr(max_length),
             )
         self.packs = packs_well(config)
         if batch_tokens is None:
             batch_tokens = _PACKED_TOKENS if self.packs else _batch_tokens()
-        if batch_tokens < 1:
+        if type(batch_tokens) is not int or batch_tokens < 1:
             raise UserError.field(
-                "batch_tokens", expected="1 or more", got=batch_tokens
+                "batch_tokens", expected="1 or more", got=repr(batch_tokens)
             )
         if tokenizer.vocab_size > config.vocab_size:
             raise UserError.field(
@@ -119,11 +131,12 @@ class TextEncoder:
             )
         self.model = model
         self.config = config
-        self.pooling = pooling
+        self.readout = readout
         self.max_length = max_length
         self.dtype = dtype
         self.batch_tokens = batch_tokens
-        self._params = with_kernels_in(dtype, model.params)
+        self.learned = readout.initial(seed=0) if learned is None else learned
+        self._params = with_kernels_in(dtype, self.params)
         self._tokenizer = tokenizer
         self._weights: str | None = weights
         self._compiled: dict[tuple[int, ...], Callable[..., jax.Array]] = {}
@@ -132,15 +145,14 @@ class TextEncoder:
             params: Params, ids_BL: jax.Array, mask_BL: jax.Array
         ) -> jax.Array:
             rows = TokenRows(ids_BL=ids_BL, mask_BL=mask_BL)
-            hidden_BLD = apply(model.graphdef, params, rows)
-            return l2_normalise(pool(hidden_BLD, mask_BL, pooling=pooling))
+            return read_rows(model.graphdef, readout, params, rows)
 
         def vectors_SD(
             params: Params, rows: TokenRows, starts_S: jax.Array, counts_S: jax.Array
         ) -> jax.Array:
-            hidden_BLD = apply(model.graphdef, params, rows)
-            pooled_SD = pool_packed(hidden_BLD, starts_S, counts_S, pooling=pooling)
-            return l2_normalise(pooled_SD)
+            return read_packed(
+                model.graphdef, readout, params, rows, starts_S, counts_S
+            )
 
         self._run = jax.jit(vectors_SD if self.packs else vectors_BD)
 
@@ -149,7 +161,8 @@ class TextEncoder:
         cls,
         source: str | Path,
         *,
-        pooling: Pooling = "mean",
+        pooling: TextPooling = "mean",
+        head: Head = "dense",
         max_length: int = 256,
         dtype: ComputeDtype = "float32",
         batch_tokens: int | None = None,
@@ -160,7 +173,9 @@ class TextEncoder:
             source: The name of an asset ("minilm-l6", fetched if it is not cached), or
                 a folder in Hugging Face's layout, or a GGUF file, or, where there is no
                 such folder, a name on the Hugging Face hub ("owner/model", likewise).
-            pooling: "mean", "cls" or "last".
+            pooling: "mean", "cls", "last" or "attention", whose query starts at 0 where
+                the folder has none.
+            head: "dense", or "convolutional", likewise with random filters.
             max_length: Longest text in tokens; what is longer is cut.
             dtype: Operands of the matrix products: "float32", or "bfloat16", which is
                 faster where the processor has units for it.
@@ -171,14 +186,22 @@ class TextEncoder:
                 architecture that is not supported, or an option is out of range.
         """
         _check_choice("dtype", dtype, COMPUTE_DTYPES)
-        _check_choice("pooling", pooling, get_args(Pooling))
+        check_readout(head=head, pooling=pooling)
         folder = folder_of(source)
         started = time.perf_counter()
+        with gguf_of(folder) as opened:
+            model = load_encoder(folder, dtype=dtype, opened=opened)
+            tokenizer = load_tokenizer(folder, opened=opened)
+        width = model.config.out_features
         encoder = cls(
-            model=load_encoder(folder, dtype=dtype),
-            tokenizer=load_tokenizer(folder),
+            model=model,
+            tokenizer=tokenizer,
             weights=weights_hash(folder),
             pooling=pooling,
+            head=head,
+            learned=load_readout(
+                folder, Readout(head=head, pooling=pooling, inputs=width)
+            ),
             max_length=max_length,
             dtype=dtype,
             batch_tokens=batch_tokens,
@@ -194,7 +217,8 @@ class TextEncoder:
         *,
         seed: int = 0,
         dim: int = 32,
-        pooling: Pooling = "mean",
+        pooling: TextPooling = "mean",
+        head: Head = "dense",
         max_length: int = 64,
         batch_tokens: int | None = None,
     ) -> "TextEncoder":
@@ -205,6 +229,7 @@ class TextEncoder:
             seed: Of the weights.
             dim: D, a multiple of 4.
             pooling: As in `load`.
+            head: As in `load`.
             max_length: As in `load`.
             batch_tokens: As in `load`.
         """
@@ -223,6 +248,7 @@ class TextEncoder:
             tokenizer=tokenizer,
             weights=params_hash(model.params),
             pooling=pooling,
+            head=head,
             max_length=max_length,
             batch_tokens=batch_tokens,
         )
@@ -231,19 +257,31 @@ class TextEncoder:
         """The same encoder with other parameters; nothing is compiled anew.
 
         Args:
-            params: Like those of its model, without adapters. They are hashed when the
-                identity is asked for, as a store does.
+            params: Like `params`, without adapters. They are hashed when the identity
+                is asked for, as a store does.
         """
         other = copy.copy(self)
-        other.model = self.model._replace(params=params)
+        other.model = self.model._replace(params=without_readout(params))
+        other.learned = {READOUT: params[READOUT]} if self.readout.learned else {}
         other._params = with_kernels_in(self.dtype, params)
         other._weights = None
+        return other
+
+    def with_learned(self, learned: Params) -> "TextEncoder":
+        """The same encoder with a readout that has learned something else.
+
+        Args:
+            learned: As `Readout.initial` gives it.
+        """
+        other = copy.copy(self)
+        other.learned = learned
+        other._params = {**self._params, **with_kernels_in(self.dtype, learned)}
         return other
 
     def save(self, folder: str | Path) -> None:
         """Writes weights, shape and tokenizer in Hugging Face's layout.
 
-        `load` reads it again, given the same pooling and `max_length`; so does
+        `load` reads it again, given the same pooling, head and `max_length`; so does
         transformers, unless it is an encoder over a table of words.
 
         Args:
@@ -255,6 +293,7 @@ class TextEncoder:
         path = Path(folder)
         try:
             save_encoder(path, params=self.model.params, config=self.config)
+            save_readout(path, self.learned)
             self._tokenizer.save(path)
         except OSError as error:
             raise UserError.field(
@@ -268,6 +307,16 @@ class TextEncoder:
         return self._tokenizer.encode(texts, max_length=self.max_length)
 
     @property
+    def pooling(self) -> TextPooling:
+        """How token vectors become one, with the head "dense"."""
+        return self.readout.pooling
+
+    @property
+    def params(self) -> Params:
+        """All parameters: the encoder's, and what its readout has learned."""
+        return {**self.model.params, **self.learned}
+
+    @property
     def pad_id(self) -> int:
         """The token id that fills rows up."""
         return self._tokenizer.pad_id
@@ -275,28 +324,33 @@ class TextEncoder:
     @property
     def dim(self) -> int:
         """D, the width of the vectors."""
-        return self.config.out_features
+        return self.readout.out_features
 
     @property
     def identity(self) -> str:
         """Hex hash of all that decides a text's vector: equal ones, equal vectors.
 
-        Covers weights, shape of the encoder, tokenizer, pooling, max_length, dtype,
+        Covers weights, shape of the encoder, tokenizer, readout, max_length, dtype,
         kind of device and whether our kernels run.
         """
         if self._weights is None:
             self._weights = params_hash(self.model.params)
+        shape = dataclasses.asdict(self.config)
+        shape.pop("special_tokens", None)  # They stand in no text but by the tokenizer.
         parts = {
             "format": _FORMAT,
             "weights": self._weights,
-            "config": dataclasses.asdict(self.config),
+            "config": shape,
             "tokenizer": self._tokenizer.fingerprint,
-            "pooling": self.pooling,
+            "pooling": self.readout.pooling,
             "max_length": self.max_length,
             "dtype": self.dtype,
             "device": jax.default_backend(),
             "kernels": kernels.usable(),
         }
+        if self.readout.learned:
+            parts["head"] = self.readout.head
+            parts["learned"] = params_hash(self.learned)
         canonical = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 

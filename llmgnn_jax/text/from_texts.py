@@ -29,7 +29,8 @@ from llmgnn_jax.text.from_words import (
     encoder_of_words,
     word_table,
 )
-from llmgnn_jax.text.pooling import Pooling
+from llmgnn_jax.text.heads import Head
+from llmgnn_jax.text.pooling import TextPooling
 from llmgnn_jax.text.skip_gram import SkipGramConfig, learn_word_vectors
 from llmgnn_jax.text.words import WordTokenizer
 
@@ -50,7 +51,8 @@ def encoder_from_texts(
     kind: FromTexts,
     texts: Sequence[str],
     *,
-    pooling: Pooling = "mean",
+    pooling: TextPooling = "mean",
+    head: Head = "dense",
     max_length: int = 256,
     dtype: ComputeDtype = "float32",
     seed: int = 0,
@@ -61,6 +63,7 @@ def encoder_from_texts(
         kind: "words", "lstm" or "cnn".
         texts: To learn from: of the train part alone.
         pooling: How token vectors become one.
+        head: As in `TextEncoder`.
         max_length: Longest text in words; what is longer is cut.
         dtype: Operands of the matrix products; "words" has none.
         seed: Of the learning and of the random weights.
@@ -75,7 +78,7 @@ def encoder_from_texts(
     max_tokens = max(MAX_WORDS, max_length)
     if kind == "words":
         words = encoder_of_words(learned.words, learned.vectors, max_tokens=max_tokens)
-        return as_text_encoder(words, pooling=pooling, max_length=max_length)
+        return as_text_encoder(words, pooling=pooling, head=head, max_length=max_length)
     # Of unit variance, as random ones are: what reaches the gates and the filters.
     table = word_table(learned.vectors / learned.vectors.std())
     shape = {
@@ -95,6 +98,7 @@ def encoder_from_texts(
         tokenizer=WordTokenizer(learned.words),
         weights=params_hash(model.params),
         pooling=pooling,
+        head=head,
         max_length=max_length,
         dtype=dtype,
     )

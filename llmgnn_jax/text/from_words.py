@@ -20,7 +20,8 @@ import numpy as np
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.model import EncoderModel, declare
 from llmgnn_jax.text.encoders.word_vectors import WordVectorsConfig
-from llmgnn_jax.text.pooling import Pooling
+from llmgnn_jax.text.heads import Head
+from llmgnn_jax.text.pooling import TextPooling
 from llmgnn_jax.text.skip_gram import SkipGramConfig, learn_word_vectors
 from llmgnn_jax.text.word_files import read_word_file
 from llmgnn_jax.text.words import FIRST_ID, WordTokenizer
@@ -106,13 +107,18 @@ def encoder_of_words(
 
 
 def as_text_encoder(
-    words: WordEncoder, *, pooling: Pooling = "mean", max_length: int
+    words: WordEncoder,
+    *,
+    pooling: TextPooling = "mean",
+    head: Head = "dense",
+    max_length: int,
 ) -> TextEncoder:
     """Word vectors as the other encoders are used.
 
     Args:
         words: Of `max_length` tokens at least.
         pooling: How token vectors become one.
+        head: As in `TextEncoder`.
         max_length: Longest text in words; what is longer is cut.
 
     Raises:
@@ -123,6 +129,7 @@ def as_text_encoder(
         tokenizer=words.tokenizer,
         weights=words.weights,
         pooling=pooling,
+        head=head,
         max_length=max_length,
     )
 

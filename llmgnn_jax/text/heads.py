@@ -24,11 +24,15 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.checks import check_sizes
 from llmgnn_jax.text.encoders.cnn import Convolutions, check_widths
 from llmgnn_jax.text.encoders.layers import ComputeDtype, Dense
-from llmgnn_jax.text.pooling import POOLINGS, AttentionPooling, Pooling, pool
+from llmgnn_jax.text.pooling import (
+    TEXT_POOLINGS,
+    AttentionPooling,
+    TextPooling,
+    largest,
+    pool,
+)
 
 Head: TypeAlias = Literal["dense", "convolutional"]
-
-HeadPooling: TypeAlias = Pooling | Literal["attention"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,14 +55,14 @@ class HeadConfig:
     kind: Head = "dense"
     inputs: int
     outputs: int
-    pooling: HeadPooling = "mean"
+    pooling: TextPooling = "mean"
     filters: int = 100
     widths: tuple[int, ...] = (3, 4, 5)
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("head", self.kind, get_args(Head)),
-            ("pooling", self.pooling, (*POOLINGS, "attention")),
+            ("pooling", self.pooling, TEXT_POOLINGS),
         ):
             if value not in known:
                 raise UserError.field(
@@ -109,9 +113,7 @@ class ConvolutionalHead(nnx.Module):
     def __call__(self, hidden_BLD: jax.Array, mask_BL: jax.Array) -> jax.Array:
         """(B, O) float32, b_y for a row without tokens."""
         found_BLF = self.convolutions(hidden_BLD, mask_BL)
-        # After ReLU nothing is below 0, so 0 at padding is never the one chosen.
-        largest_BF = jnp.where(mask_BL[:, :, None], found_BLF, 0.0).max(axis=1)
-        return self.output(largest_BF[:, None])[:, 0]
+        return self.output(largest(found_BLF, mask_BL)[:, None])[:, 0]
 
 
 class HeadModel(NamedTuple):
@@ -140,6 +142,17 @@ def initialise_head(
         nnx.eval_shape(lambda: module(config, dtype=dtype)), nnx.Param, ...
     )
     assert not jax.tree.leaves(rest), "modules hold parameters alone"
+    params = first_weights(nnx.to_pure_dict(state), seed=seed)
+    return HeadModel(graphdef, params, config)
+
+
+def first_weights(declared: Any, *, seed: int) -> Any:
+    """Random weights as `initialise_head` has them.
+
+    Args:
+        declared: A tree of shapes.
+        seed: Of the draws.
+    """
     rng = np.random.default_rng(seed)
 
     def value(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -148,8 +161,7 @@ def initialise_head(
         bound = np.prod(leaf.shape[:-1]) ** -0.5
         return jnp.asarray(rng.uniform(-bound, bound, leaf.shape), jnp.float32)
 
-    params = jax.tree_util.tree_map_with_path(value, nnx.to_pure_dict(state))
-    return HeadModel(graphdef, params, config)
+    return jax.tree_util.tree_map_with_path(value, declared)
 
 
 def apply_head(

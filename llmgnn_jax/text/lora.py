@@ -7,6 +7,7 @@ Hu et al. 2022, https://arxiv.org/abs/2106.09685.
 A layer's path is what its parameters' names begin with: "layer_0.attention.query".
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Adapters:
             adapter.
 
     Raises:
-        UserError: If rank or alpha is not above 0, or a target is no pattern.
+        UserError: If rank is no whole number above 0, alpha no number above 0, or a
+            target is no pattern.
     """
 
     rank: int = 8
@@ -42,10 +44,15 @@ class Adapters:
     targets: tuple[str, ...] = ("query", "value")
 
     def __post_init__(self) -> None:
+        if type(self.rank) is not int:
+            raise UserError.field(
+                "lora_rank", expected="a whole number above 0", got=repr(self.rank)
+            )
         for name, value in (("rank", self.rank), ("alpha", self.alpha)):
-            if not value > 0:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (number and 0 < value < math.inf):
                 raise UserError.field(
-                    f"lora_{name}", expected="a number above 0", got=value
+                    f"lora_{name}", expected="a number above 0", got=repr(value)
                 )
         for target in self.targets:
             try:

@@ -60,9 +60,11 @@ class MultilingualEncoder:
     dim = _DIM
 
     def __init__(self, *, max_length: int = 256) -> None:
-        if max_length <= _SPECIAL_TOKENS:
+        if type(max_length) is not int or max_length <= _SPECIAL_TOKENS:
             raise UserError.field(
-                "max_length", expected=f"more than {_SPECIAL_TOKENS}", got=max_length
+                "max_length",
+                expected=f"more than {_SPECIAL_TOKENS}",
+                got=repr(max_length),
             )
         self.max_length = max_length
         try:

@@ -1,13 +1,12 @@
 """Several texts in one row of tokens, so that hardly any place is padding.
 
-Shapes: B rows, L tokens of a row, S texts of a batch, D width.
+Shapes: B rows, L tokens of a row, S texts of a batch.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,7 +15,6 @@ from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import EncoderConfig
 from llmgnn_jax.text.encoders.rows import TokenRows
-from llmgnn_jax.text.pooling import Pooling
 
 _FEWEST = 64  # places of a batch; below, there is little to save
 _TOKENS_OF_A_SHORT_TEXT = 4  # a row has room for so many that all are as short
@@ -169,44 +167,3 @@ def _bins(
                 left -= 1
         batches.append(batch)
     return batches
-
-
-def pool_packed(
-    hidden_BLD: jax.Array,
-    starts_S: jax.Array,
-    counts_S: jax.Array,
-    *,
-    pooling: Pooling,
-) -> jax.Array:
-    """One vector a text, as `pooling.pool` gives it for a text in a row of its own.
-
-    Args:
-        hidden_BLD: (B, L, D) float32 token vectors.
-        starts_S: (S,) int32, where each text begins among the B L places.
-        counts_S: (S,) int32, its tokens; 0 for none.
-        pooling: "mean", "cls" or "last".
-
-    Returns:
-        (S, D) float32; 0 where there is no text or it has no tokens.
-    """
-    hidden_TD = hidden_BLD.reshape(-1, hidden_BLD.shape[-1])
-    if pooling == "mean":
-        # Texts of a row follow one another, so sorting their places sorts nothing anew.
-        place_T = jnp.arange(len(hidden_TD))
-        order_S = jnp.argsort(jnp.where(counts_S > 0, starts_S, len(hidden_TD)))
-        begin_S = starts_S[order_S]
-        text_T = jnp.searchsorted(
-            jnp.where(counts_S[order_S] > 0, begin_S, len(hidden_TD)),
-            place_T,
-            side="right",
-        )
-        slot_T = order_S[jnp.maximum(text_T - 1, 0)]
-        inside_T = (place_T >= starts_S[slot_T]) & (
-            place_T < starts_S[slot_T] + counts_S[slot_T]
-        )
-        # Chosen, not multiplied: at padding there may be anything, NaN too.
-        kept_TD = jnp.where(inside_T[:, None], hidden_TD, 0.0)
-        sums_SD = jax.ops.segment_sum(kept_TD, slot_T, num_segments=len(starts_S))
-        return sums_SD / jnp.maximum(counts_S, 1)[:, None]
-    places_S = starts_S if pooling == "cls" else starts_S + jnp.maximum(counts_S, 1) - 1
-    return jnp.where((counts_S > 0)[:, None], hidden_TD[places_S], 0.0)

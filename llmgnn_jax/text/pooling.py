@@ -12,6 +12,10 @@ from flax import nnx
 Pooling: TypeAlias = Literal["mean", "cls", "last"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "last")
 
+TextPooling: TypeAlias = Pooling | Literal["attention"]
+TEXT_POOLINGS: tuple[TextPooling, ...] = (*POOLINGS, "attention")
+"""With the one that has a parameter."""
+
 
 def pool(hidden_BLD: jax.Array, mask_BL: jax.Array, *, pooling: Pooling) -> jax.Array:
     """One vector a row, from its tokens without the padding.
@@ -65,13 +69,37 @@ class AttentionPooling(nnx.Module):
         """
         # Chosen before the product: at padding there may be anything, NaN too.
         hidden_BLD = jnp.where(mask_BL[:, :, None], hidden_BLD, 0.0)
-        query_D = self.query[...] * hidden_BLD.shape[-1] ** -0.5
-        highest = jax.lax.Precision.HIGHEST
-        scores_BL = jnp.einsum("bld,d->bl", hidden_BLD, query_D, precision=highest)
+        scores_BL = attention_scores(hidden_BLD, self.query[...])
         # The lowest finite number, not -inf: rows of padding alone must not give NaN.
         scores_BL = jnp.where(mask_BL, scores_BL, jnp.finfo(jnp.float32).min)
         weights_BL = jax.nn.softmax(scores_BL, axis=1)
-        return jnp.einsum("bl,bld->bd", weights_BL, hidden_BLD, precision=highest)
+        return jnp.einsum(
+            "bl,bld->bd", weights_BL, hidden_BLD, precision=jax.lax.Precision.HIGHEST
+        )
+
+
+def attention_scores(hidden: jax.Array, query_D: jax.Array) -> jax.Array:
+    """h . q / sqrt(D) for each of (..., D) token vectors, float32."""
+    scale = hidden.shape[-1] ** -0.5
+    query = jnp.expand_dims(query_D * scale, tuple(range(hidden.ndim - 1)))
+    terms = hidden * query
+    # Added up in halves: what XLA makes of a sum goes by the shape of all of it, and a
+    # text's last bit is not to go by what stands beside it.
+    while (width := terms.shape[-1]) > 1:
+        half = width // 2
+        pairs = terms[..., :half] + terms[..., half : 2 * half]
+        odd = terms[..., 2 * half :]
+        terms = jnp.concatenate([pairs, odd], axis=-1)
+    return terms[..., 0]
+
+
+def largest(found_BLF: jax.Array, mask_BL: jax.Array) -> jax.Array:
+    """The largest value over a text's tokens: (B, F) of (B, L, F), none below 0.
+
+    The "max over time" of Kim 2014, https://arxiv.org/abs/1408.5882, after a ReLU: 0 at
+    padding is never the one chosen, and is what a row without tokens gets.
+    """
+    return jnp.where(mask_BL[:, :, None], found_BLF, 0.0).max(axis=1)
 
 
 def l2_normalise(vectors_BD: jax.Array) -> jax.Array:

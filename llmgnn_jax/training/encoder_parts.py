@@ -40,7 +40,8 @@ def take_apart(encoder: Encoder, config: Config) -> EncoderParts:
     """
     text = config.text
     assert text.mode != "frozen"
-    model = trainable_encoder(encoder, config).model
+    whole = trainable_encoder(encoder, config)
+    model = whole.model
     scale = None
     try:
         if text.mode == "lora":
@@ -54,11 +55,12 @@ def take_apart(encoder: Encoder, config: Config) -> EncoderParts:
         else:
             declared = declare(model.config, dtype=text.dtype, remat=text.remat)
             model = model._replace(graphdef=declared.graphdef)
-        mask = trainable(model.params, mode=text.mode, freeze=text.freeze)
+        params = {**model.params, **whole.learned}
+        mask = trainable(params, mode=text.mode, freeze=text.freeze)
     except UserError as error:
         # They name the field as the text room has it.
         raise UserError(f"text.{error}") from error
-    trained, frozen = partition(model.params, mask)
+    trained, frozen = partition(params, mask)
     if not trained:
         raise UserError.field(
             "text.freeze",

@@ -147,9 +147,11 @@ def prepare(config: Config) -> Prepared:
         encoder = load_text_encoder(
             config.text.encoder,
             pooling=config.text.pooling,
+            head=config.text.head,
             max_length=config.text.max_length,
             dtype=config.text.dtype,
             texts=node_texts(train),
+            trains=config.text.mode != "frozen",
             seed=config.seed,
         )
         if config.text.mode != "frozen":

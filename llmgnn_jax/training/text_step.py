@@ -13,10 +13,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from llmgnn_jax.graph.placement import OneDevice, Placement
-from llmgnn_jax.text.encoders.model import Params, apply
+from llmgnn_jax.text.encoders.model import Params
 from llmgnn_jax.text.encoders.rows import TokenRows
-from llmgnn_jax.text.packing import pool_packed
-from llmgnn_jax.text.pooling import Pooling, l2_normalise, pool
+from llmgnn_jax.text.readout import Readout, read_packed, read_rows
 from llmgnn_jax.text.trainable import combine
 from llmgnn_jax.training.draws import row_keys
 
@@ -47,13 +46,13 @@ class EncoderSpec:
 
     Attributes:
         graphdef: The encoder, adapters included.
-        pooling: How token vectors become one.
+        readout: How token vectors become one.
         texts: P, most texts of a step.
         places: C; 0: each text has a row of its own.
     """
 
     graphdef: nnx.GraphDef[Any]
-    pooling: Pooling
+    readout: Readout
     texts: int
     places: int
 
@@ -142,15 +141,15 @@ def encode_some(
         counts_P = jnp.where(known_P, counts_P, 0)
         starts_P = jnp.cumsum(counts_P) - counts_P
         rows = _packed_row(inputs, items_P, starts_P, counts_P, places=spec.places)
-        hidden_1CD = apply(spec.graphdef, params, rows)
-        pooled_PT = pool_packed(hidden_1CD, starts_P, counts_P, pooling=spec.pooling)
+        vectors_PT = read_packed(
+            spec.graphdef, spec.readout, params, rows, starts_P, counts_P
+        )
     else:
         rows = _rows(placement.take(inputs.ids_IL, items_P), counts_P)
-        hidden_PLD = apply(spec.graphdef, params, rows)
-        pooled_PT = pool(hidden_PLD, rows.mask_BL, pooling=spec.pooling)
+        vectors_PT = read_rows(spec.graphdef, spec.readout, params, rows)
     return FreshTexts(
         items_P=placement.everyones(items_P),
-        vectors_PT=placement.everyones(l2_normalise(pooled_PT)),
+        vectors_PT=placement.everyones(vectors_PT),
         known_P=placement.everyones(known_P),
     )
 

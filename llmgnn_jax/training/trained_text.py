@@ -104,7 +104,7 @@ def trained_text(prepared: Prepared) -> TrainedText | None:
     return TrainedText(
         spec=EncoderSpec(
             graphdef=parts.graphdef,
-            pooling=encoder.pooling,
+            readout=encoder.readout,
             texts=texts,
             places=places,
         ),

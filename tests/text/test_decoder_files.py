@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -113,6 +114,68 @@ def test_a_base_model_of_pytorchs_is_loaded(tmp_path: Path) -> None:
     assert type(again) is transformers.LlamaModel
     for name, value in first.state_dict().items():
         assert value.equal(again.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {},
+        {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
+        {"bos_token_id": None, "eos_token_id": [2, 7]},
+    ],
+)
+def test_ids_of_special_tokens_are_kept(tmp_path: Path, ids: dict) -> None:
+    """As they stand there: what is absent, or null, stays so."""
+    saved(tmp_path / "theirs")
+    path = tmp_path / "theirs" / "config.json"
+    plain = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**plain, **ids}))
+    model = load_encoder(tmp_path / "theirs")
+    assert model.config == TINY  # They are no part of the shape.
+    hash(model.config)
+    save_encoder(tmp_path / "ours", params=model.params, config=model.config)
+    values = json.loads((tmp_path / "ours" / "config.json").read_text("utf-8"))
+    assert values == {**plain, **ids}
+
+
+@pytest.mark.parametrize("value", ["2", 2.0, [2, "7"], True])
+def test_ids_that_are_none_are_one_line(tmp_path: Path, value: object) -> None:
+    saved(tmp_path)
+    path = tmp_path / "config.json"
+    values = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**values, "eos_token_id": value}))
+    with pytest.raises(UserError, match=r"eos_token_id: expected a token's id"):
+        load_encoder(tmp_path)
+
+
+def test_what_is_saved_generates_the_same(tmp_path: Path) -> None:
+    """It ends where the first one ends: at a token that no default names."""
+    torch = pytest.importorskip("torch", reason="PyTorch is absent")
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    ids = {"bos_token_id": 3, "pad_token_id": 0}
+    config = transformers.LlamaConfig(**SHAPE, num_key_value_heads=2, eos_token_id=2)
+    prompt = torch.tensor([[3, 4, 5]])
+
+    def generated(model: Any) -> list[int]:
+        return model.generate(prompt, do_sample=False, max_new_tokens=12)[0].tolist()
+
+    first = transformers.LlamaForCausalLM(config)
+    free = generated(first)
+    end = free[6]
+    assert end != 2
+    first.config.update({**ids, "eos_token_id": [end, 19]})
+    first.generation_config = transformers.GenerationConfig.from_model_config(
+        first.config
+    )
+    expected = generated(first)
+    assert expected == free[: free.index(end, 3) + 1] != free
+    first.save_pretrained(tmp_path / "theirs")
+    model = load_language_model(tmp_path / "theirs")
+    save_encoder(tmp_path / "ours", params=model.params, config=model.config)
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours")
+    assert generated(again) == expected
+    assert again.config.pad_token_id == 0
 
 
 def test_the_name_tables(tmp_path: Path) -> None:

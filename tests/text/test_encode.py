@@ -179,10 +179,17 @@ def test_identity_is_the_same_in_another_process(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pooling": "max"}, "pooling: expected one of mean, cls, last, got 'max'"),
+        (
+            {"pooling": "max"},
+            "pooling: expected one of mean, cls, last, attention, got",
+        ),
+        ({"head": "linear"}, "head: expected one of dense, convolutional, got"),
         ({"dtype": "float16"}, "dtype: expected one of float32, bfloat16"),
         ({"max_length": 301}, "max_length: expected 3 to 300.* got 301"),
         ({"max_length": 2}, "max_length: expected 3 to 300"),
+        ({"max_length": 12.5}, "max_length: expected 3 to 300.* got 12.5"),
+        ({"batch_tokens": 64.0}, "batch_tokens: expected 1 or more, got 64.0"),
+        ({"batch_tokens": True}, "batch_tokens: expected 1 or more, got True"),
         ({"batch_tokens": 0}, "batch_tokens: expected 1 or more, got 0"),
     ],
 )

@@ -1,7 +1,9 @@
 """Llamas in GGUF files: types, the order of rows, what may be wrong with them."""
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +145,31 @@ def test_its_tokenizer_cuts_texts(tmp_path: Path, params: dict) -> None:
     encoder = TextEncoder.load(tmp_path, pooling="last", max_length=16)
     vectors = encoder.encode(["hero robo", "", "我喜欢"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 0, 1], atol=1e-5)
+
+
+def test_it_is_parsed_once(
+    tmp_path: Path, params: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens take seconds in a model of a common size."""
+    write(tmp_path / "model.gguf", params, "F32")
+    parsed, real = [], gguf.GGUFReader.__init__
+
+    def counted(self: Any, *arguments: Any, **options: Any) -> None:
+        parsed.append(arguments)
+        real(self, *arguments, **options)
+
+    monkeypatch.setattr(gguf.GGUFReader, "__init__", counted)
+    encoder = TextEncoder.load(tmp_path / "model.gguf", max_length=16)
+    assert len(parsed) == 1
+    assert encoder.config.special_tokens == (("eos_token_id", 259),)
+    encoder.save(tmp_path / "saved")
+    values = json.loads((tmp_path / "saved" / "config.json").read_text("utf-8"))
+    assert values["eos_token_id"] == 259
+    assert not {"bos_token_id", "pad_token_id"} & values.keys()
+    # Each by itself reads it too.
+    load_encoder(tmp_path)
+    load_tokenizer(tmp_path)
+    assert len(parsed) == 3
 
 
 def test_a_head_of_its_own(tmp_path: Path, params: dict) -> None:

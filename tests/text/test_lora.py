@@ -323,6 +323,12 @@ def test_all_layers_by_an_empty_pattern():
     [
         ({"rank": 0}, "lora_rank: expected a number above 0, got 0"),
         ({"rank": -2}, "lora_rank: expected a number above 0, got -2"),
+        ({"rank": 2.5}, "lora_rank: expected a whole number above 0, got 2.5"),
+        ({"rank": True}, "lora_rank: expected a whole number above 0, got True"),
+        ({"rank": "8"}, "lora_rank: expected a whole number above 0, got '8'"),
+        ({"alpha": float("inf")}, "lora_alpha: expected a number above 0, got inf"),
+        ({"alpha": "16"}, "lora_alpha: expected a number above 0, got '16'"),
+        ({"alpha": True}, "lora_alpha: expected a number above 0, got True"),
         ({"alpha": 0.0}, "lora_alpha: expected a number above 0, got 0.0"),
         ({"alpha": float("nan")}, "lora_alpha: expected a number above 0, got nan"),
         (

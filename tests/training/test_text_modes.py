@@ -18,8 +18,10 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.contract import check_results
 from llmgnn_jax.recipes import recipe, with_overrides
 from llmgnn_jax.serving.recommender import Recommender
+from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.lora import ADAPTER_LEAVES
 from llmgnn_jax.text.parameters import flat
+from llmgnn_jax.text.readout import READOUT
 from llmgnn_jax.text.tokens import load_tokenizer
 from llmgnn_jax.text.words import FIRST_ID, UNKNOWN_ID
 from llmgnn_jax.training import ranking
@@ -506,6 +508,72 @@ def test_an_encoder_of_word_vectors(config, workplace):
     assert np.abs(after - before).max() > 1e-4
     with pytest.raises(UserError, match=r"text\.lora_targets: .*which has none"):
         prepare(config("lora", **{"text.encoder": "words.vec"}))
+
+
+# A readout that learns
+
+READOUTS = {
+    "attention": {"text.pooling": "attention", "text.mode": "lora"},
+    "convolutional": {"text.head": "convolutional", "text.mode": "full"},
+}
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_a_readout_is_trained_resumed_refreshed_served_and_saved(
+    config, workplace, name
+):
+    rhythm = {"train.checkpoint_every": 6, "text.refresh_every": 4}
+    made = config("lora", **rhythm, **READOUTS[name])
+    fit(replace(made, **{"train.steps": 12}), out="whole")
+    fit(made, out="parts")
+    fit(replace(made, **{"train.steps": 12}), out="parts", resume=True)
+    base = prepare(replace(made, **{"train.steps": 12}))
+    kept = {}
+    for where in ("whole", "parts"):
+        with CheckpointFolder(Path(where) / "checkpoints" / "fused", keep=9) as folder:
+            kept[where] = folder.restore(set_up("fused", base).snapshot)
+    assert_same(*map(without_clock, kept.values()))
+
+    # It moved from where it started, and its moments with it.
+    learned = kept["whole"].state.params["text_encoder"][READOUT]
+    before = base.encoder.learned[READOUT]
+    for one, other in zip(
+        jax.tree.leaves(learned), jax.tree.leaves(before), strict=True
+    ):
+        assert np.abs(one - other).max() > 1e-3
+
+    # Stored vectors are those of the last refresh, at step 12.
+    of_encoder = split_params(kept["whole"].state.params)[1]
+    encoder = trained_text(base).encoder(of_encoder, base)
+    texts = base.train.item_texts
+    stored = kept["whole"].state.text.item_IT[: len(texts)]
+    np.testing.assert_array_equal(stored, encoder.encode(texts))
+    frozen = encoder.with_learned(base.encoder.learned)
+    assert np.abs(frozen.encode(texts) - stored).max() > 1e-4
+
+    # What serves reads newcomers' texts as it was trained to read items'.
+    recommender = Recommender.load("whole")
+    served = recommender.text_encoder
+    model = recommender._model
+    np.testing.assert_allclose(
+        model.features.text.item_IT[: len(texts)], served.encode(texts), atol=1e-6
+    )
+    assert len(recommender.recommend(text="a bank heist", k=3)) == 3
+    served.save("encoder")
+    options = {"pooling": made.text.pooling, "head": made.text.head}
+    again = TextEncoder.load("encoder", max_length=served.max_length, **options)
+    np.testing.assert_array_equal(again.encode(texts), served.encode(texts))
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_a_frozen_encoder_learns_no_readout(config, workplace, refused, name):
+    changes = {**READOUTS[name], "text.mode": "frozen"}
+    line = refused(
+        "train", "synthetic", *typed(config("frozen", **changes)), "--out", "run"
+    )
+    assert "where the encoder is not trained" in line
+    assert "--text.mode lora or full" in line
+    assert not Path("run").exists()
 
 
 # Leakage

@@ -20,7 +20,8 @@ from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.model import apply
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import merge_adapters
-from llmgnn_jax.text.pooling import l2_normalise, pool
+from llmgnn_jax.text.pooling import TEXT_POOLINGS, l2_normalise
+from llmgnn_jax.text.readout import READOUT, without_readout
 from llmgnn_jax.text.trainable import combine
 from llmgnn_jax.training.batch import draw_batch, num_named
 from llmgnn_jax.training.encoder_parts import EncoderParts, take_apart
@@ -59,7 +60,7 @@ class Trained:
         everything = int(self.inputs.counts_I.sum())
         return EncoderSpec(
             graphdef=self.parts.graphdef,
-            pooling=self.encoder.pooling,
+            readout=self.encoder.readout,
             texts=texts,
             places=(places or everything + 7) if layout == "packed" else 0,
         )
@@ -72,13 +73,19 @@ class Trained:
         return self.encoder.with_params(params).encode(item_texts())
 
 
+READOUTS: dict[str, dict[str, Any]] = {
+    **{pooling: {"pooling": pooling} for pooling in TEXT_POOLINGS},
+    "convolutional": {"head": "convolutional"},
+}
+
+
 @functools.cache
-def trained(mode: str, pooling: str = "mean") -> Trained:
+def trained(mode: str, readout: str = "mean") -> Trained:
     config = replace(
         Config(recipe="r"),
         **{"text.mode": mode, "text.lora_rank": 3, "text.freeze": ("positions",)},
     )
-    encoder = TextEncoder.tiny(WORDS, dim=16, pooling=pooling)  # type: ignore[arg-type]
+    encoder = TextEncoder.tiny(WORDS, dim=16, **READOUTS[readout])
     parts = take_apart(encoder, config)
     # Adapters that change something, and texts that attention tells apart.
     rng = np.random.default_rng(0)
@@ -127,11 +134,11 @@ def chosen(fresh: FreshTexts) -> list[int]:
     return sorted(np.asarray(fresh.items_P)[np.asarray(fresh.known_P)].tolist())
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+@pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", MODES)
-def test_vectors_are_those_of_the_encoder(mode: str, layout: str, pooling: str) -> None:
-    made = trained(mode, pooling)
+def test_vectors_are_those_of_the_encoder(mode: str, layout: str, readout: str) -> None:
+    made = trained(mode, readout)
     expected = made.vectors()
     # Else it would say nothing of what is trained.
     assert np.abs(expected - made.encoder.encode(item_texts())).max() > 0.01
@@ -256,7 +263,7 @@ def test_put_into() -> None:
 def weighed(vectors_PT: jax.Array, items_P: jax.Array, known_P: jax.Array) -> jax.Array:
     """A scalar in which each item's vector has weights of its own."""
     weights_IT = jnp.asarray(
-        np.random.default_rng(2).normal(size=(SLOTS, 16)), jnp.float32
+        np.random.default_rng(2).normal(size=(SLOTS, vectors_PT.shape[1])), jnp.float32
     )
     terms_P = jnp.sum(vectors_PT * weights_IT[items_P], axis=1)
     return jnp.sum(jnp.where(known_P, terms_P, 0.0))
@@ -268,16 +275,21 @@ def one_by_one(made: Trained, params: Any, items: list[int]) -> jax.Array:
     for item in items:
         ids = made.inputs.ids_IL[item, : int(made.inputs.counts_I[item])][None]
         rows = TokenRows(ids_BL=ids, mask_BL=jnp.ones(ids.shape, bool))
-        hidden = apply(made.parts.graphdef, combine(params, made.parts.frozen), rows)
-        vectors = l2_normalise(pool(hidden, rows.mask_BL, pooling=made.encoder.pooling))
+        whole = combine(params, made.parts.frozen)
+        hidden = apply(made.parts.graphdef, without_readout(whole), rows)
+        readout = made.encoder.readout
+        vectors = l2_normalise(readout.of_rows(whole, hidden, rows.mask_BL))
         total += weighed(vectors, jnp.array([item]), jnp.array([True]))
     return total
 
 
+@pytest.mark.parametrize("readout", ["mean", "attention", "convolutional"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", MODES)
-def test_gradients_are_those_of_each_text_alone(mode: str, layout: str) -> None:
-    made = trained(mode)
+def test_gradients_are_those_of_each_text_alone(
+    mode: str, layout: str, readout: str
+) -> None:
+    made = trained(mode, readout)
     named, spec = [2, 5, 5, 8, 11, 2, 0], made.spec(layout, texts=6)
 
     def scalar(params: Any) -> jax.Array:
@@ -307,6 +319,9 @@ def test_gradients_are_those_of_each_text_alone(mode: str, layout: str) -> None:
         # The keys' bias alone changes nothing: it adds the same to all scores.
         if not names[-1].endswith("key.bias"):
             assert scale > 1e-4, names[-1]
+    learned = {name for name in names if name.startswith(READOUT)}
+    assert len(learned) == {"mean": 0, "attention": 1, "convolutional": 6}[readout]
+    names = [name for name in names if name not in learned]
     if mode == "lora":
         assert {name.rpartition(".")[2] for name in names} == {"lora_a", "lora_b"}
     else:

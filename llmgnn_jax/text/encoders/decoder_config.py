@@ -47,6 +47,11 @@ _NAMES = {"llama": "Llama", "mistral": "Mistral", "gemma": "Gemma"} | {
 }
 
 
+SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+SpecialTokens: TypeAlias = tuple[tuple[str, int | tuple[int, ...] | None], ...]
+"""Some of these keys, each with its id, several or None."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
     """What fixes a decoder's shape; the names are those of Hugging Face's config.json.
@@ -68,6 +73,8 @@ class DecoderConfig:
         head: What turns hidden states into logits: the "tied" table of words, a kernel
             of its "own", or "none", which an encoder needs not.
         family: Which member; decides what its layers have.
+        special_tokens: What its files say of ids that begin, end and fill up texts:
+            kept for those that read what is saved, and no part of the shape.
 
     Raises:
         UserError: If a size is out of range, G does not divide H, K is odd, or the
@@ -89,6 +96,7 @@ class DecoderConfig:
     rope: Rope = dataclasses.field(default_factory=Rope)
     head: Head = "tied"
     family: DecoderFamily = "llama"
+    special_tokens: SpecialTokens = dataclasses.field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         check_sizes(self)
@@ -102,6 +110,12 @@ class DecoderConfig:
             raise UserError.field(
                 "head_dim", expected="an even number", got=self.head_dim
             )
+        for name, value in self.special_tokens:
+            ids = value if isinstance(value, tuple) else (value,)
+            if value is not None and any(type(one) is not int for one in ids):
+                raise UserError.field(
+                    name, expected="a token's id, or several", got=repr(value)
+                )
         check_activation(self.hidden_act)
         check_epsilon("rms_norm_eps", self.rms_norm_eps)
 
@@ -156,6 +170,12 @@ class DecoderConfig:
         _check_supported(given)
         _check_window(values, positions=read["max_position_embeddings"])
         read["rope"] = Rope.from_values(read)
+        # As it stands there: transformers reads null, and no such key, differently.
+        read["special_tokens"] = tuple(
+            (key, tuple(value) if isinstance(value, list) else value)
+            for key in SPECIAL_TOKENS
+            if (value := values.get(key, key)) != key
+        )
         read["head"] = "tied" if read.get("tie_word_embeddings", False) else "none"
         if family == "gemma":
             # The first Gemmas say "gelu", and were trained with its tanh form.
@@ -176,7 +196,7 @@ class DecoderConfig:
     def to_values(self) -> dict[str, Any]:
         """What `from_values` reads, for Hugging Face."""
         values = dataclasses.asdict(self)
-        for name in ("rope", "head", "family"):
+        for name in ("rope", "head", "family", "special_tokens"):
             del values[name]
         if self.family not in _HAS_ATTENTION_BIAS:
             del values["attention_bias"]
@@ -191,6 +211,10 @@ class DecoderConfig:
             "tie_word_embeddings": self.head == "tied",
             **values,
             **self.rope.to_values(),
+            **{
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in self.special_tokens
+            },
         }
 
 

@@ -19,7 +19,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.rope import Rope
 from llmgnn_jax.text.pretrained.decoder_names import GGUF_LM_HEAD, GGUF_ROPE_FACTORS
-from llmgnn_jax.text.pretrained.tensors import Tensors
+from llmgnn_jax.text.pretrained.tensors import Tensors, gguf_file
 
 # Types that `gguf` turns into float32.
 _FLOATS = (
@@ -37,6 +37,11 @@ _SIZES = {
     "feed_forward_length": "intermediate_size",
     "context_length": "max_position_embeddings",
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+}
+_SPECIAL = {
+    "tokenizer.ggml.bos_token_id": "bos_token_id",
+    "tokenizer.ggml.eos_token_id": "eos_token_id",
+    "tokenizer.ggml.padding_token_id": "pad_token_id",
 }
 
 
@@ -167,6 +172,23 @@ def open_gguf(path: Path) -> Iterator[GgufFile]:
     yield GgufFile(path=path, fields=fields, tensors=tensors)
 
 
+@contextlib.contextmanager
+def gguf_of(folder: Path) -> Iterator[GgufFile | None]:
+    """Opens the GGUF file that a path means; None where `gguf_file` finds none.
+
+    To read one takes seconds, for its tokens: who needs both its tensors and its
+    tokenizer opens it once and passes it on.
+
+    Raises:
+        UserError: As `gguf_file` and `open_gguf`.
+    """
+    if (path := gguf_file(folder)) is None:
+        yield None
+        return
+    with open_gguf(path) as file:
+        yield file
+
+
 def _config(fields: Mapping[str, Any], tensors: Tensors) -> DecoderConfig:
     if (architecture := fields.get("general.architecture")) != "llama":
         raise UserError.field(
@@ -212,6 +234,9 @@ def _config(fields: Mapping[str, Any], tensors: Tensors) -> DecoderConfig:
         mlp_bias="blk.0.ffn_gate.bias" in tensors.files,
         rope=_rope(said, tensors, head_dim=read["head_dim"]),
         head="none" if GGUF_LM_HEAD in tensors.files else "tied",
+        special_tokens=tuple(
+            (name, fields[key]) for key, name in _SPECIAL.items() if key in fields
+        ),
     )
 
 

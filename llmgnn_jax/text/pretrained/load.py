@@ -1,5 +1,6 @@
 """A folder in Hugging Face's layout, or a GGUF file, to an encoder."""
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -19,17 +20,18 @@ from llmgnn_jax.text.encoders.model import (
 )
 from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.pretrained.families import FAMILIES, GGUF, Family, family_of
-from llmgnn_jax.text.pretrained.gguf import open_gguf
+from llmgnn_jax.text.pretrained.gguf import GgufFile, gguf_of
 from llmgnn_jax.text.pretrained.tensors import (
     CONFIG,
     Tensors,
-    gguf_file,
     open_tensors,
     weight_files,
 )
 
 
-def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderModel:
+def load_encoder(
+    folder: Path, *, dtype: ComputeDtype = "float32", opened: GgufFile | None = None
+) -> EncoderModel:
     """Loads an encoder.
 
     Args:
@@ -37,6 +39,7 @@ def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderMod
             and their index, in Hugging Face's layout; or one GGUF file and no
             config.json; or is a GGUF file. Heads are left out.
         dtype: Operands of the matrix products; the parameters are float32 always.
+        opened: The folder's GGUF file, where it is open already (`gguf.gguf_of`).
 
     Returns:
         The definition, the parameters on the default device, and the config.
@@ -46,7 +49,7 @@ def load_encoder(folder: Path, *, dtype: ComputeDtype = "float32") -> EncoderMod
             supported, or the tensors are not those that the config asks for: all that
             are missing, extra or misshapen, in one line.
     """
-    return _load(folder, dtype=dtype, with_head=False)
+    return _load(folder, dtype=dtype, with_head=False, opened=opened)
 
 
 def load_language_model(
@@ -64,12 +67,18 @@ def load_language_model(
     return _load(folder, dtype=dtype, with_head=True)
 
 
-def _load(folder: Path, *, dtype: ComputeDtype, with_head: bool) -> EncoderModel:
-    if (path := gguf_file(folder)) is not None:
-        with open_gguf(path) as file:
+def _load(
+    folder: Path,
+    *,
+    dtype: ComputeDtype,
+    with_head: bool,
+    opened: GgufFile | None = None,
+) -> EncoderModel:
+    with contextlib.nullcontext(opened) if opened else gguf_of(folder) as file:
+        if file is not None:
             declared = _declare(file.config, dtype=dtype, with_head=with_head)
-            params = from_tensors(file.tensors, declared, where=path, family=GGUF)
-        return declared._replace(params=params)
+            params = from_tensors(file.tensors, declared, where=file.path, family=GGUF)
+            return declared._replace(params=params)
     declared = _declare(read_config(folder), dtype=dtype, with_head=with_head)
     with open_tensors(folder) as tensors:
         params = from_tensors(tensors, declared, where=weight_files(folder)[0])
@@ -96,8 +105,8 @@ def read_config(folder: Path) -> EncoderConfig:
         UserError: If there is no config.json, it is no JSON object, or it describes
             what is not supported.
     """
-    if (gguf := gguf_file(folder)) is not None:
-        with open_gguf(gguf) as file:
+    with gguf_of(folder) as file:
+        if file is not None:
             return file.config
     path = folder / CONFIG
     values = read_json(

@@ -74,6 +74,13 @@ CASES = {
     "temperature": {"graph.temperature": 0.2, "train.negatives": "in_batch"},
     "lora": {"text.mode": "lora", "train.negatives": "in_batch"},
     "full": {"text.mode": "full"},
+    "attention": {
+        "text.mode": "lora",
+        "text.pooling": "attention",
+        "text.learning_rate": 3e-2,
+        "train.negatives": "in_batch",
+    },
+    "convolutional": {"text.mode": "full", "text.head": "convolutional"},
     "sampled": {
         "graph.fanouts": (3, 2),
         "train.negatives": "in_batch",
