@@ -101,14 +101,17 @@ def _baselines(prepared: Prepared) -> dict[str, Baseline]:
     """Tuned on the validation part; where there is none, the one that needs none."""
     evaluation, num_items = prepared.config.evaluation, prepared.dataset.num_items
     if not prepared.valid.nnz:
-        logger.warning("item_knn and ease left out: there is nothing to tune them on")
+        logger.warning("tuned baselines left out: there is nothing to tune them on")
         return {"popularity": popularity(prepared.history, num_items)}
+    text = prepared.features.text
     return tuned_baselines(
         prepared.history,
         prepared.valid,
         num_items=num_items,
+        item_vectors=None if text is None else np.asarray(text.item_IT)[:num_items],
         metric=evaluation.metric,
         memory_limit_mb=evaluation.memory_limit_mb,
+        backend=prepared.backend,
     )
 
 

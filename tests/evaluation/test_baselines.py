@@ -1,4 +1,4 @@
-"""Popularity, ItemKNN and EASE, against their definitions and on real data."""
+"""The baselines, against their definitions and on real data."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +10,16 @@ from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.splits import split_random
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation import baselines
 from llmgnn_jax.evaluation.baselines import (
+    GRIDS,
     Baseline,
     ease,
+    item_item,
     item_knn,
     popularity,
+    slim,
+    spectral,
+    text_knn,
     tuned_baselines,
 )
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
@@ -78,6 +82,67 @@ def test_ease_is_ridge_regression_on_the_other_items(
     np.testing.assert_allclose(scores_of(fitted, 9), matrix @ weights, atol=1e-6)
 
 
+@pytest.mark.parametrize("neighbours", [2, 6])
+def test_slim_is_the_best_of_what_is_not_negative(
+    matrix: np.ndarray, neighbours: int
+) -> None:
+    l1, l2 = 0.1, 1.5
+    fitted = slim(to_csr(matrix), 6, l1=l1, l2=l2, neighbours=neighbours)
+    weights = np.asarray(fitted.data["weights"], np.float64)
+    assert (weights >= 0).all()
+    assert (np.diag(weights) == 0).all()
+    assert ((weights > 0).sum(axis=0) <= neighbours).all()
+    assert (weights > 0).any()
+
+    def loss(j: int, column: np.ndarray) -> float:
+        residual = matrix[:, j] - matrix @ column
+        penalty = l2 / 2 * column @ column + l1 * np.abs(column).sum()
+        return float(residual @ residual / 2 + penalty)
+
+    rng = np.random.default_rng(0)
+    for j in range(6):
+        # Convex: no better one nearby, among the candidates, is none anywhere.
+        allowed = np.flatnonzero(weights[:, j] > 0) if neighbours < 6 else np.arange(6)
+        allowed = allowed[allowed != j]
+        for _ in range(200):
+            other = weights[:, j].copy()
+            other[allowed] += rng.normal(size=len(allowed)) * 0.05
+            assert loss(j, weights[:, j]) <= loss(j, np.maximum(other, 0)) + 1e-6
+
+
+def test_text_knn_sums_cosines(matrix: np.ndarray) -> None:
+    vectors = np.random.default_rng(5).normal(size=(6, 4)).astype(np.float32)
+    vectors[2] = 0  # Without a text.
+    fitted = text_knn(to_csr(matrix), vectors, neighbours=6, centred=1.0)
+    known = np.any(vectors != 0, axis=1)
+    centred = np.where(known[:, None], vectors - vectors[known].mean(axis=0), 0)
+    lengths = np.linalg.norm(centred, axis=1)
+    lengths[2] = 1
+    cosine = np.maximum(centred @ centred.T / np.outer(lengths, lengths), 0)
+    np.fill_diagonal(cosine, 0)
+    np.testing.assert_allclose(scores_of(fitted, 9), matrix @ cosine, atol=1e-5)
+    nearest = text_knn(to_csr(matrix), vectors, neighbours=1, centred=1.0)
+    assert (np.asarray(nearest.data["weights"]) > 0).sum(axis=0).max() == 1
+
+
+def test_the_last_item_has_no_users_and_a_text_finds_it(matrix: np.ndarray) -> None:
+    vectors = np.eye(6, 4, dtype=np.float32)
+    vectors[5] = vectors[0]
+    fitted = text_knn(to_csr(matrix), vectors, neighbours=6, centred=0.0)
+    np.testing.assert_allclose(scores_of(fitted, 9)[:, 5], matrix[:, 0], atol=1e-6)
+
+
+def test_without_sharpening_and_low_pass_the_filter_is_two_steps_of_a_walk(
+    matrix: np.ndarray,
+) -> None:
+    users = np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    items = np.maximum(matrix.sum(axis=0), 1)
+    linear = (matrix / np.sqrt(users) / np.sqrt(items)).T
+    linear = linear @ linear.T
+    fitted = spectral(to_csr(matrix), 6, rank=2, ideal_weight=0.0)
+    np.testing.assert_allclose(scores_of(fitted, 9), matrix @ linear, atol=1e-5)
+
+
 def test_hyper_parameters_are_chosen_on_valid_alone() -> None:
     split = split_random(synthetic(num_interactions=700), seed=0)
     train, valid = split.train_csr(), split.held_out("valid")
@@ -87,9 +152,13 @@ def test_hyper_parameters_are_chosen_on_valid_alone() -> None:
         valid,
         num_items=40,
         metric="recall@5",
-        item_knn_grid={"neighbours": (5,), "shrink": (0.0, 10.0)},
-        ease_grid=grid,
+        grids={
+            "item_knn": {"neighbours": (5,), "shrink": (0.0, 10.0)},
+            "ease": grid,
+            "text_knn": {"neighbours": (5,), "centred": (1.0,)},
+        },
     )
+    # There are no texts.
     assert list(fitted) == ["popularity", "item_knn", "ease"]
 
     def recall(baseline: Baseline) -> float:
@@ -118,18 +187,38 @@ def test_hyper_parameters_are_chosen_on_valid_alone() -> None:
     assert recall(fitted["ease"]) > 1.3 * recall(fitted["popularity"])
 
 
-def test_both_grids_have_the_same_number_of_trials() -> None:
+def test_all_grids_have_the_same_number_of_trials() -> None:
     sizes = {
-        np.prod([len(values) for values in grid.values()])
-        for grid in (baselines.ITEM_KNN_GRID, baselines.EASE_GRID)
+        np.prod([len(values) for values in grid.values()]) for grid in GRIDS.values()
     }
-    assert len(sizes) == 1
+    assert sizes == {8}
+
+
+def test_every_baseline_is_tuned() -> None:
+    split = split_random(synthetic(num_interactions=700), seed=0)
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    first = {
+        name: {key: values[:1] for key, values in grid.items()}
+        for name, grid in GRIDS.items()
+    }
+    fitted = tuned_baselines(
+        split.train_csr(),
+        split.held_out("valid"),
+        num_items=40,
+        item_vectors=vectors,
+        metric="recall@5",
+        grids=first,
+    )
+    assert list(fitted) == ["popularity", *GRIDS]
+    for name, baseline in fitted.items():
+        assert baseline.name == name
+        assert np.isfinite(scores_of(baseline, 60)).all()
 
 
 def test_a_catalogue_that_is_too_large(
     monkeypatch: pytest.MonkeyPatch, matrix: np.ndarray
 ) -> None:
-    monkeypatch.setattr(baselines, "MAX_DENSE_ITEMS", 5)
+    monkeypatch.setattr(item_item, "MAX_DENSE_ITEMS", 5)
     train = to_csr(matrix)
     with pytest.raises(UserError, match="num_items: expected at most 5"):
         ease(train, 6)
@@ -148,7 +237,12 @@ def test_known_quality_on_movielens(seed: int) -> None:
     split = split_random(catalog.load("ml-100k"), seed=seed)
     train, seen, test = split.train_csr(), split.seen("test"), split.held_out("test")
     ndcg = {}
-    for fitted in (popularity(train, 1_682), ease(train, 1_682, l2=300.0)):
+    for fitted in (
+        popularity(train, 1_682),
+        ease(train, 1_682, l2=300.0),
+        slim(train, 1_682, l1=2.0, l2=200.0),
+        spectral(train, 1_682, rank=32, ideal_weight=1.0),
+    ):
         got = rank(
             fitted.score_chunk,
             fitted.data,
@@ -162,3 +256,5 @@ def test_known_quality_on_movielens(seed: int) -> None:
         ).mean["ndcg@10"]
     assert 0.12 < ndcg["popularity"] < 0.16
     assert 0.31 < ndcg["ease"] < 0.35
+    assert 0.29 < ndcg["slim"] < 0.35
+    assert 0.29 < ndcg["gf_cf"] < 0.35

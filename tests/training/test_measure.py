@@ -8,6 +8,7 @@ import pytest
 from llmgnn_jax.config import replace
 from llmgnn_jax.data.catalog import load
 from llmgnn_jax.data.splits import Split, split_by_rule
+from llmgnn_jax.evaluation.baselines import GRIDS
 from llmgnn_jax.evaluation.contract import check_results
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.models.newcomers import fold_in_users
@@ -51,8 +52,7 @@ def test_the_document_keeps_the_contract(results, split):
     check_results(results)
     assert list(results["models"]) == [
         "popularity",
-        "item_knn",
-        "ease",
+        *GRIDS,
         "graph",
         "text",
         "fused",
@@ -66,7 +66,7 @@ def test_the_document_keeps_the_contract(results, split):
         masking="train+valid", metric="ndcg@10"
     )
     assert results["command"] == "llmgnn train tiny"
-    for name in ("popularity", "item_knn", "ease"):
+    for name in ("popularity", *GRIDS):
         assert results["models"][name]["baseline"]
     for name in ("graph", "text", "fused"):
         model = results["models"][name]

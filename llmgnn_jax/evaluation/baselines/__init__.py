@@ -1,0 +1,30 @@
+"""Strong simple recommenders on the same split, each a few lines and tuned alike.
+
+They train on the train part only, like every model here, and their hyper-parameters are
+chosen on valid, each from as many. Scoring runs through `ranking.rank`.
+"""
+
+from llmgnn_jax.evaluation.baselines.fitted import Baseline
+from llmgnn_jax.evaluation.baselines.item_item import (
+    MAX_DENSE_ITEMS,
+    ease,
+    item_knn,
+    text_knn,
+)
+from llmgnn_jax.evaluation.baselines.popular import popularity
+from llmgnn_jax.evaluation.baselines.slim import slim
+from llmgnn_jax.evaluation.baselines.spectral import spectral
+from llmgnn_jax.evaluation.baselines.tuning import GRIDS, tuned_baselines
+
+__all__ = [
+    "GRIDS",
+    "MAX_DENSE_ITEMS",
+    "Baseline",
+    "ease",
+    "item_knn",
+    "popularity",
+    "slim",
+    "spectral",
+    "text_knn",
+    "tuned_baselines",
+]

@@ -1,0 +1,174 @@
+"""Dense weights between items, summed over a user's history.
+
+Shapes: B users of a chunk, I items, T width of a text vector.
+"""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+
+from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.baselines.fitted import Baseline, histories, rows_of
+
+MAX_DENSE_ITEMS = 10_000
+"""Weights between items are a few (I, I) arrays: 4 GB at this size."""
+
+
+def item_knn(
+    train: Csr, num_items: int, *, neighbours: int = 200, shrink: float = 0.0
+) -> Baseline:
+    """Scores an item by its similarity to the user's train items, summed.
+
+    The similarity of items i and j with n_i, n_j users, n_ij of them in common, is
+    n_ij / (sqrt(n_i n_j) + shrink); each item keeps its `neighbours` most similar ones
+    (those equal to the last of them too). Source: Deshpande and Karypis, "Item-based
+    top-N recommendation algorithms" (2004); shrinkage as in Bell and Koren (2007).
+
+    Raises:
+        UserError: If the catalogue is too large for a dense item-item matrix.
+    """
+    start = time.perf_counter()
+    chosen = {"neighbours": neighbours, "shrink": shrink}
+    weights = item_knn_weights(common_users(train, num_items), **chosen)
+    return of_weights("item_knn", train, weights, chosen, start)
+
+
+def ease(train: Csr, num_items: int, *, l2: float = 300.0) -> Baseline:
+    """The linear item-item model with zero diagonal that best rebuilds train.
+
+    With G = X^T X and P = (G + l2 I)^-1, the weights are -P_ij / P_jj off the diagonal.
+    Source: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019), eq. 8.
+
+    Raises:
+        UserError: If the catalogue is too large for a dense item-item matrix, or l2 is
+            not positive.
+    """
+    if l2 <= 0:
+        raise UserError.field("l2", expected="a positive number", got=l2)
+    start = time.perf_counter()
+    weights = ease_weights(common_users(train, num_items), l2=l2)
+    return of_weights("ease", train, weights, {"l2": l2}, start)
+
+
+def text_knn(
+    train: Csr,
+    item_vectors: np.ndarray,
+    *,
+    neighbours: int = 200,
+    centred: float = 1.0,
+) -> Baseline:
+    """Scores an item by how near its text is to those of the user's train items.
+
+    ItemKNN with the cosine of text vectors: an item without interactions is scored
+    like any other.
+
+    Args:
+        train: (U x I) pairs.
+        item_vectors: (I, T), 0 where an item has no text.
+        neighbours: How many of the nearest an item keeps.
+        centred: Times the mean of the vectors, which is taken away first: what all
+            texts have in common says nothing.
+
+    Raises:
+        UserError: If the catalogue is too large for a dense item-item matrix.
+    """
+    start = time.perf_counter()
+    _check_size(len(item_vectors))
+    chosen = {"neighbours": neighbours, "centred": centred}
+    weights = text_knn_weights(item_vectors, **chosen)
+    return of_weights("text_knn", train, weights, chosen, start)
+
+
+def item_knn_weights(
+    common: np.ndarray, *, neighbours: float, shrink: float
+) -> np.ndarray:
+    """(I, I) weights from (I, I) users in common, see `item_knn`."""
+    norms = np.sqrt(np.diag(common))
+    denominators = np.outer(norms, norms) + shrink
+    weights = np.divide(
+        common, denominators, out=np.zeros_like(common), where=denominators > 0
+    )
+    return _nearest(weights, int(neighbours))
+
+
+def ease_weights(common: np.ndarray, *, l2: float) -> np.ndarray:
+    """(I, I) weights from (I, I) users in common, see `ease`."""
+    # In float64: where l2 is small, float32 loses digits to the condition number.
+    gram = common.astype(np.float64)
+    gram[np.diag_indices_from(gram)] += l2
+    inverse = np.linalg.inv(gram)
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def text_knn_weights(
+    item_vectors: np.ndarray, *, neighbours: float, centred: float
+) -> np.ndarray:
+    """(I, I) weights from (I, T) text vectors, see `text_knn`."""
+    known = np.any(item_vectors != 0, axis=1)
+    vectors = item_vectors.astype(np.float32)
+    if known.any():
+        vectors = vectors - np.float32(centred) * vectors[known].mean(axis=0)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.where(known[:, None], vectors / np.maximum(lengths, 1e-12), 0.0)
+    # Sums over a history: what is far would outvote what is near.
+    return _nearest(np.maximum(vectors @ vectors.T, 0.0), int(neighbours))
+
+
+def common_users(train: Csr, num_items: int) -> np.ndarray:
+    """(I, I) float32: users in common; the diagonal counts an item's users.
+
+    Raises:
+        UserError: If the catalogue is too large for it.
+    """
+    _check_size(num_items)
+    ones = np.ones(len(train.indices), np.float32)
+    matrix = scipy.sparse.csr_array(
+        (ones, train.indices, train.indptr), shape=(train.num_rows, num_items)
+    )
+    return (matrix.T @ matrix).toarray()
+
+
+def of_weights(
+    name: str, train: Csr, weights: np.ndarray, chosen: dict[str, Any], start: float
+) -> Baseline:
+    """A baseline that scores by (I, I) weights from history item to scored item."""
+    return Baseline(
+        name=name,
+        score_chunk=_by_history,
+        data={**histories(train), "weights": jnp.asarray(weights, jnp.float32)},
+        seconds=time.perf_counter() - start,
+        budget={"trials": 1, "grid": {}, "chosen": chosen},
+    )
+
+
+def _check_size(num_items: int) -> None:
+    if num_items > MAX_DENSE_ITEMS:
+        raise UserError.field(
+            "num_items",
+            expected=f"at most {MAX_DENSE_ITEMS} for a dense item-item baseline",
+            got=num_items,
+            fix="leave these baselines out",
+        )
+
+
+def _nearest(weights: np.ndarray, neighbours: int) -> np.ndarray:
+    """Each item's largest weights, without its own, in place."""
+    np.fill_diagonal(weights, 0.0)
+    if neighbours < len(weights):
+        # Symmetric, and rows are partitioned faster than columns.
+        last = np.partition(weights, -neighbours, axis=1)[:, -neighbours]
+        weights[weights < last[None]] = 0.0
+    return weights
+
+
+def _by_history(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
+    """(B, I): the history as a 0/1 row, times the item-item weights."""
+    history_BI = rows_of(data, users_B, data["weights"].shape[0])
+    return jnp.matmul(history_BI, data["weights"], precision=jax.lax.Precision.HIGHEST)

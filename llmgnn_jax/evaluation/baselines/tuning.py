@@ -1,0 +1,195 @@
+"""Hyper-parameters of the baselines, chosen on valid: as many trials for each."""
+
+import dataclasses
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.evaluation.baselines import item_item
+from llmgnn_jax.evaluation.baselines.fitted import Baseline
+from llmgnn_jax.evaluation.baselines.popular import popularity
+from llmgnn_jax.evaluation.baselines.slim import slim_weights
+from llmgnn_jax.evaluation.baselines.spectral import of_filter, spectral_data
+from llmgnn_jax.evaluation.metrics import evaluate_rankings
+from llmgnn_jax.evaluation.ranking import rank
+from llmgnn_jax.graph.aggregate import Backend
+
+logger = logging.getLogger(__name__)
+
+Grid = Mapping[str, Sequence[float]]
+
+GRIDS: Mapping[str, Grid] = {
+    "item_knn": {"neighbours": (50, 100, 200, 400), "shrink": (0.0, 50.0)},
+    "ease": {"l2": (10.0, 30.0, 100.0, 200.0, 300.0, 500.0, 1_000.0, 3_000.0)},
+    "slim": {
+        "l1": (0.5, 2.0),
+        "l2": (10.0, 50.0, 200.0, 500.0),
+        "neighbours": (100,),
+    },
+    "gf_cf": {"rank": (32, 128), "ideal_weight": (0.1, 0.3, 1.0, 3.0)},
+    "bspm": {
+        "rank": (32, 128),
+        "ideal_weight": (0.2, 1.0),
+        "sharpening": (0.3, 0.8),
+    },
+    "text_knn": {"neighbours": (20, 50, 200, 1_000), "centred": (0.0, 1.0)},
+}
+"""Eight trials each."""
+
+# Fits one choice of hyper-parameters; of the start of the clock.
+Fit = Callable[[dict[str, Any], float], Baseline]
+
+
+def tuned_baselines(
+    train: Csr,
+    valid_positives: Csr,
+    *,
+    num_items: int,
+    item_vectors: np.ndarray | None = None,
+    metric: str = "ndcg@10",
+    grids: Mapping[str, Grid] = GRIDS,
+    memory_limit_mb: float = 256,
+    backend: Backend = "csr",
+) -> dict[str, Baseline]:
+    """All baselines, hyper-parameters chosen on valid: name -> fitted on train.
+
+    Every combination of a grid is fitted on train and ranked for valid (train items
+    masked); the best by `metric` is kept, the first of equals. Test is out of reach: it
+    is not an argument.
+
+    Above 10,000 items only popularity is returned, since a search would take longer
+    than most training; the log says so.
+
+    Args:
+        train: (U x I) train pairs.
+        valid_positives: (U x I) pairs to be found in valid.
+        num_items: I.
+        item_vectors: (I, T) text vectors, 0 where an item has none; None leaves
+            `text_knn` out.
+        metric: "ndcg@10" and so on, from `evaluation.metrics`.
+        grids: Name of a baseline -> keyword -> values; those without one are left out.
+        memory_limit_mb: Cap of the added device memory of a ranking.
+        backend: Kernel of the sums over neighbours.
+    """
+    k = int(metric.partition("@")[2])
+
+    def quality(fitted: Baseline) -> float:
+        ranked = rank(
+            fitted.score_chunk,
+            fitted.data,
+            num_users=train.num_rows,
+            num_items=num_items,
+            seen=train,
+            k=k,
+            memory_limit_mb=memory_limit_mb,
+        )
+        measured = evaluate_rankings(
+            ranked.items, ranked.users, valid_positives, ks=(k,), num_items=num_items
+        )
+        return measured.mean[metric]
+
+    baselines = {"popularity": popularity(train, num_items)}
+    if num_items > item_item.MAX_DENSE_ITEMS:
+        logger.warning(
+            "%s left out: %d items, at most %d fit a dense matrix",
+            ", ".join(grids),
+            num_items,
+            item_item.MAX_DENSE_ITEMS,
+        )
+        return baselines
+    fits = _fits(train, num_items, item_vectors, backend)
+    for name, grid in grids.items():
+        if name in fits:
+            baselines[name] = _best(name, grid, fits[name], quality, metric)
+    return baselines
+
+
+def _fits(
+    train: Csr, num_items: int, item_vectors: np.ndarray | None, backend: Backend
+) -> dict[str, Fit]:
+    """How each is fitted; what all of its trials share is computed once."""
+
+    @functools.cache
+    def data(width: int) -> Any:
+        return spectral_data(train, num_items, rank=width, backend=backend, seed=0)
+
+    def filters(name: str) -> Fit:
+        return lambda chosen, start: of_filter(
+            name, train, data(int(chosen["rank"])), chosen, start
+        )
+
+    common = functools.cache(lambda: item_item.common_users(train, num_items))
+
+    def weights(name: str, weigh: Callable[..., np.ndarray]) -> Fit:
+        return lambda chosen, start: item_item.of_weights(
+            name, train, weigh(common(), **chosen), chosen, start
+        )
+
+    fits = {
+        "item_knn": weights("item_knn", item_item.item_knn_weights),
+        "ease": weights("ease", item_item.ease_weights),
+        "slim": weights("slim", slim_weights),
+        "gf_cf": filters("gf_cf"),
+        "bspm": filters("bspm"),
+    }
+    if item_vectors is not None:
+        vectors = item_vectors
+        fits["text_knn"] = weights(
+            "text_knn",
+            lambda _, **chosen: item_item.text_knn_weights(vectors, **chosen),
+        )
+    return fits
+
+
+def _best(
+    name: str,
+    grid: Grid,
+    fit: Fit,
+    quality: Callable[[Baseline], float],
+    metric: str,
+) -> Baseline:
+    start = time.perf_counter()
+    best, best_value, trials = None, -np.inf, 0
+    for values in itertools.product(*grid.values()):
+        fitted = fit(dict(zip(grid, values, strict=True)), start)
+        value = quality(fitted)
+        trials += 1
+        if value > best_value:
+            best, best_value = fitted, value
+    if best is None:
+        raise ValueError(f"the grid of {name} is empty")
+    budget = _budget(grid, best.budget["chosen"], trials, metric, best_value)
+    logger.info(
+        "%s: %s chosen of %d by valid %s %.4f",
+        name,
+        ", ".join(f"{key} {value:g}" for key, value in budget["chosen"].items()),
+        trials,
+        metric,
+        best_value,
+    )
+    return dataclasses.replace(best, seconds=time.perf_counter() - start, budget=budget)
+
+
+def _budget(
+    grid: Grid, chosen: dict[str, float], trials: int, metric: str, value: float
+) -> dict[str, Any]:
+    """What `results.json` says of a search."""
+    return {
+        "trials": trials,
+        "grid": {name: list(values) for name, values in grid.items()},
+        "chosen": chosen,
+        "chosen_by": f"valid {metric}",
+        "value": value,
+        # A grid that ends at its best value may have ended too early.
+        "at_edge": [
+            name
+            for name, values in grid.items()
+            if len(values) > 2 and chosen[name] in (min(values), max(values))
+        ],
+    }
