@@ -24,6 +24,21 @@ def test_as_json(workplace, capsys):
     assert found["collectives"] == {}
 
 
+def test_row_wise_optimizers_hold_a_number_a_row(workplace, capsys):
+    found = []
+    for optimizer in ("adam", "rowwise_adagrad"):
+        options = ("--train.table-optimizer", optimizer, "--json")
+        assert cli.main([*PLAN, *options]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    adam, rowwise = (one["arrays"]["optimizer"] for one in found)
+    table = found[0]["arrays"]["parameters"]
+    assert 2 * table <= adam < 2 * table + 100
+    assert table / 64 <= rowwise < table / 64 + 100
+    # Seven passes over tables; three, two over the numbers and a product of two.
+    less = found[0]["traffic"] - found[1]["traffic"]
+    assert less == pytest.approx((7 - 3 - 2 / 64 - 2) * table, rel=1e-2)
+
+
 def test_as_text(workplace, capsys):
     assert cli.main(list(PLAN)) == 0
     printed = capsys.readouterr().out

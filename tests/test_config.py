@@ -125,6 +125,7 @@ def test_not_a_configuration(text: str, message: str) -> None:
 POSITIVE = (
     *("graph.num_layers", "graph.embedding_dim", "text.max_length"),
     *("train.num_negatives", "train.batch_size", "train.learning_rate"),
+    "train.table_learning_rate",
     *("train.steps", "train.steps_per_call", "train.validate_every"),
     *("train.checkpoint_every", "train.keep_checkpoints"),
     "evaluation.memory_limit_mb",

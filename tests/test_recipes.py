@@ -135,6 +135,16 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
         ("ml-100k", ["--node.dropout", "0.1"], "the task is ranking"),
         ("ml-100k", ["--data.valid-share", "0.2"], "data.split is random"),
         ("ml-100k", ["--train.num_negatives=8"], "train.negatives is all"),
+        (
+            "ml-100k",
+            ["--train.table-learning-rate", "1"],
+            "train.table_optimizer is adam",
+        ),
+        (
+            "cora-gcn",
+            ["--train.table-optimizer", "rowwise_adagrad"],
+            "the task is node_classification",
+        ),
         ("synthetic", ["--fusion.anchor", "2"], "models are graph"),
         ("synthetic", ["--text.max-length", "2"], "models are graph"),
         ("gowalla-lightgcn", ["--graph.init-scale", "1"], "graph.init is xavier"),
@@ -155,6 +165,13 @@ def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
         ("ml-100k", ["--fusion.anchor", "2", "--text.max-length", "8"]),
         ("ml-100k", ["--train.negatives", "uniform", "--train.num-negatives", "8"]),
         ("gowalla-lightgcn", ["--data.valid-share", "0.1", "--train.l2", "0"]),
+        (
+            "ml-100k",
+            [
+                *("--train.table-optimizer", "rowwise_adagrad"),
+                *("--train.table-learning-rate", "1"),
+            ],
+        ),
         ("ml-100k", ["--node.dropout", "0.5"]),  # what the recipe says already
         ("cora-gcn", ["--node.dropout", "0.1", "--train.steps", "3", "--seed", "1"]),
     ],

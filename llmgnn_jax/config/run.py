@@ -63,6 +63,7 @@ class Config:
             "train.batch_size": self.train.batch_size,
             "train.accumulate": self.train.accumulate,
             "train.learning_rate": self.train.learning_rate,
+            "train.table_learning_rate": self.train.table_learning_rate,
             "train.steps": self.train.steps,
             "train.steps_per_call": self.train.steps_per_call,
             "train.validate_every": self.train.validate_every,

@@ -147,6 +147,12 @@ class TrainConfig:
     half_life: int = 500
     """Steps in which the step size halves; 0 keeps it. No part of it depends on how
     long a run is, so a run may be made longer."""
+    table_optimizer: Literal["adam", "rowwise_adagrad"] = "adam"
+    """Of the node vectors: Adam as for all else, with two moments of the table's size;
+    or row-wise Adagrad, with one number a row, which leaves rows alone whose gradient
+    is 0. For tables whose moments fit no device, and `graph.fanouts`."""
+    table_learning_rate: float = 0.2
+    """Step size of `rowwise_adagrad` at the first step; `half_life` halves it too."""
     l2: float = 3e-3
     """L2 on the id vectors of the batch, as LightGCN counts it; on the first layer, for
     node classification."""

@@ -69,9 +69,12 @@ def unused_fields(config: Config) -> dict[str, str]:
             *("layer", "num_layers", "fanouts", "init", "init_scale", "temperature"),
         )
         leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)
+        leave_out(["train.table_optimizer", "train.table_learning_rate"], models)
     if config.train.negatives != "uniform":
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)
+    if config.train.table_optimizer == "adam":
+        leave_out(["train.table_learning_rate"], "train.table_optimizer is adam")
     if config.parallel.strategy == "pmap":
         of_mesh = ["parallel.exchange", "parallel.slack"]
         leave_out(of_mesh, "parallel.strategy is pmap")

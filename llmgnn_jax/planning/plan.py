@@ -21,9 +21,7 @@ from llmgnn_jax.planning.degrees import law_of
 from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
-
-# Adam reads parameter, gradient and both moments, and writes all but the gradient.
-_OPTIMIZER_PASSES = 7
+from llmgnn_jax.training.state import NODE_TABLE
 
 ASSUMPTIONS = (
     "matrix products at the chip's bfloat16 peak",
@@ -103,7 +101,11 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         strategy = dataclasses.replace(strategy, exchange=exchange)
         step = planned_step(config, sizes, pieces, strategy=strategy, encoder=encoder)
         arrays = by_kind(step)
-        taken = _measured(step, chip, count, parameters=arrays["parameters"])
+        # The optimizer reads gradients, parameters and its own arrays, and writes the
+        # last two: Adam's seven passes. Row-wise Adagrad's sums are a product, and
+        # counted so.
+        optimizer = 3 * arrays["parameters"] + 2 * arrays["optimizer"]
+        taken = _measured(step, chip, count, optimizer=optimizer)
         if taken["fits"] is not False:
             break
     document: dict[str, Any] = {
@@ -211,7 +213,7 @@ def _encoder_config(config: Config) -> EncoderConfig:
 
 
 def _measured(
-    step: PlannedStep, chip: Chip, count: int, *, parameters: int
+    step: PlannedStep, chip: Chip, count: int, *, optimizer: int
 ) -> dict[str, Any]:
     arguments = (step.state, step.data, jax.ShapeDtypeStruct((), jnp.int32))
     began = time.perf_counter()
@@ -231,7 +233,7 @@ def _measured(
     seconds = time.perf_counter() - began
     memory = compiled.memory_analysis()
     moved = costs.collectives(compiled.as_text(), devices=count, told=work)
-    table = step.state.params.get("node_embedding")
+    table = step.state.params.get(NODE_TABLE)
     of_table = 0 if table is None else table.size * table.dtype.itemsize
     gathered = moved.get("all-gather")
     used = {
@@ -243,7 +245,7 @@ def _measured(
     }
     # A donated argument and its result are one.
     total = sum(used.values()) - 2 * used["aliased"]
-    traffic = work.traffic + _OPTIMIZER_PASSES * parameters
+    traffic = work.traffic + optimizer
     limit = chip.hbm_bytes
     fits = None if limit is None else total <= limit
     return {

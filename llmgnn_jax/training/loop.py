@@ -20,7 +20,7 @@ from llmgnn_jax.training.preemption import Preempted, told_to_stop
 from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
 from llmgnn_jax.training.snapshot import Progress, Snapshot
-from llmgnn_jax.training.state import TEXT_ENCODER, copy_params
+from llmgnn_jax.training.state import NODE_TABLE, TEXT_ENCODER, copy_params
 
 logger = logging.getLogger(__name__)
 
@@ -274,6 +274,10 @@ def _diverged(
         steps = checkpoints.steps()
     kept = f"the checkpoint of step {steps[-1]} is good" if steps else "no checkpoint"
     fix = f"lower --train.learning-rate, now {config.train.learning_rate}"
+    if NODE_TABLE in params and config.train.table_optimizer != "adam":
+        fix += (
+            f", or --train.table-learning-rate, now {config.train.table_learning_rate}"
+        )
     if TEXT_ENCODER in params:
         fix += f", or --text.learning-rate, now {config.text.learning_rate}"
     return TrainingDiverged.field(

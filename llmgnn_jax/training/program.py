@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from llmgnn_jax.parallel.strategy import Strategy
-from llmgnn_jax.training.state import TrainState
+from llmgnn_jax.training.rowwise import squares_of_rows
+from llmgnn_jax.training.state import NODE_TABLE, TrainState
 
 
 class StepMetrics(NamedTuple):
@@ -127,5 +128,13 @@ def compile_steps(
 
 def _norm(gradients: Any) -> jax.Array:
     # Dot products: XLA writes an array of squares out on a CPU before it adds it up.
-    leaves = [leaf.reshape(-1) for leaf in jax.tree.leaves(gradients)]
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf, precision="highest") for leaf in leaves))
+    def squared(path: tuple, leaf: jax.Array) -> jax.Array:
+        if path[0].key == NODE_TABLE:
+            # Row by row: a row-wise optimizer asks for these sums too, so that the
+            # table is read once for both, unless XLA adds them up in a pass of its own.
+            return jnp.sum(jax.lax.optimization_barrier(squares_of_rows(leaf)))
+        leaf = leaf.reshape(-1)
+        return jnp.vdot(leaf, leaf, precision="highest")
+
+    squares = jax.tree_util.tree_map_with_path(squared, gradients)
+    return jnp.sqrt(sum(jax.tree.leaves(squares)))

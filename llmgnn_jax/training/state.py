@@ -105,6 +105,9 @@ def copy_params(params: Any) -> Any:
     return jax.tree.map(jnp.copy, params)
 
 
+NODE_TABLE = "node_embedding"
+"""Where the table of node vectors is among the parameters, if a model has one."""
+
 TEXT_ENCODER = "text_encoder"
 """Where the parameters of a trained text encoder are, beside those of the model."""
 

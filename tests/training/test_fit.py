@@ -49,10 +49,12 @@ def train(base, tmp_path):
 
 @pytest.fixture
 def saved(base, tmp_path):
-    """(name, folder, step or None) -> what its checkpoint holds."""
+    """(name, folder, step or None, fields changed) -> what its checkpoint holds."""
 
-    def read(name="graph", where="run", step=None):
-        template = set_up(name, base).snapshot
+    def read(name="graph", where="run", step=None, **changes):
+        changes = {f"train.{key}": value for key, value in changes.items()}
+        prepared = dataclasses.replace(base, config=replace(base.config, **changes))
+        template = set_up(name, prepared).snapshot
         with CheckpointFolder(tmp_path / where / "checkpoints" / name, keep=9) as kept:
             if step is None:
                 return kept.restore(template)
@@ -92,16 +94,22 @@ def assert_same(one, other):
         )
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_two_steps_and_two_more_are_four_steps(train, saved, tmp_path, name):
-    rhythm = {"validate_every": 20, "checkpoint_every": 20}
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        *((name, {}) for name in MODELS),
+        ("fused", {"table_optimizer": "rowwise_adagrad", "half_life": 3}),
+    ],
+)
+def test_two_steps_and_two_more_are_four_steps(train, saved, tmp_path, name, changes):
+    rhythm = {"validate_every": 20, "checkpoint_every": 20, **changes}
     train(name, "whole", steps=4, **rhythm)
     train(name, "parts", steps=2, **rhythm)
     assert steps_saved(tmp_path / "parts", name) == [2]
-    half = saved(name, "parts")
+    half = saved(name, "parts", **changes)
     found = train(name, "parts", resume=True, steps=4, **rhythm)
     assert found.step == 4
-    assert_same(saved(name, "whole"), saved(name, "parts"))
+    assert_same(saved(name, "whole", **changes), saved(name, "parts", **changes))
     # Without the resumed half being there, the test would prove nothing.
     changed = jax.tree.map(
         lambda a, b: bool(np.any(a != b)), half.state.params, found.params

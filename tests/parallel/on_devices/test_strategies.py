@@ -95,6 +95,13 @@ CASES = {
         "text.mode": "lora",
         "parallel.slack": 16.0,
     },
+    "sampled row-wise": {
+        "graph.fanouts": (3, 2),
+        "train.negatives": "uniform",
+        "train.num_negatives": 16,
+        "train.table_optimizer": "rowwise_adagrad",
+        "parallel.slack": 16.0,
+    },
     "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
 }
 
@@ -117,9 +124,16 @@ def test_every_exchange_gives_them(trainee, exchange):
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("layout", ["mesh 1x4", "mesh 2x2", "mesh 4x1"])
-def test_tables_and_their_moments_are_held_in_pieces(trainee, layout):
-    made = trainee(layout, **{"text.mode": "full"})
+@pytest.mark.parametrize(
+    ("layout", "optimizer", "count"),
+    [
+        # The table, two moments, two of texts.
+        *((layout, "adam", 5) for layout in ("mesh 1x4", "mesh 2x2", "mesh 4x1")),
+        ("mesh 2x2", "rowwise_adagrad", 4),  # A number a row in place of the moments.
+    ],
+)
+def test_tables_and_their_moments_are_held_in_pieces(trainee, layout, optimizer, count):
+    made = trainee(layout, **{"text.mode": "full", "train.table_optimizer": optimizer})
     _, state = losses(made, steps=2)
     pieces = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
@@ -131,7 +145,7 @@ def test_tables_and_their_moments_are_held_in_pieces(trainee, layout):
         for name in pieces
         if name.endswith(("node_embedding", "item_IT", "user_UT"))
     ]
-    assert len(tables) == 5  # the table, two moments, two of texts
+    assert len(tables) == count
     for name in tables:
         held, whole = pieces[name]
         assert held == {whole // 4}, name
