@@ -23,6 +23,8 @@ _OF_NODES = {
     "parallel": (),
 }
 
+_OF_MESSAGES = ["parallel.slack", "parallel.row_slack"]
+
 
 def unused_fields(config: Config) -> dict[str, str]:
     """Field, as `flatten` names it -> why the run does not read it."""
@@ -71,10 +73,10 @@ def unused_fields(config: Config) -> dict[str, str]:
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)
     if config.parallel.strategy == "pmap":
-        of_mesh = ["parallel.exchange", "parallel.slack"]
+        of_mesh = ["parallel.exchange", *_OF_MESSAGES]
         leave_out(of_mesh, "parallel.strategy is pmap")
     if not config.graph.fanouts:
-        leave_out(["parallel.slack"], "graph.fanouts is empty")
+        leave_out(_OF_MESSAGES, "graph.fanouts is empty")
     if config.graph.init != "normal":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found
