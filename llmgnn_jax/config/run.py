@@ -72,6 +72,7 @@ class Config:
             "evaluation.memory_limit_mb": self.evaluation.memory_limit_mb,
             "parallel.model": self.parallel.model,
             "parallel.slack": self.parallel.slack,
+            "parallel.row_slack": self.parallel.row_slack,
         }
         for name, value in positive.items():
             if not 0 < value < math.inf:

@@ -191,8 +191,11 @@ class ParallelConfig:
     round a ring, or those that are asked for; `auto`: the fastest of them on the run's
     own graph, which a run keeps."""
     slack: float = 2.0
-    """Room for what devices ask of one another where neighbours are drawn: multiple of
-    an even share. What has no place is left out and counted as `missed`."""
+    """Room for the draws that devices ask of one another: multiple of an even share of
+    them. What has no place is left out and counted as `missed`."""
+    row_slack: float = 1.25
+    """Room for the rows that devices ask of one another: multiple of how many different
+    ones the graph's degrees let expect. What has no place is `missed` too."""
 
 
 @dataclass(frozen=True, kw_only=True)

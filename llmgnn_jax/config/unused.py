@@ -23,6 +23,8 @@ _OF_NODES = {
     "parallel": (),
 }
 
+_OF_MESSAGES = ["parallel.slack", "parallel.row_slack"]
+
 
 def unused_fields(config: Config) -> dict[str, str]:
     """Field, as `flatten` names it -> why the run does not read it."""
@@ -76,10 +78,10 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.train.table_optimizer == "adam":
         leave_out(["train.table_learning_rate"], "train.table_optimizer is adam")
     if config.parallel.strategy == "pmap":
-        of_mesh = ["parallel.exchange", "parallel.slack"]
+        of_mesh = ["parallel.exchange", *_OF_MESSAGES]
         leave_out(of_mesh, "parallel.strategy is pmap")
     if not config.graph.fanouts:
-        leave_out(["parallel.slack"], "graph.fanouts is empty")
+        leave_out(_OF_MESSAGES, "graph.fanouts is empty")
     if config.graph.init != "normal":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found

@@ -79,7 +79,7 @@ class NodeLayout:
             return self.user_capacity + items
         return items + (items // self._items + 1) * self._users
 
-    def split(self, nodes_N: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def split(self, nodes_N: Array) -> tuple[Array, Array]:
         """What nodes hold, as (U, ...) and (I, ...)."""
         if self.groups == 1:
             users, items = self.user_capacity, self.item_capacity

@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Below this every exchange costs less than measuring them, and noise would choose.
 _TOO_SMALL = 50_000
-# Seconds that all repeats may take together, after one of each.
+# Seconds that all repeats may take together, after one of each; and how many there are.
 _BUDGET = 3.0
-_MOST_ROUNDS = 9
+_ROUNDS = (2, 9)
 # One that is this many times slower than the best is not run again.
 _HOPELESS = 4.0
 # What a step holds beside the table and a propagation: the table's gradient and both
@@ -65,14 +65,12 @@ def choose_exchange(
         return chosen
     for run in runs.values():
         run()  # The first time is another: memory is found, connections are made.
-    firsts = processes.numbers_of_first(
-        {name: seconds_of(run) for name, run in runs.items()}
-    )
+    times = {name: [seconds_of(run)] for name, run in runs.items()}
+    firsts = processes.numbers_of_first({name: times[name][0] for name in runs})
     best = min(firsts.values())
     runs = {name: runs[name] for name in runs if firsts[name] <= _HOPELESS * best}
     rounds = int(_BUDGET / sum(firsts[name] for name in runs))
-    times: dict[Exchange, list[float]] = {name: [] for name in runs}
-    for _ in range(min(max(rounds, 1), _MOST_ROUNDS)):
+    for _ in range(min(max(rounds, min(_ROUNDS)), max(_ROUNDS))):
         # In turn: what slows the machine for a while slows all of them.
         for name, run in runs.items():
             times[name].append(seconds_of(run))

@@ -8,17 +8,23 @@ Shapes: S shares, n nodes of each, E edges of the largest, H nodes of a message.
 import numpy as np
 
 from llmgnn_jax.data.csr import csr_in_pieces
+from llmgnn_jax.graph.node_layout import NodeLayout
 from llmgnn_jax.graph.plan import EdgePlan
 from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
+from llmgnn_jax.parallel.popularity import Popularity
 from llmgnn_jax.parallel.sampling import SharedTable
 
 
-def table_in_shares(plan: EdgePlan, *, shares: int) -> SharedTable:
+def table_in_shares(
+    plan: EdgePlan, *, shares: int, layout: NodeLayout | None = None
+) -> SharedTable:
     """The edges of a graph by the share of their receiver, to be drawn from.
 
     Args:
         plan: The edges.
         shares: S, as in `share_out`.
+        layout: Which nodes are users and which items, from which follows how often they
+            are drawn.
 
     Returns:
         NumPy arrays, to be placed with their first axis spread over the devices.
@@ -30,7 +36,11 @@ def table_in_shares(plan: EdgePlan, *, shares: int) -> SharedTable:
     offsets, neighbours = csr_in_pieces(
         indptr, np.asarray(plan.incoming.others), pieces=shares, at_least=1
     )
-    return SharedTable(indptr=offsets, neighbours=neighbours)
+    popularity = None
+    if layout is not None:
+        users_U, items_I = layout.split(np.diff(indptr))
+        popularity = Popularity.of(users_U, items_I)
+    return SharedTable(indptr=offsets, neighbours=neighbours, popularity=popularity)
 
 
 def share_out(plan: EdgePlan, *, shares: int, exchange: Exchange) -> Shares:

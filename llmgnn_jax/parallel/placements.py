@@ -34,11 +34,13 @@ class OnMesh:
         mesh: The devices.
         backend: Kernel of the sums over neighbours within a device.
         slack: Room for what one device asks of another, see `Reach`.
+        row_slack: Likewise.
     """
 
     mesh: Mesh
     backend: Backend
     slack: float = 2.0
+    row_slack: float = 1.25
 
     @property
     def local_backend(self) -> Backend | None:
@@ -77,7 +79,12 @@ class OnMesh:
         numbers_R: jax.Array,
         draw: Draw,
     ) -> Sampled:
-        reach = Reach(axes=AXES, shares=self.shares, slack=self.slack)
+        reach = Reach(
+            axes=AXES,
+            shares=self.shares,
+            slack=self.slack,
+            row_slack=self.row_slack,
+        )
 
         def run(
             parameters: Any,
@@ -91,7 +98,13 @@ class OnMesh:
             tree, missed = sample_shared(
                 words_2, table, seeds_r, rows_r, fanouts=draw.fanouts, reach=reach
             )
-            ways = route(tree.node_ids, tree.node_mask, size=len(nodes_nD), reach=reach)
+            ways = route(
+                tree.node_ids,
+                tree.node_mask,
+                size=len(nodes_nD),
+                reach=reach,
+                expected=table.distinct(len(seeds_r), draw.fanouts),
+            )
             nodes, degrees = ways.rows(nodes_nD), ways.rows(degrees_n)
             missed = jax.lax.psum(missed + ways.missed, AXES)
             final = run_on_tree(layers, parameters, tree, nodes, degrees)

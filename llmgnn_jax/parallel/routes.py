@@ -4,8 +4,10 @@ Shapes: S devices, n rows of the table on each, q rows that a device asks for, C
 for what one device asks of another, D width.
 
 Requests go to their owner by one all-to-all of static shape, and what was asked for
-comes back by another: 2 S C numbers, where bringing the table would be S n D. What does
-not fit into C places is left out and counted.
+comes back by another: S C (1 + D) numbers, where bringing the table would be S n D. A
+row travels once to each device that asks for it, so places are counted by rows where it
+is known how many different ones are asked for (`popularity`). What does not fit into C
+places is left out and counted.
 """
 
 import dataclasses
@@ -24,17 +26,38 @@ class Reach:
         axes: The axes of the mesh that a table is spread over.
         shares: S.
         slack: C as a multiple of an even share of the requests.
+        row_slack: C as a multiple of an even share of the different rows, where that is
+            known.
     """
 
     axes: tuple[str, ...]
     shares: int
     slack: float
+    row_slack: float = 1.25
 
     def places(self, requests: int) -> int:
-        """C, for so many requests of a device."""
-        # Few requests are spread less evenly than many.
-        even = self.slack * requests / self.shares
-        return min(requests, int(even + 4 * even**0.5) + 8)
+        """C, for so many requests of a device, each with a place of its own."""
+        return min(requests, self._room(self.slack * requests))
+
+    def row_places(
+        self, requests: int, *, size: int, expected: float | None = None
+    ) -> int:
+        """C, where requests for one row share a place.
+
+        Args:
+            requests: Of a device.
+            size: n: nobody is asked for more rows than there are.
+            expected: How many rows all requests of a device are for, if known.
+        """
+        rows = self.slack * requests
+        if expected is not None:
+            rows = self.row_slack * expected
+        return min(requests, size, self._room(rows))
+
+    def _room(self, rows: float) -> int:
+        even = rows / self.shares
+        # Few are spread less evenly than many.
+        return int(even + 4 * even**0.5) + 8
 
     def exchanged(self, values_SC: jax.Array) -> jax.Array:
         """(S, C, ...): what is meant for each device -> what each had for this one."""
@@ -101,6 +124,7 @@ def route(
     size: int,
     reach: Reach,
     distinct: bool = True,
+    expected: float | None = None,
 ) -> Route:
     """Finds each request a place.
 
@@ -111,9 +135,13 @@ def route(
         reach: How.
         distinct: Whether requests for one row share a place; not where each is to be
             answered on its own.
+        expected: How many rows the requests are for, if they are distinct and that is
+            known, see `Popularity`.
     """
     shares, count = reach.shares, numbers_q.shape[0]
     places = reach.places(count)
+    if distinct:
+        places = reach.row_places(count, size=size, expected=expected)
     last = jnp.iinfo(jnp.int32).max
     keys_q = jnp.where(real_q, numbers_q, last)
     sorted_q, order_q = jax.lax.sort_key_val(keys_q, jnp.arange(count, dtype=jnp.int32))

@@ -19,13 +19,14 @@ import jax.numpy as jnp
 from llmgnn_jax.graph.sampling import Hop, SampledTree, SampleTable
 from llmgnn_jax.graph.sampling.choose import choose_positions
 from llmgnn_jax.graph.sampling.words import row_words
+from llmgnn_jax.parallel.popularity import Popularity
 from llmgnn_jax.parallel.routes import Reach, route
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["indptr", "neighbours"],
-    meta_fields=[],
+    meta_fields=["popularity"],
 )
 @dataclass(frozen=True, kw_only=True)
 class SharedTable:
@@ -37,10 +38,18 @@ class SharedTable:
     Attributes:
         indptr: (S (n + 1),) int32, of each device where its nodes' edges begin.
         neighbours: (S E,) int32, senders by their number among all nodes.
+        popularity: Of all nodes; None where it is not known.
     """
 
     indptr: Any
     neighbours: Any
+    popularity: Popularity | None = None
+
+    def distinct(self, seeds: int, fanouts: Sequence[int]) -> float | None:
+        """How many nodes the trees of a device are expected to name, if known."""
+        if self.popularity is None:
+            return None
+        return self.popularity.distinct(seeds, fanouts)
 
     def here(self) -> SampleTable:
         """Within `shard_map`: the table of this device's nodes."""

@@ -105,10 +105,16 @@ class Meshed:
     backend: Backend
     exchange: Exchange
     slack: float
+    row_slack: float
 
     @property
     def placement(self) -> Placement:
-        return OnMesh(mesh=self.mesh, backend=self.backend, slack=self.slack)
+        return OnMesh(
+            mesh=self.mesh,
+            backend=self.backend,
+            slack=self.slack,
+            row_slack=self.row_slack,
+        )
 
     @property
     def devices(self) -> int:
@@ -119,7 +125,9 @@ class Meshed:
     ) -> InteractionGraph:
         shares: Any
         if sampled:
-            shares = table_in_shares(graph.plan, shares=self.devices)
+            shares = table_in_shares(
+                graph.plan, shares=self.devices, layout=graph.layout
+            )
         else:
             shares = share_out(graph.plan, shares=self.devices, exchange=self.exchange)
         edges_apart = graph.graph._replace(edges=None, senders=None, receivers=None)
@@ -225,6 +233,7 @@ def strategy_of(config: Config, *, backend: Backend) -> Strategy:
         backend=backend,
         exchange=chosen_exchange(parallel),
         slack=parallel.slack,
+        row_slack=parallel.row_slack,
     )
 
 

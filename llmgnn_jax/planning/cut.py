@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmgnn_jax.parallel.popularity import Popularity
 from llmgnn_jax.planning.degrees import Degrees, GraphLaw
 
 _ROUNDS = 64  # of dealing that are counted one by one; the later ones are even
@@ -114,6 +115,16 @@ def cut(
         halo_mean=expected,
         block=_largest(edges / shares, edges / shares, number),
         block_mean=block_mean,
+    )
+
+
+def popularity_of(
+    law: GraphLaw, *, users: int, items: int, interactions: int
+) -> Popularity:
+    """How often nodes are drawn as neighbours; arguments as those of `cut`."""
+    return Popularity(
+        users=Degrees(count=users, edges=interactions, law=law.users).classes(),
+        items=Degrees(count=items, edges=interactions, law=law.items).classes(),
     )
 
 

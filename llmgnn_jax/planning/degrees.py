@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.parallel.popularity import classes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,11 @@ class Degrees:
         """The mean of a function of the degree over all nodes."""
         weights, ranks = self._bins()
         return float(np.sum(weights * function(self.at(ranks))))
+
+    def classes(self) -> tuple[tuple[int, int], ...]:
+        """As `Popularity` has them."""
+        weights, ranks = self._bins()
+        return classes_of(self.at(ranks), weights * self.count)
 
     def _bins(self) -> tuple[np.ndarray, np.ndarray]:
         """Ranks that stand for all, the first ones by themselves; and their shares."""

@@ -16,7 +16,7 @@ from llmgnn_jax.parallel.exchange import Exchange
 from llmgnn_jax.parallel.mesh import AXES
 from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
 from llmgnn_jax.planning import costs
-from llmgnn_jax.planning.cut import Cut, cut
+from llmgnn_jax.planning.cut import Cut, cut, popularity_of
 from llmgnn_jax.planning.degrees import law_of
 from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
@@ -87,11 +87,14 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
     )
     _check(sizes)
     count = strategy.devices
+    dealt = {
+        "users": sizes.users,
+        "items": sizes.items,
+        "interactions": sizes.interactions,
+    }
     pieces = cut(
         law,
-        users=sizes.users,
-        items=sizes.items,
-        interactions=sizes.interactions,
+        **dealt,
         nodes=sizes.layout(config, count).num_nodes // count,
         shares=count,
     )
@@ -99,7 +102,14 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         encoder = _encoder_config(config)
     for exchange in _exchanges(config, count):
         strategy = dataclasses.replace(strategy, exchange=exchange)
-        step = planned_step(config, sizes, pieces, strategy=strategy, encoder=encoder)
+        step = planned_step(
+            config,
+            sizes,
+            pieces,
+            strategy=strategy,
+            popularity=popularity_of(law, **dealt),
+            encoder=encoder,
+        )
         arrays = by_kind(step)
         # The optimizer reads gradients, parameters and its own arrays, and writes the
         # last two: Adam's seven passes. Row-wise Adagrad's sums are a product, and
@@ -187,6 +197,7 @@ def _strategy(config: Config, devices: list[Any]) -> Meshed:
         backend="segment",
         exchange=chosen_exchange(parallel),
         slack=parallel.slack,
+        row_slack=parallel.row_slack,
     )
 
 

@@ -19,6 +19,7 @@ from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, TextFeatures
 from llmgnn_jax.models.recommender import ModelSpec, create
 from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
+from llmgnn_jax.parallel.popularity import Popularity
 from llmgnn_jax.parallel.rules import shardings
 from llmgnn_jax.parallel.sampling import SharedTable
 from llmgnn_jax.parallel.strategy import Meshed
@@ -87,6 +88,7 @@ def planned_step(
     pieces: Cut,
     *,
     strategy: Meshed,
+    popularity: Popularity,
     encoder: EncoderConfig | None,
 ) -> PlannedStep:
     """The step of a configuration's last model on data of such sizes.
@@ -96,6 +98,7 @@ def planned_step(
         sizes: Of its data.
         pieces: Of the graph.
         strategy: Which devices.
+        popularity: Of the graph's nodes.
         encoder: The text encoder's shape; None for a model of the graph alone.
 
     Raises:
@@ -119,7 +122,7 @@ def planned_step(
             fix="add --train.examples users",
         )
     layout = sizes.layout(config, strategy.devices)
-    graph = _graph(config, layout, pieces, strategy.exchange)
+    graph = _graph(config, layout, pieces, strategy.exchange, popularity)
     sides = config.models[-1]
     readout = None if encoder is None else _readout(config, encoder)
     text_dim = 0 if readout is None else readout.out_features
@@ -197,13 +200,19 @@ def _declared(spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
 
 
 def _graph(
-    config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
+    config: Config,
+    layout: NodeLayout,
+    pieces: Cut,
+    exchange: Exchange,
+    popularity: Popularity,
 ) -> InteractionGraph:
     count, nodes = pieces.shares, layout.num_nodes
     plan: Any
     if config.graph.fanouts:
         plan = SharedTable(
-            indptr=_ints(nodes + count), neighbours=_ints(count * pieces.edges)
+            indptr=_ints(nodes + count),
+            neighbours=_ints(count * pieces.edges),
+            popularity=popularity,
         )
     else:
         plan = _shares(config, layout, pieces, exchange)

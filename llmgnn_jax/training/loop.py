@@ -143,8 +143,10 @@ def train_model(
                     warned = True
                     logger.warning(
                         "%s: %d requests between devices had no place in %d steps and "
-                        "were left out; raise --parallel.slack, now %g",
-                        *(name, missed, count, config.parallel.slack),
+                        "were left out; raise --parallel.slack, now %g, and "
+                        "--parallel.row-slack, now %g",
+                        *(name, missed, count),
+                        *(config.parallel.slack, config.parallel.row_slack),
                     )
                 validates = trainee.validate is not None and (
                     step % train.validate_every == 0 or step >= train.steps

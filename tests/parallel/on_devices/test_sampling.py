@@ -9,11 +9,14 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from llmgnn_jax.config import ParallelConfig
+from llmgnn_jax.graph.node_layout import NodeLayout
+from llmgnn_jax.graph.placement import Draw, OneDevice
 from llmgnn_jax.graph.plan import plan_edges
 from llmgnn_jax.graph.sampling import SampleTable, sample_tree
 from llmgnn_jax.graph.sampling.words import key_words
 from llmgnn_jax.parallel.mesh import AXES, device_mesh
 from llmgnn_jax.parallel.partition import table_in_shares
+from llmgnn_jax.parallel.placements import OnMesh
 from llmgnn_jax.parallel.routes import Reach, route
 from llmgnn_jax.parallel.sampling import sample_shared
 
@@ -136,6 +139,86 @@ def test_rows_come_back_to_who_asked(distinct):
     expected = np.zeros_like(table)
     np.add.at(expected, numbers[real], np.arange(3.0, dtype=np.float32))
     np.testing.assert_allclose(gradient, expected, rtol=1e-6)
+
+
+LAYOUT = NodeLayout(user_capacity=1600, item_capacity=1600, groups=8)
+HUB = int(LAYOUT.item_nodes(np.arange(1))[0])
+
+
+class Graph:
+    """As much of an InteractionGraph as a placement reads."""
+
+    def __init__(self, plan, degrees):
+        self.plan, self.degrees = plan, degrees
+
+
+def of_hub():
+    """Pairs of users and items, a fifth of which are with one item."""
+    rng = np.random.default_rng(5)
+    users = LAYOUT.user_nodes(rng.integers(0, 1600, 8000))
+    items = LAYOUT.item_nodes(rng.integers(1, 1599, 8000))
+    items[:1600] = HUB
+    pairs = np.unique(np.stack([users, items], 1), axis=0)
+    senders, receivers = np.concatenate([pairs, pairs[:, ::-1]]).T
+    order = np.lexsort((senders, receivers))
+    return plan_edges(
+        senders[order],
+        receivers[order],
+        LAYOUT.num_nodes,
+        weights=np.ones(len(order), np.float32),
+    )
+
+
+def taught(on, nodes, graph, seeds, rows):
+    """Final and first vectors, what was missed, and the gradient of a loss."""
+
+    def layers(scale, graph, neighbours):
+        for _ in range(2):
+            graph = graph._replace(nodes=scale * neighbours.weighted(graph.nodes))
+        return graph
+
+    def loss(nodes):
+        draw = Draw(key=jax.random.key(1), fanouts=(6, 4), rows_R=rows)
+        out = on.run_sampled(layers, jnp.float32(0.7), nodes, graph, seeds, draw)
+        return jnp.sum(jnp.sin(out.final_RD)) + jnp.sum(out.ego_RD**2), out
+
+    (_, out), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(nodes)
+    return out, gradient
+
+
+@pytest.mark.parametrize("shape", MESHES)
+def test_places_by_rows_lose_nothing_and_few_are_enough(shape):
+    """Far fewer places than by requests, where hubs are asked for again and again."""
+    mesh, plan = mesh_of(shape), of_hub()
+    rng = np.random.default_rng(0)
+    seeds = jnp.asarray(rng.integers(0, LAYOUT.num_nodes, 25 * mesh.size), jnp.int32)
+    rows = jnp.arange(len(seeds), dtype=jnp.int32)
+    nodes = jnp.asarray(rng.normal(size=(LAYOUT.num_nodes, 5)), jnp.float32)
+    degrees = jnp.asarray(np.diff(plan.incoming.indptr), jnp.float32)
+    table = table_in_shares(plan, shares=mesh.size, layout=LAYOUT)
+    reach = Reach(axes=AXES, shares=mesh.size, slack=2.0)
+    requests, size = 25 * (1 + 6 + 24), LAYOUT.num_nodes // mesh.size
+    expected = table.distinct(25, (6, 4))
+    places = reach.row_places(requests, size=size, expected=expected)
+    assert places < 0.6 * reach.row_places(requests, size=size)
+
+    want, pulled = taught(
+        OneDevice(backend="segment"), nodes, Graph(plan, degrees), seeds, rows
+    )
+    on = OnMesh(mesh=mesh, backend="segment", slack=8.0)
+    got, gradient = taught(on, nodes, Graph(table, degrees), seeds, rows)
+    assert int(got.missed) == 0
+    np.testing.assert_array_equal(got.ego_RD, want.ego_RD)
+    np.testing.assert_allclose(got.final_RD, want.final_RD, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradient, pulled, rtol=1e-5, atol=1e-5)
+    # Too little room: what has none is counted, nothing is confused.
+    short = dataclasses.replace(on, row_slack=0.05)
+    lost, _ = taught(short, nodes, Graph(table, degrees), seeds, rows)
+    assert int(lost.missed) > 0
+    ego = np.asarray(lost.ego_RD)
+    there = (ego == np.asarray(want.ego_RD)).all(axis=1)
+    assert there.any()
+    assert not ego[~there].any()
 
 
 def test_few_rows_have_places_for_many_that_ask_for_them():
