@@ -8,9 +8,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <string>
+#include <utility>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -61,8 +64,28 @@ class Scratch {
   size_t bytes_ = 0;
 };
 
+// A kernel whose exceptions are errors of its call: one that left it would end the
+// process. `Safe<Kernel>::Call` stands for `Kernel` in its handler's definition.
+template <auto kernel>
+struct Safe;
+
+template <typename... Arguments, ffi::Error (*kernel)(Arguments...)>
+struct Safe<kernel> {
+  static ffi::Error Call(Arguments... arguments) {
+    try {
+      return kernel(std::forward<Arguments>(arguments)...);
+    } catch (const std::exception& error) {
+      // Of what is thrown here, all is for want of memory: also `std::length_error`.
+      return ffi::Error(ffi::ErrorCode::kResourceExhausted,
+                        std::string("a native kernel had no memory for its scratch (") +
+                            error.what() + "): smaller batches need less");
+    }
+  }
+};
+
 // Runs body(0..count) on XLA's own threads. The caller works too and waits only for
-// what has begun, so a pool whose threads are all busy cannot block it for ever.
+// what has begun, so a pool whose threads are all busy cannot block it for ever. What
+// body throws, on whichever thread, is thrown to the caller once all have stopped.
 template <typename Body>
 void ParallelFor(ffi::ThreadPool& pool, int64_t count, const Body& body) {
   int64_t helpers = std::min<int64_t>(pool.num_threads(), count) - 1;
@@ -76,25 +99,41 @@ void ParallelFor(ffi::ThreadPool& pool, int64_t count, const Body& body) {
     std::condition_variable idle;
     int64_t working = 0;
     bool closed = false;
+    std::exception_ptr thrown;
+
+    void Work(const Body& body, int64_t count) {
+      try {
+        for (int64_t i; (i = next.fetch_add(1)) < count;) body(i);
+      } catch (...) {
+        next.store(count);  // Nothing more is begun.
+        std::lock_guard<std::mutex> lock(mutex);
+        thrown = std::current_exception();
+      }
+    }
   };
   auto shared = std::make_shared<Shared>();
   const Body* work = &body;
-  for (int64_t h = 0; h < helpers; ++h) {
-    pool.Schedule([shared, work, count] {
-      {
+  try {
+    for (int64_t h = 0; h < helpers; ++h) {
+      pool.Schedule([shared, work, count] {
+        {
+          std::lock_guard<std::mutex> lock(shared->mutex);
+          if (shared->closed) return;  // `work` may be gone.
+          ++shared->working;
+        }
+        shared->Work(*work, count);
         std::lock_guard<std::mutex> lock(shared->mutex);
-        if (shared->closed) return;  // `work` may be gone.
-        ++shared->working;
-      }
-      for (int64_t i; (i = shared->next.fetch_add(1)) < count;) (*work)(i);
-      std::lock_guard<std::mutex> lock(shared->mutex);
-      if (--shared->working == 0) shared->idle.notify_one();
-    });
+        if (--shared->working == 0) shared->idle.notify_one();
+      });
+    }
+  } catch (const std::bad_alloc&) {
+    // Fewer helpers do the same work.
   }
-  for (int64_t i; (i = shared->next.fetch_add(1)) < count;) body(i);
+  shared->Work(body, count);
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->closed = true;
   shared->idle.wait(lock, [&] { return shared->working == 0; });
+  if (shared->thrown) std::rethrow_exception(shared->thrown);
 }
 
 // body(0..count) in runs of `step`: body(first, last).

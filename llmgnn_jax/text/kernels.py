@@ -1,7 +1,9 @@
 """The encoders' kernels for CPUs as functions with gradients.
 
 They compute what the plain formulas beside them do, see `encoders.layers` and
-`encoders.attention`, which run wherever these cannot be had. Sums are float32.
+`encoders.attention`, which run wherever these cannot be had. Sums are float32. They
+have gradients (`jax.grad`) alone: forward mode and second derivatives are refused, and
+are what LLMGNN_NATIVE=0 is for.
 
 Shapes: T tokens, D and F widths, B rows, L tokens of a row, H heads, G heads of keys
 and values, K width of a head, J = (H + 2 G) K.
@@ -16,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from llmgnn_jax.native.calls import call_kernel
 from llmgnn_jax.text.encoders.remat import as_product
 from llmgnn_jax.text.native import library
 
@@ -301,13 +304,12 @@ def _call(
     **attributes: Any,
 ) -> Any:
     library.require()
-    call = jax.ffi.ffi_call(name, results, vmap_method="sequential")
     # Float32 and int32 even where 64 bits are the default.
     exact = [
         x.astype(jnp.float32 if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32)
         for x in map(jnp.asarray, arguments)
     ]
-    return call(*exact, **attributes)
+    return call_kernel(name, results, *exact, **attributes)
 
 
 def _float32(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:

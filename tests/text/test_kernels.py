@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.text import kernels
+from llmgnn_jax.text.encoders import layers
 from llmgnn_jax.text.encoders.attention import allowed_pairs, attend_to
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.native import library
@@ -297,3 +299,30 @@ def test_what_other_processors_compile(flags: tuple[str, ...], tmp_path: Path) -
         check=False,
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+
+
+def test_other_derivatives_than_the_first_are_refused_in_a_line() -> None:
+    x, w = jnp.asarray(normal(0, 1, 4, 6)), jnp.asarray(normal(1, 6, 6))
+
+    def loss(x: jax.Array) -> jax.Array:
+        return (layers.dense(x, w, None, dtype="float32") ** 2).sum()
+
+    def of_gradient(x: jax.Array) -> jax.Array:
+        return (jax.grad(loss)(x) ** 2).sum()
+
+    for differentiate in (jax.grad, lambda f: jax.jit(jax.grad(f))):
+        with pytest.raises(UserError, match=r"first derivatives .*=0 to") as e:
+            differentiate(of_gradient)(x)
+        assert str(e.value).startswith("llmgnn_dense: ")
+        assert "\n" not in str(e.value)
+    # JAX says so itself, in a line, of whatever has a gradient of its own.
+    with pytest.raises(TypeError, match=r"forward-mode .*custom_vjp") as told:
+        jax.jvp(loss, (x,), (x,))
+    assert "\n" not in str(told.value).strip()
+    # By the plain formulas both are there.
+    with kernels.left_out():
+        second = jax.grad(of_gradient)(x)
+        _, along = jax.jvp(loss, (x,), (x,))
+    expected = 8 * x[0] @ w @ w.T @ w @ w.T
+    np.testing.assert_allclose(second[0], expected, rtol=1e-4, atol=1e-3)
+    assert float(along) == pytest.approx(2 * float(loss(x)), rel=1e-4)

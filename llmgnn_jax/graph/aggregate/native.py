@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from llmgnn_jax.graph.native import library
 from llmgnn_jax.graph.plan import Rows
+from llmgnn_jax.native.calls import call_kernel
 
 _NO_INDICES = (0,)
 
@@ -106,35 +107,39 @@ def compact_rows(
         (N,) int32, the row of each node, -1 for one that has none; (R, D) the rows.
     """
     library.require()
-    slots, sums = jax.ffi.ffi_call(
+    slots, sums = call_kernel(
         "llmgnn_compact_rows",
         (
             jax.ShapeDtypeStruct((num_nodes,), jnp.int32),
             jax.ShapeDtypeStruct(values.shape, jnp.float32),
         ),
-        vmap_method="sequential",
-    )(nodes, values)
+        nodes,
+        values,
+    )
     return slots, sums
 
 
 def row_maxima(rows: Rows, edges: jax.Array) -> jax.Array:
     """(E, W) in the graph's order -> (N, W) float32, -inf without edges."""
     library.require()
-    return jax.ffi.ffi_call(
+    return call_kernel(
         "llmgnn_row_maxima",
         jax.ShapeDtypeStruct((rows.num_nodes, edges.shape[1]), jnp.float32),
-        vmap_method="sequential",
-    )(rows.indptr, _indices(rows.edges), edges.astype(jnp.float32))
+        rows.indptr,
+        _indices(rows.edges),
+        edges.astype(jnp.float32),
+    )
 
 
 def gather_rows(nodes: jax.Array, numbers: jax.Array) -> jax.Array:
     """(N, ...) of any type -> (E, ...), nodes[numbers]; (E,) int32 in [0, N)."""
     library.require()
-    return jax.ffi.ffi_call(
+    return call_kernel(
         "llmgnn_gather_rows",
         jax.ShapeDtypeStruct((*numbers.shape, *nodes.shape[1:]), nodes.dtype),
-        vmap_method="sequential",
-    )(nodes.reshape(nodes.shape[0], -1), numbers)
+        nodes.reshape(nodes.shape[0], -1),
+        numbers,
+    )
 
 
 def gathered_sums(
@@ -145,11 +150,14 @@ def gathered_sums(
     Every id lies in [0, N), those of masked slots too.
     """
     library.require()
-    return jax.ffi.ffi_call(
+    return call_kernel(
         "llmgnn_gathered_sums",
         jax.ShapeDtypeStruct((ids.shape[0], table.shape[1]), jnp.float32),
-        vmap_method="sequential",
-    )(_values(table), ids, weights, mask)
+        _values(table),
+        ids,
+        weights,
+        mask,
+    )
 
 
 def edge_dots(rows: Rows, own: jax.Array, others: jax.Array) -> jax.Array:
@@ -160,11 +168,9 @@ def edge_dots(rows: Rows, own: jax.Array, others: jax.Array) -> jax.Array:
     if own.dtype != others.dtype:
         own, others = own.astype(jnp.float32), others.astype(jnp.float32)
     num_edges = rows.others.shape[0]
-    out = jax.ffi.ffi_call(
+    out = call_kernel(
         "llmgnn_edge_dots",
         jax.ShapeDtypeStruct((num_edges, heads), jnp.float32),
-        vmap_method="sequential",
-    )(
         rows.indptr,
         rows.others,
         own.reshape(own.shape[0], -1),
@@ -176,21 +182,24 @@ def edge_dots(rows: Rows, own: jax.Array, others: jax.Array) -> jax.Array:
 def softmax_forward(rows: Rows, logits: jax.Array) -> jax.Array:
     """(E, H) float32 -> shares, in the order of the rows, which is the graph's."""
     library.require()
-    return jax.ffi.ffi_call(
+    return call_kernel(
         "llmgnn_softmax_forward",
         jax.ShapeDtypeStruct(logits.shape, jnp.float32),
-        vmap_method="sequential",
-    )(rows.indptr, logits)
+        rows.indptr,
+        logits,
+    )
 
 
 def softmax_backward(rows: Rows, shares: jax.Array, gradient: jax.Array) -> jax.Array:
     """(E, H) shares and their gradient -> the gradient of the logits."""
     library.require()
-    return jax.ffi.ffi_call(
+    return call_kernel(
         "llmgnn_softmax_backward",
         jax.ShapeDtypeStruct(shares.shape, jnp.float32),
-        vmap_method="sequential",
-    )(rows.indptr, shares, gradient)
+        rows.indptr,
+        shares,
+        gradient,
+    )
 
 
 def _sums(
@@ -208,11 +217,9 @@ def _sums(
 ) -> jax.Array:
     library.require()
     none, values = jnp.zeros((0,), jnp.float32), _values(values)
-    return jax.ffi.ffi_call(
+    return call_kernel(
         "llmgnn_weighted_row_sums",
         jax.ShapeDtypeStruct((num_rows, values.shape[1]), values.dtype),
-        vmap_method="sequential",
-    )(
         rows.indptr,
         _indices(others),
         _indices(edges),

@@ -273,14 +273,14 @@ ffi::Error GatherRows(ffi::ThreadPool pool, ffi::AnyBuffer nodes,
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnRowMaxima, llmgnn::RowMaxima,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnRowMaxima, llmgnn::Safe<llmgnn::RowMaxima>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::S32>>()
                                   .Arg<ffi::Buffer<ffi::S32>>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
                                   .Ret<ffi::Buffer<ffi::F32>>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnEdgeDots, llmgnn::EdgeDots,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnEdgeDots, llmgnn::Safe<llmgnn::EdgeDots>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::S32>>()
@@ -288,20 +288,22 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnEdgeDots, llmgnn::EdgeDots,
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::Buffer<ffi::F32>>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnSoftmaxForward, llmgnn::SoftmaxForward,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnSoftmaxForward,
+                              llmgnn::Safe<llmgnn::SoftmaxForward>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::S32>>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
                                   .Ret<ffi::Buffer<ffi::F32>>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnSoftmaxBackward, llmgnn::SoftmaxBackward,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnSoftmaxBackward,
+                              llmgnn::Safe<llmgnn::SoftmaxBackward>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::S32>>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
                                   .Ret<ffi::Buffer<ffi::F32>>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnGatherRows, llmgnn::GatherRows,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnGatherRows, llmgnn::Safe<llmgnn::GatherRows>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()

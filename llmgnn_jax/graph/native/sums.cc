@@ -211,7 +211,8 @@ ffi::Error CompactRows(ffi::Buffer<ffi::S32> nodes, ffi::Buffer<ffi::F32> values
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnWeightedRowSums, llmgnn::WeightedRowSums,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnWeightedRowSums,
+                              llmgnn::Safe<llmgnn::WeightedRowSums>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::S32>>()
@@ -226,7 +227,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnWeightedRowSums, llmgnn::WeightedRowSums,
                                   .Attr<int64_t>("num_edges")
                                   .Attr<bool>("sparse")
                                   .Ret<ffi::AnyBuffer>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnCompactRows, llmgnn::CompactRows,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnCompactRows, llmgnn::Safe<llmgnn::CompactRows>::Call,
                               ffi::Ffi::Bind()
                                   .Arg<ffi::Buffer<ffi::S32>>()
                                   .Arg<ffi::Buffer<ffi::F32>>()

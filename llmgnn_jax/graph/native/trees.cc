@@ -93,7 +93,8 @@ ffi::Error GatheredSums(ffi::ThreadPool pool, ffi::AnyBuffer table,
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnGatheredSums, llmgnn::GatheredSums,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnGatheredSums,
+                              llmgnn::Safe<llmgnn::GatheredSums>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()

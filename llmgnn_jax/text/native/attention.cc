@@ -333,7 +333,7 @@ ffi::Error AttendGradient(ffi::ThreadPool pool, Matrix joined,
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttend, llmgnn::Attend,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttend, llmgnn::Safe<llmgnn::Attend>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
@@ -345,7 +345,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttend, llmgnn::Attend,
                                   .Attr<bool>("causal")
                                   .Attr<bool>("bfloat16"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttendGradient, llmgnn::AttendGradient,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnAttendGradient,
+                              llmgnn::Safe<llmgnn::AttendGradient>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()

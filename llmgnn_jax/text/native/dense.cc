@@ -54,7 +54,7 @@ ffi::Error Dense(ffi::ThreadPool pool, Matrix a, Matrix b, Matrix bias, Matrix i
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnDense, llmgnn::Dense,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnDense, llmgnn::Safe<llmgnn::Dense>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()

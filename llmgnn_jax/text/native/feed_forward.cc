@@ -150,7 +150,8 @@ ffi::Error FeedForwardLayer(ffi::ThreadPool pool, Matrix x, Matrix inner,
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnFeedForward, llmgnn::FeedForwardLayer,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnFeedForward,
+                              llmgnn::Safe<llmgnn::FeedForwardLayer>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()

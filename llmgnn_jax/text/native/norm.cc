@@ -164,7 +164,7 @@ ffi::Error ColumnSums(ffi::ThreadPool pool, Matrix x, Result out) {
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnNorm, llmgnn::Norm,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnNorm, llmgnn::Safe<llmgnn::Norm>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
@@ -176,7 +176,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnNorm, llmgnn::Norm,
                                   .Ret<ffi::Buffer<ffi::F32>>()
                                   .Attr<float>("epsilon"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnNormGradient, llmgnn::NormGradient,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnNormGradient,
+                              llmgnn::Safe<llmgnn::NormGradient>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
@@ -187,7 +188,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnNormGradient, llmgnn::NormGradient,
                                   .Ret<ffi::Buffer<ffi::F32>>()
                                   .Ret<ffi::Buffer<ffi::F32>>());
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnColumnSums, llmgnn::ColumnSums,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnColumnSums, llmgnn::Safe<llmgnn::ColumnSums>::Call,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::Buffer<ffi::F32>>()
