@@ -15,8 +15,8 @@ FOLDER = Path(__file__).parent / "on_devices"
 DEVICES = 8
 
 
-# Minutes: they compile the whole step for many meshes.
-SLOW = ("test_strategies.py", "test_runs.py")
+# Minutes: they compile whole steps for many meshes.
+SLOW = ("test_choice.py", "test_strategies.py", "test_runs.py")
 
 
 @pytest.mark.timeout(1800)
