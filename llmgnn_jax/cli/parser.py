@@ -54,7 +54,9 @@ def build_parser() -> Parser:
         nargs="?",
         help="its name; `llmgnn train RECIPE --options` lists the options of a recipe",
     )
-    train.add_argument("--out", metavar="DIR", help="the run folder")
+    train.add_argument(
+        "--out", metavar="DIR", help="the run folder, or gs://BUCKET/PATH"
+    )
     train.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint"
     )
@@ -95,7 +97,7 @@ def build_parser() -> Parser:
         "Measure a run's models again and rewrite its results and report.",
         "evaluate runs/ml-100k/20260101-120000",
     )
-    evaluate.add_argument("run", metavar="RUN", help="a run folder")
+    evaluate.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
     _add_json(evaluate)
 
     recommend = verb(
@@ -104,7 +106,7 @@ def build_parser() -> Parser:
         "text.",
         'recommend runs/ml-100k/20260101-120000 --item "Toy Story" --item 50 --k 5',
     )
-    recommend.add_argument("run", metavar="RUN", help="a run folder")
+    recommend.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
     recommend.add_argument("--user", metavar="ID", help="a user of the training data")
     recommend.add_argument(
         "--item",

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from llmgnn_jax.assets.bucket import is_url, run_path
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.contract import check_results
 
@@ -154,7 +155,7 @@ def write_results(run_dir: Path | str, results: Results) -> Path:
     Raises:
         UserError: If a field breaks the contract; nothing is written then.
     """
-    path = Path(run_dir) / FILE_NAME
+    path = run_path(run_dir) / FILE_NAME
     text = json.dumps(results.document(), indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, text + "\n")
     return path
@@ -166,14 +167,14 @@ def read_results(run_dir: Path | str) -> dict[str, Any]:
     Raises:
         UserError: If the file is absent, is no JSON, or breaks the contract.
     """
-    path = Path(run_dir) / FILE_NAME
+    path = run_path(run_dir) / FILE_NAME
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError.field(
             str(run_dir),
             expected=f"a run folder with {FILE_NAME}",
-            got="none in it" if Path(run_dir).is_dir() else "no such folder",
+            got="none in it" if path.parent.is_dir() else "no such folder",
             fix="train first, or name the folder of a finished run",
         ) from None
     except ValueError as error:
@@ -187,6 +188,10 @@ def read_results(run_dir: Path | str) -> dict[str, Any]:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces the file in one step: a reader sees the old text or all of the new."""
+    if is_url(path):
+        # So are objects of a bucket, all of them.
+        path.write_text(text, encoding="utf-8")
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as stream:

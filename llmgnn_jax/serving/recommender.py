@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
@@ -68,7 +69,7 @@ class Recommender:
         """Loads a run folder.
 
         Args:
-            run: The folder.
+            run: The folder, or its URL.
             model: Which of its models; by default the last one, which the run's paths
                 were measured for.
 
@@ -76,7 +77,7 @@ class Recommender:
             UserError: If the folder is no run, its checkpoint cannot be read, or the
                 data are no longer those that it was trained on.
         """
-        folder = Path(run).expanduser()
+        folder = run_path(run)
         config = on_one_device(read_config(folder))
         if config.task != "ranking":
             raise UserError.field(

@@ -3,15 +3,14 @@
 A model's checkpoints lie in `checkpoints/<model>/<step>`. Each is whole in itself:
 state, the best parameters so far and the progress of early stopping. They are written
 while training goes on. Orbax writes to a temporary folder and renames it when all is
-there, and only then removes older ones: a run that is killed in between keeps the last
-whole checkpoint.
+there (in a bucket it leaves a mark instead), and only then removes older ones: a run
+that is killed in between keeps the last whole checkpoint.
 """
 
 import contextlib
 import dataclasses
 import gc
 import logging
-import shutil
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from typing import Any
 
 from orbax.checkpoint import v1 as ocp
 
+from llmgnn_jax.assets.bucket import is_url, reaching, remove_tree
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.parallel import processes
 from llmgnn_jax.training.orbax_log import (
@@ -48,7 +48,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, folder: Path, *, keep: int) -> None:
-        self._folder = folder.absolute()
+        self._folder = folder if is_url(folder) else folder.absolute()
         self._unreadable: set[int] = set()
         self._begun = self._failed = False
         self._writing: tuple[int, Any] | None = None
@@ -58,7 +58,7 @@ class CheckpointFolder:
         context = ocp.Context()
         # Made in a thread, a folder that is refused is waited for: minutes of silence.
         context.asynchronous.create_directories_asynchronously = False
-        with without_warnings():
+        with without_warnings(), reaching(self._folder):
             self._checkpointer = ocp.training.Checkpointer(
                 self._folder,
                 context=context,
@@ -214,7 +214,7 @@ class CheckpointFolder:
         if self._begun and not self._unreadable:
             return
         # Later on, what is not complete is of this run.
-        unfinished = [] if self._begun else self._unfinished()
+        unfinished = {} if self._begun else self._unfinished()
         self._begun = True
         # All have looked before the first one changes anything.
         processes.meet("checkpoints looked at")
@@ -224,21 +224,30 @@ class CheckpointFolder:
                 path.rename(
                     self._folder.with_name(f"{self._folder.name}.{step}.unreadable")
                 )
-            for step in unfinished:
-                shutil.rmtree(self._folder / f"{step}{_UNFINISHED}", ignore_errors=True)
+            for path in unfinished.values():
+                remove_tree(path)
         processes.meet("checkpoints cleared away")
         if self._unreadable:
             self._checkpointer.reload()
             self._unreadable.clear()
 
-    def _unfinished(self) -> list[int]:
+    def _unfinished(self) -> dict[int, Path]:
         """Steps that are being written, or whose writing ended early; ascending."""
-        names = (path.name for path in self._folder.glob(f"*{_UNFINISHED}"))
-        return sorted(
-            int(name.removesuffix(_UNFINISHED))
-            for name in names
-            if name.removesuffix(_UNFINISHED).isdigit()
-        )
+        complete = {int(one.step) for one in self._checkpointer.checkpoints}
+        found = {}
+        with reaching(self._folder):
+            # In a bucket there is no folder before there is something in it.
+            here = self._folder.iterdir() if self._folder.is_dir() else ()
+            for path in here:
+                name = path.name.removesuffix(_UNFINISHED)
+                # Nor is anything renamed there: what orbax has not marked as complete
+                # has the name of what is.
+                if name.isdigit() and (
+                    name != path.name
+                    or (is_url(self._folder) and int(name) not in complete)
+                ):
+                    found[int(name)] = path
+        return dict(sorted(found.items()))
 
     def _unwritable(self, step: int, error: Exception) -> UserError:
         return UserError.field(

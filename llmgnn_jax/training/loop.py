@@ -110,6 +110,7 @@ def train_model(
         with (
             progress(name, total=train.steps) as update,
             trace,
+            log,
             told_to_stop() as told,
         ):
             while step < train.steps and not _stops_early(stopping, config):
@@ -186,6 +187,8 @@ def train_model(
                     or _stops_early(stopping, config)
                     or stop_now
                 ):
+                    # First what was logged: the checkpoint may be all that is found.
+                    log.flush()
                     checkpoints.save(_snapshot(state, best, stopping))
                 if stop_now:
                     # The exit code says that it is there.

@@ -1,6 +1,7 @@
 """What a run tells: `metrics.jsonl` for programs, progress for people."""
 
 import json
+import logging
 import math
 import os
 import resource
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -20,13 +22,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from llmgnn_jax.assets.bucket import is_url, reaching
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.results import write_atomically
+
+logger = logging.getLogger(__name__)
 
 _PLAIN_SECONDS = 10.0
 
 
 class MetricsLog:
     """Appends one JSON object a line; each line is whole or absent.
+
+    To an object in a bucket nothing can be appended: there all lines are kept, and
+    `flush` writes it anew. As a context it flushes at the end.
 
     Args:
         path: `metrics.jsonl` of the run.
@@ -41,6 +50,10 @@ class MetricsLog:
         self._events = None
         if events is not None and not silent:
             self._events = require_tensorboard()(str(events))
+        self._kept: list[str] | None = None
+        if is_url(path) and not silent:
+            with reaching(path):
+                self._kept = _lines(path)
 
     def write(self, **record: Any) -> None:
         """Appends a line; numbers that are not finite become null."""
@@ -50,8 +63,38 @@ class MetricsLog:
             for name, value in _scalars(record):
                 self._events.add_scalar(name, value, record["step"])
         line = json.dumps(_finite(record), ensure_ascii=False)
+        if self._kept is not None:
+            self._kept.append(line)
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def flush(self) -> None:
+        """All lines are where others can read them.
+
+        Raises:
+            UserError: If a bucket cannot be written to.
+        """
+        if self._kept is not None:
+            with reaching(self._path):
+                write_atomically(self._path, "".join(f"{one}\n" for one in self._kept))
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.flush()
+        except UserError as unwritten:
+            if error is None:
+                raise
+            # What ended the run is told; this must not take its place.
+            logger.warning("%s", unwritten)
 
     def cut_back(self, *, model: str, step: int, validated: bool = True) -> None:
         """Drops the model's lines after `step`, which a resumed run writes anew.
@@ -62,11 +105,10 @@ class MetricsLog:
         Other models' lines stay. A torn last line, which a killed process may leave,
         goes as well. The file is replaced at once.
         """
-        if self._silent or not self._path.exists():
+        if self._silent:
             return
         kept = []
-        text = self._path.read_text(encoding="utf-8", errors="replace")
-        for line in text.splitlines():
+        for line in _lines(self._path) if self._kept is None else self._kept:
             try:
                 record = json.loads(line)
             except ValueError:
@@ -78,9 +120,20 @@ class MetricsLog:
                 if record.get("step", 0) > last:
                     continue
             kept.append(line)
-        temporary = self._path.with_suffix(".jsonl.tmp")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self._path)
+        if self._kept is not None:
+            self._kept = kept
+        elif self._path.exists():
+            temporary = self._path.with_suffix(".jsonl.tmp")
+            text = "".join(f"{line}\n" for line in kept)
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self._path)
+
+
+def _lines(path: Path) -> list[str]:
+    """What is there so far; the last one may be torn."""
+    if not path.exists():
+        return []
+    return path.read_bytes().decode("utf-8", errors="replace").splitlines()
 
 
 def require_tensorboard() -> Callable[[str], Any]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import jax
 
+from llmgnn_jax.assets.bucket import is_url, reaching, run_path
 from llmgnn_jax.config import Config, TaskName
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.report import write_report
@@ -88,7 +89,7 @@ def fit(
 
     Args:
         config: The run.
-        out: Its folder; by default `runs/<recipe>/<time>`.
+        out: Its folder, or a bucket's URL; by default `runs/<recipe>/<time>`.
         resume: Go on from the newest checkpoints of that folder; by default of the
             newest folder of the recipe.
         overwrite: Remove what the folder holds.
@@ -103,6 +104,7 @@ def fit(
     if jax.process_count() > 1:
         _check_shared(config, out)
     folder = RunFolder.choose(config, out=out, resume=resume, overwrite=overwrite)
+    _check_local(folder.path, profile_steps=profile_steps, tensorboard=tensorboard)
     if tensorboard:
         require_tensorboard()
     config = folder.agreed(config)
@@ -148,8 +150,20 @@ def _check_shared(config: Config, out: str | Path | None) -> None:
             "--out",
             expected="a folder that all processes see, where there are several",
             got="none",
-            fix="name one on a shared file system",
+            fix="name one on a shared file system, or a bucket's gs:// URL",
         )
+
+
+def _check_local(path: Path, *, profile_steps: int, tensorboard: bool) -> None:
+    """What writes files of its own does so on this machine alone."""
+    for option, asked in (("--profile", profile_steps), ("--tensorboard", tensorboard)):
+        if asked and is_url(path):
+            raise UserError.field(
+                option,
+                expected="an --out on this machine",
+                got=str(path),
+                fix="leave it, or train in a folder",
+            )
 
 
 def evaluate(run: str | Path, *, command: str | None = None) -> Run:
@@ -160,7 +174,7 @@ def evaluate(run: str | Path, *, command: str | None = None) -> Run:
     Raises:
         UserError: If the folder is no run or lacks a checkpoint.
     """
-    path = Path(run).expanduser()
+    path = run_path(run)
     config = on_one_device(read_config(path))
     task = TASKS[config.task]
     prepared = task.prepare(config)
@@ -184,8 +198,9 @@ def _report(
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     results = task.measure(prepared, models, command=command)
     try:
-        write_results(path, results)
-        write_report(path)
+        with reaching(path):
+            write_results(path, results)
+            write_report(path)
     except OSError as error:
         raise UserError.field(
             str(path),

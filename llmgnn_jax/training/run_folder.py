@@ -2,10 +2,15 @@
 
 import datetime
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmgnn_jax.assets.bucket import (
+    check_reachable,
+    reaching,
+    remove_tree,
+    run_path,
+)
 from llmgnn_jax.config import Config, flatten, from_json, replace, to_json
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_atomically
@@ -59,7 +64,8 @@ class RunFolder:
                 "--resume", expected="it or --overwrite alone", got="both"
             )
         if out is not None:
-            path = Path(out).expanduser()
+            path = run_path(out)
+            check_reachable(path)
         elif resume:
             path = _newest(root / config.recipe)
         else:
@@ -132,15 +138,16 @@ class RunFolder:
         if self.resume:
             check_split(self.path, config, split_hash=split_hash)
         try:
-            if self.overwrite:
-                shutil.rmtree(self.path)
-            existed = self.path.is_dir()
-            self.path.mkdir(parents=True, exist_ok=existed)
-            if not self.resume and any(self.path.iterdir()):
-                raise FileExistsError
-            write_atomically(self.path / CONFIG, to_json(config))
-            split = json.dumps({"split_hash": split_hash})
-            write_atomically(self.path / SPLIT, split + "\n")
+            with reaching(self.path):
+                if self.overwrite:
+                    remove_tree(self.path)
+                existed = self.path.is_dir()
+                self.path.mkdir(parents=True, exist_ok=existed)
+                if not self.resume and existed and any(self.path.iterdir()):
+                    raise FileExistsError
+                write_atomically(self.path / CONFIG, to_json(config))
+                split = json.dumps({"split_hash": split_hash})
+                write_atomically(self.path / SPLIT, split + "\n")
         except OSError as error:
             raise UserError.field(
                 str(self.path),
@@ -160,6 +167,7 @@ def read_config(path: Path) -> Config:
         UserError: If the folder is no run, or its `config.json` is broken.
     """
     file = path / CONFIG
+    check_reachable(path)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.evaluation.leaderboard import main_metric
 from llmgnn_jax.evaluation.report import numbers, sections
 from llmgnn_jax.evaluation.report.chart import Curve, line_chart
@@ -33,7 +34,7 @@ def write_report(run_dir: Path | str) -> Path:
     Raises:
         UserError: If `results.json` is absent or breaks its contract.
     """
-    run_dir = Path(run_dir)
+    run_dir = run_path(run_dir)
     document = read_results(run_dir)
     series = read_series(run_dir / "metrics.jsonl")
     config = _read_config(run_dir / "config.json")

@@ -49,7 +49,7 @@ def read_series(path: Path) -> dict[str, ModelSeries]:
     if not path.exists():
         return series
     unread = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_bytes().decode("utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
             model, step = str(record["model"]), _finite(record["step"])
