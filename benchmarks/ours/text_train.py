@@ -38,6 +38,7 @@ from llmgnn_jax.text.encoders.model import (
 )
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import Adapters
+from llmgnn_jax.text.packing import pack
 from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.text.pooling import l2_normalise
 from llmgnn_jax.text.pretrained.bert_names import bert_names
@@ -173,10 +174,10 @@ def batches_of(inputs: Inputs, *, packed: bool) -> list[Batch]:
     counts_SN = np.diff(ends, prepend=0).reshape(-1, texts)
     length = int(counts_SN.max())
     layouts = [
-        first_fit(counts, length=length)
+        packed_layout(token_lists[number * texts : (number + 1) * texts], length=length)
         if packed
         else np.stack([np.arange(texts), np.zeros(texts, int)], axis=1)
-        for counts in counts_SN
+        for number in range(len(counts_SN))
     ]
     num_rows = max(int(layout[:, 0].max()) + 1 for layout in layouts)
     most = max(int(np.bincount(layout[:, 0]).max()) for layout in layouts)
@@ -191,25 +192,15 @@ def batches_of(inputs: Inputs, *, packed: bool) -> list[Batch]:
     ]
 
 
-def first_fit(counts: np.ndarray, *, length: int) -> np.ndarray:
-    """Packs texts into rows, the longest first, each into the first with room.
-
-    Args:
-        counts: (N,) tokens of each text, `length` at most.
-        length: Of a row.
-
-    Returns:
-        (N, 2) the row of each text and where in it the text begins.
-    """
-    layout = np.zeros((len(counts), 2), int)
-    used: list[int] = []
-    for text in np.argsort(-counts, kind="stable"):
-        fits = (row for row, taken in enumerate(used) if taken + counts[text] <= length)
-        row = next(fits, len(used))
-        if row == len(used):
-            used.append(0)
-        layout[text] = row, used[row]
-        used[row] += int(counts[text])
+def packed_layout(token_lists: list[np.ndarray], *, length: int) -> np.ndarray:
+    """(N, 2) the row of each text and where in it the text begins."""
+    lists = [ids.tolist() for ids in token_lists]
+    layout = np.zeros((len(lists), 2), int)
+    rows = pack(lists, row_length=length, num_rows=1, num_texts=len(lists))
+    for number, row in enumerate(rows):
+        there = row.texts >= 0
+        layout[row.texts[there], 0] = number
+        layout[row.texts[there], 1] = row.starts[there]
     return layout
 
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.encode_texts import encode
+from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.native.memory import keep_freed_memory
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         try:
-            return _run([one for one in arguments if one != "--debug"])
+            with never_lost():
+                return _run([one for one in arguments if one != "--debug"])
         finally:
             # Here, and not when Python exits, it is known that the reader has gone.
             sys.stdout.flush()

@@ -78,8 +78,8 @@ def load_text_encoder(
             name,
             expected=f"{fixed} where the encoder is not trained: {value} is learned",
             got=repr(value),
-            fix="choose that, an encoder that was saved with one, or --text.mode lora "
-            "or full",
+            fix="choose that, an encoder that was saved so, or train with "
+            "--text.mode lora or full",
         )
     encoder = _loaded(
         source,

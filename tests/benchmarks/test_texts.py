@@ -168,7 +168,8 @@ def test_what_pytorch_adds_up_in_bfloat16_is_compared_in_float32_alone() -> None
 @pytest.mark.parametrize("seed", range(5))
 def test_texts_packed_into_rows_do_not_overlap(seed: int) -> None:
     counts = np.random.default_rng(seed).integers(1, 33, 40)
-    layout = text_train.first_fit(counts, length=32)
+    lists = [np.zeros(count, int) for count in counts]
+    layout = text_train.packed_layout(lists, length=32)
     taken = np.zeros((layout[:, 0].max() + 1, 32), int)
     for (row, start), count in zip(layout, counts, strict=True):
         assert start + count <= 32
