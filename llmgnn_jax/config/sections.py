@@ -209,4 +209,5 @@ class EvaluationConfig:
     memory_limit_mb: int = 256
     """Cap of the score matrix and its temporaries."""
     baselines: bool = True
-    """Whether popularity, ItemKNN and EASE run on the same split."""
+    """Whether popularity, neighbours, linear models and spectral filters run on the same
+    split, tuned on the validation part."""
