@@ -26,11 +26,12 @@ from llmgnn_jax.text.tokens import load_tokenizer
 from llmgnn_jax.text.words import FIRST_ID, UNKNOWN_ID
 from llmgnn_jax.training import ranking
 from llmgnn_jax.training.batch import draw_batch
-from llmgnn_jax.training.checkpoint import CheckpointFolder, _to_tree
+from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.loop import TrainingDiverged
 from llmgnn_jax.training.prepare import prepare, train_data
 from llmgnn_jax.training.ranking import fit_model
 from llmgnn_jax.training.run import evaluate, fit
+from llmgnn_jax.training.snapshot import to_tree
 from llmgnn_jax.training.state import split_params
 from llmgnn_jax.training.trained import set_up
 from llmgnn_jax.training.trained_text import trained_text
@@ -630,13 +631,13 @@ def test_a_frozen_encoder_leaves_checkpoints_as_they_were(tiny_config, prepared)
         prepared("lora"), config=replace(tiny_config, **{"graph.backend": "csr"})
     )
     assert trained_text(base) is None
-    tree = _to_tree(set_up("fused", base).snapshot)
+    tree = to_tree(set_up("fused", base).snapshot)
     assert tree.keys() == {
         *("params", "opt_state", "step", "key_data", "best_params", "progress")
     }
     # A count for Adam, and its two moments of each parameter.
     assert len(tree["opt_state"]) == 1 + 2 * len(jax.tree.leaves(tree["params"]))
-    trained = _to_tree(set_up("fused", prepared("lora")).snapshot)
+    trained = to_tree(set_up("fused", prepared("lora")).snapshot)
     assert trained.keys() - tree.keys() == {"text"}
     assert "text_encoder" in trained["params"].keys() - tree["params"].keys()
 
