@@ -209,5 +209,5 @@ class EvaluationConfig:
     memory_limit_mb: int = 256
     """Cap of the score matrix and its temporaries."""
     baselines: bool = True
-    """Whether popularity, neighbours, linear models and spectral filters run on the same
-    split, tuned on the validation part."""
+    """Whether popularity, neighbours, linear models and spectral filters run on the
+    same split, tuned on the validation part."""
