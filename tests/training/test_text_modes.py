@@ -686,7 +686,10 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     words = typed(config(mode, **changes))
     line = refused("train", "synthetic", *words, "--out", "run")
     assert all(part in line for part in parts), line
-    assert not list(workplace.iterdir())
+    # Kernels may be built by whatever test of a process is the first to need them.
+    kernels = workplace / "cache" / "native"
+    left = [path for path in workplace.rglob("*") if path.is_file()]
+    assert not [path for path in left if kernels not in path.parents]
 
 
 def test_a_mistake_removes_no_run_that_was_to_be_overwritten(
