@@ -24,3 +24,9 @@ class UserError(ValueError):
         """
         message = f"{name}: expected {expected}, got {got}"
         return cls(f"{message}; {fix}" if fix else message)
+
+
+def in_a_line(error: Exception) -> str:
+    """What code of others raised, as what "got" says: its kind, and its first line."""
+    reason = next(iter(str(error).splitlines()), "no reason given")
+    return f"{type(error).__name__} ({reason[:160]})"

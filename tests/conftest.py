@@ -23,6 +23,7 @@ from llmgnn_jax.config import (
     GraphConfig,
     TextConfig,
     TrainConfig,
+    flatten,
 )
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.text.encoders.bert_config import BertConfig
@@ -44,6 +45,21 @@ FILMS = (
 
 # Words that a test plants in the reviews of each part of a split, to look for them.
 MARKERS = {"train": "trainmarker", "valid": "validmarker", "test": "testmarker"}
+
+
+@pytest.fixture(scope="session")
+def as_typed() -> Callable[..., list[str]]:
+    """(configuration, fields to leave out) -> its options as they are typed."""
+
+    def words(config: Config, leave_out: tuple[str, ...] = ()) -> list[str]:
+        typed: list[str] = []
+        for field, value in flatten(config).items():
+            if field not in leave_out:
+                several = value if isinstance(value, tuple) else (value,)
+                typed += [f"--{field.replace('_', '-')}", *map(str, several)]
+        return typed
+
+    return words
 
 
 @pytest.fixture(scope="session")

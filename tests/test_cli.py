@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 @pytest.fixture
-def options(tiny_config):
+def options(tiny_config, as_typed):
     """(fields changed) -> a tiny run of the graph as typed words."""
 
     def words(**changes):
@@ -27,11 +27,7 @@ def options(tiny_config):
             "evaluation.baselines": False,
         }
         config = replace(tiny_config, **{**defaults, **changes})
-        typed = []
-        for field, value in flatten(config).items():
-            several = value if isinstance(value, tuple) else (value,)
-            typed += [f"--{field.replace('_', '-')}", *map(str, several)]
-        return typed
+        return as_typed(config)
 
     return words
 

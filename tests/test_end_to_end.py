@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from llmgnn_jax.config import flatten, replace
+from llmgnn_jax.config import replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.data.synthetic import synthetic
@@ -263,7 +263,9 @@ def killed_after_a_checkpoint(process, folder):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bits(command, workplace, tiny_config):
+def test_a_killed_run_goes_on_to_the_same_bits(
+    command, workplace, tiny_config, as_typed
+):
     config = replace(
         tiny_config,
         **{
@@ -275,10 +277,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(command, workplace, tiny_config):
             "evaluation.baselines": False,
         },
     )
-    words = ["synthetic"]
-    for field, value in flatten(config).items():
-        several = value if isinstance(value, tuple) else (value,)
-        words += [f"--{field.replace('_', '-')}", *map(str, several)]
+    words = ["synthetic", *as_typed(config)]
     finished(command(*words, "--out", "whole"))
 
     killed = workplace / "killed"

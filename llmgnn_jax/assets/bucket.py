@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, in_a_line
 
 _SCHEME = "gs://"
 
@@ -70,11 +70,10 @@ def reaching(path: Path) -> Iterator[None]:
         # Of gcsfs, google.auth, aiohttp, requests: they have no ancestor in common.
         if not is_url(path):
             raise
-        reason = next(iter(str(error).splitlines()), "no reason given")
         raise UserError.field(
             str(path),
             expected="a bucket that can be reached, read and written",
-            got=f"{type(error).__name__} ({reason[:160]})",
+            got=in_a_line(error),
             fix="see that it exists, and `gcloud auth application-default login`",
         ) from error
 

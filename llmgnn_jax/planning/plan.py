@@ -100,6 +100,7 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
     )
     if config.models != ("graph",) and encoder is None:
         encoder = _encoder_config(config)
+    popularity = popularity_of(law, **dealt)
     for exchange in _exchanges(config, count):
         strategy = dataclasses.replace(strategy, exchange=exchange)
         step = planned_step(
@@ -107,7 +108,7 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
             sizes,
             pieces,
             strategy=strategy,
-            popularity=popularity_of(law, **dealt),
+            popularity=popularity,
             encoder=encoder,
         )
         arrays = by_kind(step)

@@ -19,8 +19,9 @@ from typing import Any
 from orbax.checkpoint import v1 as ocp
 
 from llmgnn_jax.assets.bucket import is_url, reaching, remove_tree
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, in_a_line
 from llmgnn_jax.parallel import processes
+from llmgnn_jax.training.closing import close_after
 from llmgnn_jax.training.orbax_log import (
     OrbaxSilence,
     without_tracebacks,
@@ -165,7 +166,7 @@ class CheckpointFolder:
             try:
                 return from_tree(self._checkpointer.load(step, target), template)
             except Exception as error:
-                got = _reason(error)
+                got = in_a_line(error)
             # Only now, without the error that holds them, can the reads be collected
             # that orbax abandoned; let them end first.
             time.sleep(0.3)
@@ -201,13 +202,7 @@ class CheckpointFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            self.close()
-        except UserError as unwritten:
-            if error is None:
-                raise
-            # What ended the run is told; this must not take its place.
-            logger.warning("%s", unwritten)
+        close_after(self.close, error)
 
     def _clear_away(self) -> None:
         """What earlier runs left that is of no use."""
@@ -253,15 +248,9 @@ class CheckpointFolder:
         return UserError.field(
             str(self._folder / str(step)),
             expected="a checkpoint that can be written",
-            got=_reason(error),
+            got=in_a_line(error),
             fix="mend that, then go on with --resume",
         )
-
-
-def _reason(error: Exception) -> str:
-    """In one line: orbax, tensorstore and the file system each raise their own."""
-    reason = next(iter(str(error).splitlines()), "no reason given")
-    return f"{type(error).__name__} ({reason[:160]})"
 
 
 def _apart(state: TrainState) -> TrainState:

@@ -1,13 +1,11 @@
 """What a run tells: `metrics.jsonl` for programs, progress for people."""
 
 import json
-import logging
 import math
-import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +23,7 @@ from rich.progress import (
 from llmgnn_jax.assets.bucket import is_url, reaching
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_atomically
-
-logger = logging.getLogger(__name__)
+from llmgnn_jax.training.closing import close_after
 
 _PLAIN_SECONDS = 10.0
 
@@ -77,7 +74,7 @@ class MetricsLog:
         """
         if self._kept is not None:
             with reaching(self._path):
-                write_atomically(self._path, "".join(f"{one}\n" for one in self._kept))
+                write_atomically(self._path, _text(self._kept))
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -88,13 +85,7 @@ class MetricsLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            self.flush()
-        except UserError as unwritten:
-            if error is None:
-                raise
-            # What ended the run is told; this must not take its place.
-            logger.warning("%s", unwritten)
+        close_after(self.flush, error)
 
     def cut_back(self, *, model: str, step: int, validated: bool = True) -> None:
         """Drops the model's lines after `step`, which a resumed run writes anew.
@@ -123,10 +114,11 @@ class MetricsLog:
         if self._kept is not None:
             self._kept = kept
         elif self._path.exists():
-            temporary = self._path.with_suffix(".jsonl.tmp")
-            text = "".join(f"{line}\n" for line in kept)
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, self._path)
+            write_atomically(self._path, _text(kept))
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from llmgnn_jax.config import flatten, replace
+from llmgnn_jax.config import replace
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ cli.run_and_exit()
 
 
 @pytest.fixture
-def words(tiny_config):
+def words(tiny_config, as_typed):
     config = replace(
         tiny_config,
         **{
@@ -41,11 +41,7 @@ def words(tiny_config):
             "evaluation.baselines": False,
         },
     )
-    words = ["train", "synthetic"]
-    for name, value in flatten(config).items():
-        several = value if isinstance(value, tuple) else (value,)
-        words += [f"--{name.replace('_', '-')}", *map(str, several)]
-    return words
+    return ["train", "synthetic", *as_typed(config)]
 
 
 @pytest.fixture

