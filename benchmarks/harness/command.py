@@ -55,7 +55,13 @@ def main(
         "--threads", type=int, default=len(runtime.usable_cores()), help="of each side"
     )
     parser.add_argument(
-        "--only", metavar="TEXT", default="", help="only peers whose name holds TEXT"
+        "--only",
+        metavar="TEXT",
+        action="append",
+        help="only peers whose name holds TEXT; may be given again, for one of several",
+    )
+    parser.add_argument(
+        "--size", metavar="TEXT", default="", help="only sizes whose name holds TEXT"
     )
     parser.add_argument(
         "--rounds",
@@ -99,7 +105,9 @@ def main(
 
     try:
         for case in cases(options.quick, **keywords):
-            results.append(measure(_narrowed(case, options.only), effort))
+            if options.size not in case.size:
+                continue
+            results.append(measure(_narrowed(case, options.only or [""]), effort))
             if any(result.measured for result in results):
                 # After each case: whoever stops a long run keeps what it has measured.
                 document = write()
@@ -115,10 +123,10 @@ def main(
         print(f"\n{more(document)}")
 
 
-def _narrowed(case: Case, text: str) -> Case:
+def _narrowed(case: Case, texts: Sequence[str]) -> Case:
     kept = tuple(
         system
         for system in case.systems
-        if text in system.name or system.system == "llmgnn_jax"
+        if system.system == "llmgnn_jax" or any(text in system.name for text in texts)
     )
     return dataclasses.replace(case, systems=kept)
