@@ -218,7 +218,7 @@ def _check(sizes: Sizes) -> None:
 
 
 def _encoder_config(config: Config) -> EncoderConfig:
-    from llmgnn_jax.text.encode import folder_of
+    from llmgnn_jax.text.pretrained.folder import folder_of
     from llmgnn_jax.text.pretrained.load import read_config
 
     return read_config(folder_of(config.text.encoder))

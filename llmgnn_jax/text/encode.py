@@ -7,65 +7,46 @@ Shapes: B rows, L tokens, D width, N texts.
 """
 
 import copy
-import dataclasses
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
 
-import jax
 import numpy as np
 
-from llmgnn_jax import assets
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text import kernels
-from llmgnn_jax.text.encoders.bert_config import BertConfig
-from llmgnn_jax.text.encoders.layers import COMPUTE_DTYPES, ComputeDtype
+from llmgnn_jax.text.encoder_options import (
+    batch_tokens_or_default,
+    check_dtype,
+    check_fits,
+)
+from llmgnn_jax.text.encoder_program import EncoderProgram
+from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import (
     EncoderModel,
     Params,
-    initialise,
     with_kernels_in,
 )
-from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.fingerprint import params_hash
 from llmgnn_jax.text.heads import Head
+from llmgnn_jax.text.identity import identity_of
 from llmgnn_jax.text.interface import EncodedBatch, in_order
+from llmgnn_jax.text.length_buckets import TokenBatch, length_buckets
 from llmgnn_jax.text.packing import PackedBatch, packed_batches, packs_well
 from llmgnn_jax.text.pooling import TextPooling
 from llmgnn_jax.text.pretrained import load_encoder, save_encoder, weights_hash
+from llmgnn_jax.text.pretrained.folder import folder_of
 from llmgnn_jax.text.pretrained.gguf import gguf_of
-from llmgnn_jax.text.pretrained.hub import fetch_from_hub, is_hub_name
 from llmgnn_jax.text.readout import (
     READOUT,
     Readout,
     check_readout,
-    read_packed,
-    read_rows,
     without_readout,
 )
 from llmgnn_jax.text.readout_file import load_readout, save_readout
-from llmgnn_jax.text.tokens import (
-    TokenBatch,
-    Tokenizer,
-    length_buckets,
-    load_tokenizer,
-    tiny_tokenizer,
-)
+from llmgnn_jax.text.tokens import Tokenizer, load_tokenizer
 
 logger = logging.getLogger(__name__)
-
-# Raised when the same inputs give other vectors: stored ones are then encoded again.
-_FORMAT = 2
-
-# Places of a batch, padding included. On a CPU more gains nothing (the products are at
-# full speed and what stands between them is in cache); an accelerator wants far more.
-_BATCH_TOKENS = {"cpu": 512}
-_BATCH_TOKENS_ELSEWHERE = 16_384
-_PACKED_TOKENS = 2048  # in packed rows, which cost no padding
 
 
 class TextEncoder:
@@ -109,52 +90,19 @@ class TextEncoder:
         readout = Readout(
             head=head, pooling=pooling, inputs=config.out_features, dtype=dtype
         )
-        if type(max_length) is not int or not 3 <= max_length <= config.max_tokens:
-            raise UserError.field(
-                "max_length",
-                expected=f"3 to {config.max_tokens}, the encoder's positions",
-                got=repr(max_length),
-            )
+        check_fits(config, tokenizer=tokenizer, max_length=max_length)
         self.packs = packs_well(config)
-        if batch_tokens is None:
-            batch_tokens = _PACKED_TOKENS if self.packs else _batch_tokens()
-        if type(batch_tokens) is not int or batch_tokens < 1:
-            raise UserError.field(
-                "batch_tokens", expected="1 or more", got=repr(batch_tokens)
-            )
-        if tokenizer.vocab_size > config.vocab_size:
-            raise UserError.field(
-                "tokenizer",
-                expected=f"ids below the encoder's vocab_size {config.vocab_size}",
-                got=f"ids up to {tokenizer.vocab_size - 1}",
-                fix="take the tokenizer that the encoder was trained with",
-            )
         self.model = model
         self.config = config
         self.readout = readout
         self.max_length = max_length
         self.dtype = dtype
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = batch_tokens_or_default(batch_tokens, packs=self.packs)
         self.learned = readout.initial(seed=0) if learned is None else learned
         self._params = with_kernels_in(dtype, self.params)
         self._tokenizer = tokenizer
         self._weights: str | None = weights
-        self._compiled: dict[tuple[int, ...], Callable[..., jax.Array]] = {}
-
-        def vectors_BD(
-            params: Params, ids_BL: jax.Array, mask_BL: jax.Array
-        ) -> jax.Array:
-            rows = TokenRows(ids_BL=ids_BL, mask_BL=mask_BL)
-            return read_rows(model.graphdef, readout, params, rows)
-
-        def vectors_SD(
-            params: Params, rows: TokenRows, starts_S: jax.Array, counts_S: jax.Array
-        ) -> jax.Array:
-            return read_packed(
-                model.graphdef, readout, params, rows, starts_S, counts_S
-            )
-
-        self._run = jax.jit(vectors_SD if self.packs else vectors_BD)
+        self._program = EncoderProgram(model.graphdef, readout)
 
     @classmethod
     def load(
@@ -185,7 +133,7 @@ class TextEncoder:
             UserError: If it is unknown, cannot be fetched or read, is of an
                 architecture that is not supported, or an option is out of range.
         """
-        _check_choice("dtype", dtype, COMPUTE_DTYPES)
+        check_dtype(dtype)
         check_readout(head=head, pooling=pooling)
         folder = folder_of(source)
         started = time.perf_counter()
@@ -209,49 +157,6 @@ class TextEncoder:
         seconds = time.perf_counter() - started
         logger.info("loaded the text encoder %s in %.1f s", source, seconds)
         return encoder
-
-    @classmethod
-    def tiny(
-        cls,
-        words: Iterable[str],
-        *,
-        seed: int = 0,
-        dim: int = 32,
-        pooling: TextPooling = "mean",
-        head: Head = "dense",
-        max_length: int = 64,
-        batch_tokens: int | None = None,
-    ) -> "TextEncoder":
-        """A BERT of 2 layers with random weights in memory, for tests.
-
-        Args:
-            words: What its tokenizer knows, in lower case.
-            seed: Of the weights.
-            dim: D, a multiple of 4.
-            pooling: As in `load`.
-            head: As in `load`.
-            max_length: As in `load`.
-            batch_tokens: As in `load`.
-        """
-        tokenizer = tiny_tokenizer(words)
-        config = BertConfig(
-            vocab_size=tokenizer.vocab_size,
-            hidden_size=dim,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=2 * dim,
-            max_position_embeddings=max_length,
-        )
-        model = initialise(config, seed=seed)
-        return cls(
-            model=model,
-            tokenizer=tokenizer,
-            weights=params_hash(model.params),
-            pooling=pooling,
-            head=head,
-            max_length=max_length,
-            batch_tokens=batch_tokens,
-        )
 
     def with_params(self, params: Params) -> "TextEncoder":
         """The same encoder with other parameters; nothing is compiled anew.
@@ -335,29 +240,20 @@ class TextEncoder:
         """
         if self._weights is None:
             self._weights = params_hash(self.model.params)
-        shape = dataclasses.asdict(self.config)
-        shape.pop("special_tokens", None)  # They stand in no text but by the tokenizer.
-        parts = {
-            "format": _FORMAT,
-            "weights": self._weights,
-            "config": shape,
-            "tokenizer": self._tokenizer.fingerprint,
-            "pooling": self.readout.pooling,
-            "max_length": self.max_length,
-            "dtype": self.dtype,
-            "device": jax.default_backend(),
-            "kernels": kernels.usable(),
-        }
-        if self.readout.learned:
-            parts["head"] = self.readout.head
-            parts["learned"] = params_hash(self.learned)
-        canonical = json.dumps(parts, sort_keys=True)
-        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        return identity_of(
+            self.config,
+            weights=self._weights,
+            tokenizer=self._tokenizer.fingerprint,
+            readout=self.readout,
+            learned=self.learned,
+            max_length=self.max_length,
+            dtype=self.dtype,
+        )
 
     @property
     def num_compilations(self) -> int:
         """Shapes of batch that were compiled so far."""
-        return len(self._compiled)
+        return self._program.num_compilations
 
     def encode(
         self,
@@ -384,16 +280,7 @@ class TextEncoder:
         """Encodes texts, giving each batch as it is finished (`encode`, in parts)."""
         if isinstance(texts, str):
             raise UserError.field("texts", expected="a list of texts", got="one str")
-        # One batch ahead: the device computes while the host does what it does with
-        # the last one.
-        ahead: tuple[TokenBatch | PackedBatch, jax.Array] | None = None
-        for batch in self.lay_out(texts):
-            started = batch, self._dispatch(batch)
-            if ahead is not None:
-                yield _finished(*ahead)
-            ahead = started
-        if ahead is not None:
-            yield _finished(*ahead)
+        yield from self._program.run(self._params, self.lay_out(texts))
 
     def lay_out(self, texts: Sequence[str]) -> Iterator[TokenBatch | PackedBatch]:
         """The batches in which texts are encoded."""
@@ -408,54 +295,3 @@ class TextEncoder:
             return
         most = max(self.batch_tokens, self.max_length)
         yield from packed_batches(ids, most=most, pad_id=pad_id)
-
-    def _dispatch(self, batch: TokenBatch | PackedBatch) -> jax.Array:
-        if isinstance(batch, PackedBatch):
-            inputs: tuple = (batch.rows(), batch.starts, batch.counts)
-        else:
-            inputs = (batch.ids, batch.mask)
-        shape = cast(tuple[int, int], batch.ids.shape)
-        if shape not in self._compiled:
-            started = time.perf_counter()
-            self._compiled[shape] = self._run.lower(self._params, *inputs).compile()
-            seconds = time.perf_counter() - started
-            logger.debug("compiled the encoder for %d x %d in %.2f s", *shape, seconds)
-        return self._compiled[shape](self._params, *inputs)
-
-
-def folder_of(source: str | Path) -> Path:
-    """Where an encoder is; fetched if it has to be."""
-    name = str(source)
-    if name not in assets.ASSETS:
-        if isinstance(source, Path) or Path(source).exists():
-            return Path(source)
-        if is_hub_name(name):
-            return fetch_from_hub(name)
-        if "/" in name:
-            return Path(name)
-    return assets.fetch(name)
-
-
-def _batch_tokens() -> int:
-    return _BATCH_TOKENS.get(jax.default_backend(), _BATCH_TOKENS_ELSEWHERE)
-
-
-def _finished(batch: TokenBatch | PackedBatch, vectors: jax.Array) -> EncodedBatch:
-    rows = batch.texts if isinstance(batch, PackedBatch) else batch.rows
-    filled = rows >= 0
-    values = np.asarray(vectors)[filled]
-    if not np.isfinite(values).all():
-        raise FloatingPointError("the text encoder gave vectors that are not finite")
-    return EncodedBatch(
-        rows=rows[filled],
-        vectors=values,
-        tokens=int(batch.mask.sum()),
-        places=batch.mask.size,
-    )
-
-
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UserError.field(
-            name, expected=f"one of {', '.join(choices)}", got=repr(value)
-        )

@@ -15,17 +15,23 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from llmgnn_jax.native.calls import call_kernel
 from llmgnn_jax.text.encoders.remat import as_product
+from llmgnn_jax.text.kernel_calls import (
+    BIAS,
+    GELU_GRADIENT,
+    NOTHING,
+    call,
+    column_sums,
+    float32,
+    like,
+    or_empty,
+    product,
+)
 from llmgnn_jax.text.native import library
 
 Residuals: TypeAlias = tuple[Any, ...]
-
-# What follows a product, see `After` in native/matmul.h.
-_NOTHING, _BIAS, _GELU_GRADIENT = range(3)
 
 
 _left_out = False
@@ -62,8 +68,8 @@ def dense(
     Returns:
         (T, F) float32.
     """
-    after = _NOTHING if bias_F is None else _BIAS
-    return _product(x_TD, kernel_DF, dtype=dtype, bias=bias_F, after=after)
+    after = NOTHING if bias_F is None else BIAS
+    return product(x_TD, kernel_DF, dtype=dtype, bias=bias_F, after=after)
 
 
 def _dense_forward(
@@ -78,9 +84,9 @@ def _dense_backward(
 ) -> tuple[jax.Array | None, ...]:
     x_TD, kernel_DF, no_bias = residuals
     return (
-        _product(given_TF, kernel_DF, dtype=dtype, transpose_b=True),
-        _product(x_TD, given_TF, dtype=dtype, transpose_a=True),
-        None if no_bias else _column_sums(given_TF),
+        product(given_TF, kernel_DF, dtype=dtype, transpose_b=True),
+        product(x_TD, given_TF, dtype=dtype, transpose_a=True),
+        None if no_bias else column_sums(given_TF),
     )
 
 
@@ -107,9 +113,9 @@ def _feed_forward(
     """The result and, if `keep`, what GELU was given."""
     x_TD, inner_DF = arguments[:2]
     kept = (len(x_TD), inner_DF.shape[1]) if keep else (0,)
-    return _call(
+    return call(
         "llmgnn_feed_forward",
-        (_like(x_TD), _float32(kept)),
+        (like(x_TD), float32(kept)),
         *arguments,
         bfloat16=dtype == "bfloat16",
     )
@@ -132,21 +138,21 @@ def _feed_forward_backward(
     dtype: str, residuals: Residuals, given_TD: jax.Array
 ) -> tuple[jax.Array, ...]:
     x_TD, inner_DF, outer_FD, sums_TF = residuals
-    of_sums_TF = _product(
+    of_sums_TF = product(
         given_TD,
         outer_FD,
         dtype=dtype,
         transpose_b=True,
         inner=sums_TF,
-        after=_GELU_GRADIENT,
+        after=GELU_GRADIENT,
     )
     return (
-        _product(of_sums_TF, inner_DF, dtype=dtype, transpose_b=True),
-        _product(x_TD, of_sums_TF, dtype=dtype, transpose_a=True),
-        _column_sums(of_sums_TF),
+        product(of_sums_TF, inner_DF, dtype=dtype, transpose_b=True),
+        product(x_TD, of_sums_TF, dtype=dtype, transpose_a=True),
+        column_sums(of_sums_TF),
         # GELU once more, which takes less time than to read it from memory.
-        _product(sums_TF, given_TD, dtype=dtype, transpose_a=True, gelu_a=True),
-        _column_sums(given_TD),
+        product(sums_TF, given_TD, dtype=dtype, transpose_a=True, gelu_a=True),
+        column_sums(given_TD),
     )
 
 
@@ -189,9 +195,9 @@ def _attend(
 ) -> tuple[jax.Array, Residuals]:
     batch, length, joined = joined_BLJ.shape
     width = joined // (heads + 2 * groups)
-    out_BLD, logs_BHL = _call(
+    out_BLD, logs_BHL = call(
         "llmgnn_attend",
-        (_float32((batch, length, heads * width)), _float32((batch, heads, length))),
+        (float32((batch, length, heads * width)), float32((batch, heads, length))),
         *(joined_BLJ, texts_BL),
         heads=np.int64(heads),
         groups=np.int64(groups),
@@ -209,9 +215,9 @@ def _attend_backward(
     residuals: Residuals,
     given_BLD: jax.Array,
 ) -> tuple[jax.Array | None, ...]:
-    gradient = _call(
+    gradient = call(
         "llmgnn_attend_gradient",
-        (_like(residuals[0]),),
+        (like(residuals[0]),),
         *(*residuals, given_BLD),
         heads=np.int64(heads),
         groups=np.int64(groups),
@@ -243,10 +249,10 @@ def _layer_norm(
     bias_D: jax.Array,
     epsilon: float,
 ) -> tuple[jax.Array, Residuals]:
-    out, sum_TD, moments_T2 = _call(
+    out, sum_TD, moments_T2 = call(
         "llmgnn_norm",
-        (_like(x_TD), _like(x_TD), _float32((len(x_TD), 2))),
-        *(x_TD, _or_empty(addend_TD), scale_D, bias_D),
+        (like(x_TD), like(x_TD), float32((len(x_TD), 2))),
+        *(x_TD, or_empty(addend_TD), scale_D, bias_D),
         epsilon=np.float32(epsilon),
     )
     return out, (sum_TD, moments_T2, scale_D, addend_TD is None)
@@ -256,69 +262,12 @@ def _layer_norm_backward(
     epsilon: float, residuals: Residuals, given_TD: jax.Array
 ) -> tuple[jax.Array | None, ...]:
     sum_TD, moments_T2, scale_D, alone = residuals
-    of_sum_TD, of_scale_D, of_bias_D = _call(
+    of_sum_TD, of_scale_D, of_bias_D = call(
         "llmgnn_norm_gradient",
-        (_like(sum_TD), _like(scale_D), _like(scale_D)),
+        (like(sum_TD), like(scale_D), like(scale_D)),
         *(sum_TD, moments_T2, scale_D, given_TD),
     )
     return of_sum_TD, None if alone else of_sum_TD, of_scale_D, of_bias_D
 
 
 layer_norm.defvjp(_layer_norm, _layer_norm_backward)
-
-
-def _product(
-    a: jax.Array,
-    b: jax.Array,
-    *,
-    dtype: str,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    gelu_a: bool = False,
-    bias: jax.Array | None = None,
-    inner: jax.Array | None = None,
-    after: int = _NOTHING,
-) -> jax.Array:
-    """op(a) op(b) and what follows."""
-    shape = (a.shape[int(transpose_a)], b.shape[1 - int(transpose_b)])
-    return _call(
-        "llmgnn_dense",
-        (_float32(shape),),
-        *(a, b, _or_empty(bias), _or_empty(inner)),
-        transpose_a=transpose_a,
-        transpose_b=transpose_b,
-        gelu_a=gelu_a,
-        after=np.int64(after),
-        bfloat16=dtype == "bfloat16",
-    )[0]
-
-
-def _column_sums(x_TF: jax.Array) -> jax.Array:
-    return _call("llmgnn_column_sums", (_float32(x_TF.shape[1:]),), x_TF)[0]
-
-
-def _call(
-    name: str,
-    results: tuple[jax.ShapeDtypeStruct, ...],
-    *arguments: jax.Array,
-    **attributes: Any,
-) -> Any:
-    library.require()
-    # Float32 and int32 even where 64 bits are the default.
-    exact = [
-        x.astype(jnp.float32 if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32)
-        for x in map(jnp.asarray, arguments)
-    ]
-    return call_kernel(name, results, *exact, **attributes)
-
-
-def _float32(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-
-def _like(x: jax.Array) -> jax.ShapeDtypeStruct:
-    return _float32(x.shape)
-
-
-def _or_empty(x: jax.Array | None) -> jax.Array:
-    return jnp.zeros(0, jnp.float32) if x is None else x

@@ -3,27 +3,24 @@
     text     "V D\\n" (none in GloVe's), then V lines "word x_1 ... x_D\\n" in UTF-8
     binary   "V D\\n", then V times: word, " ", D little-endian float32, mostly "\\n"
 
-gensim reads and writes the first two. Files are read in one pass, a piece at a time,
-into an array that is made when the first vector and the size of the file have told how
-large it can be: a header that promises too much takes no memory.
+gensim reads and writes the first two; `word_file_writer` writes all. Files are read in
+one pass, a piece at a time, into an array that is made when the first vector and the
+size of the file have told how large it can be: a header that promises too much takes no
+memory.
 
 Shapes: V words, D width.
 """
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, TypeAlias, get_args
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-WordFormat: TypeAlias = Literal["word2vec", "glove", "binary"]
-"""Text with a header, text without one, binary."""
 
 _FLOAT = np.dtype("<f4")
 _PIECE = 1 << 20
@@ -70,44 +67,6 @@ def read_word_file(path: Path, *, limit: int | None = None) -> WordFile:
         raise UserError.field(
             str(path), expected="a file of word vectors", got=error.strerror
         ) from error
-
-
-def write_word_file(
-    path: Path,
-    *,
-    words: Sequence[str],
-    vectors: np.ndarray,
-    format: WordFormat = "word2vec",
-) -> None:
-    """Writes word vectors; what was there is replaced when the new file is whole.
-
-    Args:
-        path: Ends in ".bin" if and only if the format is "binary".
-        words: V different words without white space.
-        vectors: (V, D) numbers; text has as many digits as float32 needs to come back.
-        format: "word2vec", "glove" or "binary".
-
-    Raises:
-        UserError: If the format is unknown or not that of the name, the sizes do not
-            agree, or a word cannot be written.
-    """
-    vectors = np.asarray(vectors, np.float32)
-    _check_writable(path, words, vectors, format)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            if format != "glove":
-                file.write(b"%d %d\n" % vectors.shape)
-            for word, vector in zip(words, vectors, strict=True):
-                file.write(word.encode("utf-8") + b" ")
-                if format == "binary":
-                    file.write(vector.astype(_FLOAT).tobytes() + b"\n")
-                else:
-                    # str of a float32 is the shortest that gives it back.
-                    file.write(" ".join(map(str, vector)).encode("ascii") + b"\n")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 class _Table:
@@ -264,34 +223,6 @@ def _check_room(path: Path, words: int, size: int, *, least: int) -> None:
             f"at most {size // least} words in {size} bytes",
             f"{words}, a truncated or another file",
         )
-
-
-def _check_writable(
-    path: Path, words: Sequence[str], vectors: np.ndarray, format: WordFormat
-) -> None:
-    if format not in get_args(WordFormat):
-        raise UserError.field(
-            "format", expected=f"one of {', '.join(get_args(WordFormat))}", got=format
-        )
-    if (path.suffix == ".bin") != (format == "binary"):
-        raise UserError.field(
-            "path", expected='a name in ".bin" for "binary" alone', got=path.name
-        )
-    if vectors.ndim != 2 or len(words) != len(vectors) or not vectors.size:
-        raise UserError.field(
-            "vectors",
-            expected=f"one or more rows, one for each of {len(words)} words",
-            got=f"shape {vectors.shape}",
-        )
-    if not np.isfinite(vectors).all():
-        raise UserError.field("vectors", expected="finite numbers", got="others")
-    if len(set(words)) < len(words):
-        raise UserError.field("words", expected="different ones", got="repeated ones")
-    for word in words:
-        if not word or any(character in word for character in " \r\n"):
-            raise UserError.field(
-                "words", expected="words without spaces and lines", got=repr(word)
-            )
 
 
 def _is_number(text: bytes) -> bool:

@@ -15,8 +15,8 @@ import numpy as np
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.model import Params
+from llmgnn_jax.text.length_buckets import row_lengths
 from llmgnn_jax.text.lora import merge_adapters
-from llmgnn_jax.text.tokens import row_lengths
 from llmgnn_jax.text.trainable import combine
 from llmgnn_jax.training.batch import num_named
 from llmgnn_jax.training.encoder_parts import take_apart, trainable_encoder

@@ -14,6 +14,7 @@ from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.model import initialise
 from llmgnn_jax.text.pretrained import save_encoder
+from llmgnn_jax.text.tiny_bert import tiny_bert
 
 WORDS = [*"abcdefghij", "heist", "robots", "我", "喜", "欢"]
 
@@ -27,7 +28,7 @@ def random_texts(seed, *, number=60, longest=22):
 
 @pytest.fixture(scope="module")
 def encoder():
-    return TextEncoder.tiny(WORDS, batch_tokens=128)
+    return tiny_bert(WORDS, batch_tokens=128)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_progress_counts_texts(encoder):
 
 @pytest.mark.parametrize("pooling", ["cls", "last"])
 def test_poolings_differ(encoder, pooling):
-    other = TextEncoder.tiny(WORDS, batch_tokens=128, pooling=pooling)
+    other = tiny_bert(WORDS, batch_tokens=128, pooling=pooling)
     texts = ["a b c heist"]
     assert np.abs(other.encode(texts) - encoder.encode(texts)).max() > 1e-2
     assert other.identity != encoder.identity
@@ -232,7 +233,7 @@ def test_weights_that_give_nan_are_not_passed_on(folder, tmp_path):
 
 def test_a_text_alone_has_the_bits_that_it_has_in_a_batch() -> None:
     """At a width where programs of another shape would sum in another order."""
-    encoder = TextEncoder.tiny(WORDS, dim=384)
+    encoder = tiny_bert(WORDS, dim=384)
     texts = random_texts(1)
     together = encoder.encode(texts)
     for row in (0, 7, 31):

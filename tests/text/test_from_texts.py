@@ -9,6 +9,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.from_texts import FROM_TEXTS, encoder_from_texts
 from llmgnn_jax.text.sources import load_text_encoder
+from llmgnn_jax.text.tiny_bert import tiny_bert
 
 HEISTS = ["a", "gang", "robs", "the", "bank", "vault", "of", "gold"]
 SPACE = ["the", "crew", "flies", "a", "rocket", "to", "mars"]
@@ -92,7 +93,7 @@ def test_saved_and_loaded_again(kind, tmp_path):
 def test_a_trained_bert_is_saved_for_transformers(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is absent")
     transformers = pytest.importorskip("transformers")
-    made = TextEncoder.tiny({*HEISTS, *SPACE})
+    made = tiny_bert({*HEISTS, *SPACE})
     texts = ["the gang flies to mars", "gold", ""]
     expected = made.encode(texts)  # Leaves truncation behind in the tokenizer.
     made.save(tmp_path)
@@ -113,4 +114,4 @@ def test_a_trained_bert_is_saved_for_transformers(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(UserError, match="file: expected a folder that can be written"):
-        TextEncoder.tiny(["a"]).save(tmp_path / "file")
+        tiny_bert(["a"]).save(tmp_path / "file")

@@ -13,10 +13,11 @@ from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import initialise
 from llmgnn_jax.text.encoders.word_vectors import WordVectorsConfig
 from llmgnn_jax.text.fingerprint import params_hash
+from llmgnn_jax.text.length_buckets import length_buckets, padding_waste
 from llmgnn_jax.text.packed_pooling import pool_packed
 from llmgnn_jax.text.packing import pack, packed_batches, packs_well
 from llmgnn_jax.text.pooling import POOLINGS, pool
-from llmgnn_jax.text.tokens import length_buckets, padding_waste, tiny_tokenizer
+from llmgnn_jax.text.tokens import tiny_tokenizer
 
 PAD = 9_999
 WORDS = [*"abcdefghij", "heist", "robots"]

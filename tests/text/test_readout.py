@@ -14,6 +14,7 @@ from llmgnn_jax.text.pooling import AttentionPooling, pool
 from llmgnn_jax.text.readout import READOUT, Readout
 from llmgnn_jax.text.readout_file import READOUT_FILE
 from llmgnn_jax.text.sources import load_text_encoder
+from llmgnn_jax.text.tiny_bert import tiny_bert
 
 WORDS = [*"abcdefghij", "heist", "robots"]
 TEXTS = ["a heist b", "", "robots", "a b c d e f g h i j heist"]
@@ -165,7 +166,7 @@ def test_what_has_no_parameters_declares_none():
 @pytest.fixture(params=READOUTS)
 def trained(request):
     """An encoder whose readout has learned something."""
-    encoder = TextEncoder.tiny(WORDS, **READOUTS[request.param])
+    encoder = tiny_bert(WORDS, **READOUTS[request.param])
     return encoder.with_params({**encoder.params, **moved(encoder.learned)})
 
 
@@ -175,7 +176,7 @@ def test_vectors_follow_what_is_learned(trained):
     assert one.shape == other.shape == (4, trained.dim)
     assert np.abs(one - other).max() > 1e-2
     assert trained.identity != fresh.identity
-    plain = TextEncoder.tiny(WORDS)
+    plain = tiny_bert(WORDS)
     assert plain.identity not in (trained.identity, fresh.identity)
     if trained.readout.head == "dense":
         np.testing.assert_allclose(other, plain.encode(TEXTS), atol=1e-6)
@@ -211,7 +212,7 @@ def test_saved_and_loaded_it_gives_the_same_vectors(trained, tmp_path):
         TextEncoder.load(tmp_path, max_length=64, **other)
     assert "\n" not in str(told.value)
     # One without a readout leaves none behind.
-    TextEncoder.tiny(WORDS).save(tmp_path)
+    tiny_bert(WORDS).save(tmp_path)
     assert not (tmp_path / READOUT_FILE).exists()
 
 

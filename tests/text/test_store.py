@@ -15,9 +15,9 @@ import pytest
 
 import llmgnn_jax.text.store as module
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.interface import EncodedBatch
 from llmgnn_jax.text.store import VectorStore, default_folder
+from llmgnn_jax.text.tiny_bert import tiny_bert
 
 DIM = 6
 RECORD = 32 + 4 * DIM + 8
@@ -99,12 +99,12 @@ def test_each_distinct_text_is_encoded_once(tmp_path):
 def test_a_second_run_encodes_nothing(tmp_path):
     """With a real encoder, loaded anew: its identity leads to the same file."""
     words, texts = ["heist", "robots"], ["heist", "robots heist", ""]
-    first = TextEncoder.tiny(words)
+    first = tiny_bert(words)
     store = VectorStore.open(tmp_path, identity=first.identity, dim=first.dim)
     expected, report = store.encode(texts, first)
     assert (report.encoded, report.tokens) == (3, 3 + 4 + 2)
 
-    second = TextEncoder.tiny(words)
+    second = tiny_bert(words)
     store = VectorStore.open(tmp_path, identity=second.identity, dim=second.dim)
     got, report = store.encode(texts, second)
     assert (report.encoded, report.reused, report.tokens) == (0, 3, 0)

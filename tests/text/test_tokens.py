@@ -9,14 +9,13 @@ import pytest
 import tokenizers
 
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.text.tokens import (
+from llmgnn_jax.text.length_buckets import (
     length_buckets,
-    load_tokenizer,
     padding_waste,
     row_lengths,
     rows_of,
-    tiny_tokenizer,
 )
+from llmgnn_jax.text.tokens import load_tokenizer, tiny_tokenizer
 
 WORDS = ("the", "robot", "##s", "heist", "我", "喜", ".", "cafe", "café")
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)

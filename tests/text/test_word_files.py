@@ -7,7 +7,8 @@ import pytest
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text import word_files
-from llmgnn_jax.text.word_files import read_word_file, write_word_file
+from llmgnn_jax.text.word_file_writer import write_word_file
+from llmgnn_jax.text.word_files import read_word_file
 from llmgnn_jax.text.words import WordTokenizer, words_of
 
 WORDS = ["the", "我", "café", ",", "</s>"]

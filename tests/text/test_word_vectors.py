@@ -15,7 +15,7 @@ from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.encoders.word_vectors import WordVectorsConfig
 from llmgnn_jax.text.from_words import is_word_file, word_encoder
 from llmgnn_jax.text.skip_gram import SkipGramConfig
-from llmgnn_jax.text.word_files import write_word_file
+from llmgnn_jax.text.word_file_writer import write_word_file
 
 CONFIGS = [
     WordVectorsConfig(vocab_size=11, dim=6),

@@ -22,6 +22,7 @@ from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.lora import merge_adapters
 from llmgnn_jax.text.pooling import TEXT_POOLINGS, l2_normalise
 from llmgnn_jax.text.readout import READOUT, without_readout
+from llmgnn_jax.text.tiny_bert import tiny_bert
 from llmgnn_jax.text.trainable import combine
 from llmgnn_jax.training.batch import draw_batch, num_named
 from llmgnn_jax.training.encoder_parts import EncoderParts, take_apart
@@ -85,7 +86,7 @@ def trained(mode: str, readout: str = "mean") -> Trained:
         Config(recipe="r"),
         **{"text.mode": mode, "text.lora_rank": 3, "text.freeze": ("positions",)},
     )
-    encoder = TextEncoder.tiny(WORDS, dim=16, **READOUTS[readout])
+    encoder = tiny_bert(WORDS, dim=16, **READOUTS[readout])
     parts = take_apart(encoder, config)
     # Adapters that change something, and texts that attention tells apart.
     rng = np.random.default_rng(0)
