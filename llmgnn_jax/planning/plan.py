@@ -17,6 +17,7 @@ from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
 from llmgnn_jax.planning import costs
 from llmgnn_jax.planning.cut import cut
 from llmgnn_jax.planning.degrees import law_of
+from llmgnn_jax.planning.exchanges import collectives
 from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
@@ -153,6 +154,7 @@ def _strategy(config: Config, devices: list[Any]) -> Meshed:
         backend="segment",
         exchange=chosen_exchange(parallel),
         slack=parallel.slack,
+        parameters=parallel.parameters,
     )
 
 
@@ -198,7 +200,7 @@ def _measured(
         }
     seconds = time.perf_counter() - began
     memory = compiled.memory_analysis()
-    moved = costs.collectives(compiled.as_text(), devices=count, told=work)
+    moved = collectives(compiled.as_text(), devices=count, told=work)
     table = step.state.params.get("node_embedding")
     of_table = 0 if table is None else table.size * table.dtype.itemsize
     gathered = moved.get("all-gather")

@@ -126,6 +126,11 @@ def compile_steps(
 
 
 def _norm(gradients: Any) -> jax.Array:
-    # Dot products: XLA writes an array of squares out on a CPU before it adds it up.
-    leaves = [leaf.reshape(-1) for leaf in jax.tree.leaves(gradients)]
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf, precision="highest") for leaf in leaves))
+    # Products: XLA writes an array of squares out on a CPU before it adds it up. Over
+    # all axes: what is cut by column would be brought together to be made flat.
+    return jnp.sqrt(
+        sum(
+            jnp.tensordot(leaf, leaf, axes=leaf.ndim, precision="highest")
+            for leaf in jax.tree.leaves(gradients)
+        )
+    )

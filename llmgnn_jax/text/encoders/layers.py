@@ -13,6 +13,7 @@ from flax import nnx
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+from llmgnn_jax.text.encoders.pieces import brought_together, joined, whole
 from llmgnn_jax.text.encoders.remat import Remat, rematerialised
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -149,7 +150,7 @@ def joined_dense(layers: Sequence[Dense], x_BLD: jax.Array) -> jax.Array:
     Returns:
         (B, L, F) float32 with F the sum of their widths.
     """
-    kernel_DF = jnp.concatenate([layer.kernel[...] for layer in layers], axis=1)
+    kernel_DF = joined([layer.kernel[...] for layer in layers], "query.kernel")
     bias_F, dtype = None, layers[0].dtype
     if layers[0].has_bias:
         bias_F = jnp.concatenate([layer.bias[...] for layer in layers])
@@ -228,12 +229,15 @@ def run_layers(
     split = [nnx.split(layer, nnx.Param) for layer in layers]
 
     def one(graphdef: nnx.GraphDef[Any], x: jax.Array, params: Any) -> jax.Array:
-        return nnx.merge(graphdef, params)(x, rows, *extra)
+        return nnx.merge(graphdef, whole(params))(x, rows, *extra)
 
     one = rematerialised(one, remat, static_argnums=(0,))
-    if scan:
-        graphdef = split[0][0]
-        if any(other != graphdef for other, _ in split):
+    graphdef = split[0][0]
+    alike = all(other == graphdef for other, _ in split)
+    # A loop cannot bring the next layer's parameters together before this one is done;
+    # XLA otherwise does, as early as the memory of a chip allows.
+    if scan or (brought_together() and alike):
+        if not alike:
             raise UserError.field(
                 "scan",
                 expected="layers that are alike",
