@@ -221,7 +221,8 @@ def run_layers(
         scan: One compiled body that runs as often as there are layers: runs somewhat
             slower, because it copies the parameters together first, and compiles the
             forward pass faster. On a CPU the gradient compiles slower.
-        remat: What the backward pass keeps of each layer; it computes the rest anew.
+        remat: What the backward pass keeps of each layer; it computes the rest anew,
+            in such a loop, if the layers are alike.
 
     Raises:
         UserError: If `scan` and some layers have other adapters than others.
@@ -234,9 +235,11 @@ def run_layers(
     one = rematerialised(one, remat, static_argnums=(0,))
     graphdef = split[0][0]
     alike = all(other == graphdef for other, _ in split)
-    # A loop cannot bring the next layer's parameters together before this one is done;
-    # XLA otherwise does, as early as the memory of a chip allows.
-    if scan or (brought_together() and alike):
+    # Where memory matters. In a row XLA may compute anew right after the forward pass,
+    # which on a CPU keeps as much as before; and it brings all layers' parameters
+    # together as early as the memory of a chip allows.
+    in_turn = remat != "none" or brought_together()
+    if scan or (in_turn and alike):
         if not alike:
             raise UserError.field(
                 "scan",

@@ -73,7 +73,9 @@ def test_a_run_goes_on_with_other_devices(config, workplace):
 
 
 def test_parameters_in_pieces_are_saved_for_any_devices(config, workplace):
-    config = replace(config, **{"models": ("fused",), "text.mode": "full"})
+    # As many groups on any devices: where users and items stand follows from them.
+    changes = {"models": ("fused",), "text.mode": "full", "parallel.groups": 8}
+    config = replace(config, **changes)
     sharded = {**EIGHT, "parallel.parameters": "fsdp"}
     fit(replace(config, **{"parallel.data": 1}), out="whole", command="tiny")
     expected = losses("whole")
