@@ -89,6 +89,7 @@ def real(config: Config) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from llmgnn_jax.planning import costs
+    from llmgnn_jax.planning.exchanges import collectives
     from llmgnn_jax.planning.shapes import PlannedStep, by_kind
     from llmgnn_jax.training.prepare import prepare
     from llmgnn_jax.training.ranking import trainee_of
@@ -109,7 +110,7 @@ def real(config: Config) -> dict[str, Any]:
     traced = trainee.program.trace(*arguments)  # type: ignore[attr-defined]
     compiled = traced.lower().compile()
     work = costs.work(traced.jaxpr, devices=count)
-    moved = costs.collectives(compiled.as_text(), devices=count, told=work)
+    moved = collectives(compiled.as_text(), devices=count, told=work)
     memory = compiled.memory_analysis()
     _, metrics = trainee.program(*arguments)
     return {

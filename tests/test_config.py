@@ -187,6 +187,11 @@ def test_numbers_from_0_on(name: str) -> None:
             {"parallel.strategy": "pmap", "parallel.model": 2},
             "parallel.model: expected 1 with the strategy pmap",
         ),
+        (
+            {"parallel.strategy": "pmap", "parallel.parameters": "fsdp"},
+            "parallel.parameters: expected replicated with the strategy pmap, which "
+            "copies all of them, got 'fsdp'; choose --parallel.strategy mesh",
+        ),
     ],
 )
 def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> None:

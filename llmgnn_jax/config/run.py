@@ -142,6 +142,13 @@ class Config:
                 got=self.parallel.model,
                 fix="choose --parallel.strategy mesh",
             )
+        if self.parallel.strategy == "pmap" and self.parallel.parameters == "fsdp":
+            raise UserError.field(
+                "parallel.parameters",
+                expected="replicated with the strategy pmap, which copies all of them",
+                got="'fsdp'",
+                fix="choose --parallel.strategy mesh",
+            )
         fanouts = self.graph.fanouts
         if fanouts and (
             len(fanouts) != self.graph.num_layers or not 0 < min(fanouts) <= 2**15

@@ -183,6 +183,10 @@ class ParallelConfig:
     """Devices that share the rows of a batch; 0: all that there are, by `model`."""
     model: int = 1
     """Devices that share the matrices of the text encoder, for `mesh`."""
+    parameters: Literal["replicated", "fsdp"] = "replicated"
+    """What devices that share a batch hold of the text encoder, for `mesh`: each all of
+    it, or a piece of each of its matrices and their moments, gathered layer by layer
+    where they are used (`fsdp`)."""
     groups: int = 0
     """Groups of one size that users and items are dealt into by degree; a mesh may have
     as many devices as divide it. 0: 64 on several devices, 1 on one; a run keeps it."""

@@ -56,13 +56,15 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out([name for name in every if name.startswith("fusion.")], models)
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
-            leave_out([*texts, "train.weight_decay"], models)
+            of_texts = ["train.weight_decay", "parallel.parameters"]
+            leave_out([*texts, *of_texts], models)
     if config.text.head != "dense":
         leave_out(["text.pooling"], f"text.head is {config.text.head}")
     why = f"text.mode is {config.text.mode}"
     if config.text.mode == "frozen":
         of_training = ("learning_rate", "texts_per_step", "refresh_every", "freeze")
         leave_out([f"text.{name}" for name in (*of_training, "remat")], why)
+        leave_out(["parallel.parameters"], why)
     if config.text.mode != "lora":
         of_lora = ("lora_rank", "lora_alpha", "lora_targets")
         leave_out([f"text.{name}" for name in of_lora], why)

@@ -5,7 +5,8 @@ edges that lead into them lie in rows over all devices. Of the text encoder, mat
 whose columns are independent (queries, keys, values, the first of a feed-forward layer)
 are cut by column over `model`, and those that come after by row, so that one sum over
 `model` a block is enough (Shoeybi et al. 2019, "Megatron-LM",
-https://arxiv.org/abs/1909.08053). All else is on each device.
+https://arxiv.org/abs/1909.08053). Fully sharded, all its matrices are cut over `data`
+as well (`parallel.fsdp`). All else is on each device.
 """
 
 import re
@@ -16,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from llmgnn_jax.parallel.mesh import AXES, MODEL
+from llmgnn_jax.parallel.mesh import AXES, DATA, MODEL
 
 # Parameters that are trained, and those that are not.
 _ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
@@ -42,24 +43,63 @@ RULES: tuple[tuple[str, P], ...] = (
 the first that is found counts."""
 
 
-def spread_of(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
-    """How an array is spread; not along an axis that cannot be cut evenly."""
+def spread_of(
+    path: str, shape: tuple[int, ...], mesh: Mesh, *, fully_sharded: bool = False
+) -> P:
+    """How an array is spread; not along an axis that cannot be cut evenly.
+
+    Args:
+        path: Its name.
+        shape: Its shape.
+        mesh: The devices.
+        fully_sharded: Whether the text encoder's matrices are cut over `data` too.
+            Vectors, of which all together are less than a hundredth of it, are not: to
+            gather each would take as long as a matrix.
+    """
+    spread = P()
     for pattern, spec in RULES:
         if re.search(pattern, path):
-            return P(
+            spread = P(
                 *(
                     axis if axis is None or _divides(axis, size, mesh) else None
                     for axis, size in zip(spec, shape, strict=False)
                 )
             )
-    return P()
+            break
+    if fully_sharded and len(shape) > 1 and re.search(_ENCODER, path):
+        return _over_data(spread, path, shape, mesh)
+    return spread
 
 
-def shardings(tree: Any, mesh: Mesh) -> Any:
-    """A tree of `NamedSharding`s like a tree of arrays."""
+def _over_data(spread: P, path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
+    """Cut over `data` too, along the first axis that can be.
+
+    What is not cut over `model` is cut over both, and what is, along another axis or
+    along the same. Tables of words by column, so that each device looks up a part of
+    every word.
+    """
+    held = [*spread, *[None] * (len(shape) - len(spread))]
+    order = list(range(len(shape)))
+    if path.endswith("words"):
+        order.reverse()
+    choices = [
+        (axis, DATA if held[axis] is None else (held[axis], DATA)) for axis in order
+    ]
+    if MODEL not in held:
+        choices = [*((axis, AXES) for axis in order), *choices]
+    for axis, names in choices:
+        if _divides(names, shape[axis], mesh):
+            held[axis] = names
+            return P(*held)
+    return spread
+
+
+def shardings(tree: Any, mesh: Mesh, *, fully_sharded: bool = False) -> Any:
+    """A tree of `NamedSharding`s like a tree of arrays, see `spread_of`."""
 
     def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
-        return NamedSharding(mesh, spread_of(_name(path), leaf.shape, mesh))
+        spread = spread_of(_name(path), leaf.shape, mesh, fully_sharded=fully_sharded)
+        return NamedSharding(mesh, spread)
 
     return jax.tree_util.tree_map_with_path(of, tree)
 

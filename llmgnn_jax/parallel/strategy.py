@@ -1,10 +1,11 @@
 """`Strategy`: how a run's programs and arrays are laid over devices."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +19,15 @@ from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.parallel import processes
 from llmgnn_jax.parallel.exchange import Exchange
+from llmgnn_jax.parallel.fsdp import FullySharded
 from llmgnn_jax.parallel.mesh import DATA, device_mesh
 from llmgnn_jax.parallel.partition import share_out, table_in_shares
 from llmgnn_jax.parallel.placements import OnMesh, OnReplicas
 from llmgnn_jax.parallel.rules import shardings
+from llmgnn_jax.text import kernels
+from llmgnn_jax.text.encoders import pieces
+
+Parameters: TypeAlias = Literal["replicated", "fsdp"]
 
 
 class Strategy(Protocol):
@@ -50,6 +56,10 @@ class Strategy(Protocol):
 
     def place(self, tree: Any) -> Any:
         """Arrays to where the programs expect them."""
+        ...
+
+    def traced(self) -> contextlib.AbstractContextManager[None]:
+        """What a step's programs are traced within."""
         ...
 
     def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
@@ -89,6 +99,9 @@ class Single:
     def place(self, tree: Any) -> Any:
         return tree
 
+    def traced(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
         del state
         return jax.jit(run, donate_argnums=0)
@@ -99,13 +112,23 @@ class Single:
 
 @dataclass(frozen=True, kw_only=True)
 class Meshed:
-    """Tables, graph and the encoder's parameters in pieces, the batch in rows."""
+    """Tables, graph and the encoder's parameters in pieces, the batch in rows.
+
+    Attributes:
+        mesh: The devices.
+        backend: Kernel of the sums over neighbours within a device.
+        exchange: How node vectors reach other devices.
+        slack: Room for what one device asks of another, see `routes.Reach`.
+        parameters: What of the encoder's is on each device that shares a batch: all,
+            or a piece of each matrix.
+    """
 
     mesh: Mesh
     backend: Backend
     exchange: Exchange
     slack: float
     row_slack: float
+    parameters: Parameters = "replicated"
 
     @property
     def placement(self) -> Placement:
@@ -134,7 +157,20 @@ class Meshed:
         return dataclasses.replace(graph, graph=edges_apart, plan=shares)
 
     def place(self, tree: Any) -> Any:
-        return processes.put(tree, shardings(tree, self.mesh))
+        return processes.put(tree, self.shardings(tree))
+
+    def shardings(self, tree: Any) -> Any:
+        """Where each array of a tree lies."""
+        return shardings(tree, self.mesh, fully_sharded=self.parameters == "fsdp")
+
+    @contextlib.contextmanager
+    def traced(self) -> Iterator[None]:
+        sharded = None
+        if self.parameters == "fsdp":
+            sharded = FullySharded(mesh=self.mesh)
+        # Kernels of ours cannot be cut: XLA would bring all operands to each device.
+        with kernels.left_out(), pieces.lie_in(sharded):
+            yield
 
     def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
         # Said, so that what a call gives is what the next one takes.
@@ -169,6 +205,9 @@ class Replicated:
 
     def place(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self.mesh, P()))
+
+    def traced(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def compile(self, run: Callable[..., Any], state: Any) -> Callable[..., Any]:
         del state
@@ -234,6 +273,7 @@ def strategy_of(config: Config, *, backend: Backend) -> Strategy:
         exchange=chosen_exchange(parallel),
         slack=parallel.slack,
         row_slack=parallel.row_slack,
+        parameters=parallel.parameters,
     )
 
 

@@ -18,6 +18,7 @@ from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
 from llmgnn_jax.planning import costs
 from llmgnn_jax.planning.cut import Cut, cut, popularity_of
 from llmgnn_jax.planning.degrees import law_of
+from llmgnn_jax.planning.exchanges import collectives
 from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
@@ -199,6 +200,7 @@ def _strategy(config: Config, devices: list[Any]) -> Meshed:
         exchange=chosen_exchange(parallel),
         slack=parallel.slack,
         row_slack=parallel.row_slack,
+        parameters=parallel.parameters,
     )
 
 
@@ -244,7 +246,7 @@ def _measured(
         }
     seconds = time.perf_counter() - began
     memory = compiled.memory_analysis()
-    moved = costs.collectives(compiled.as_text(), devices=count, told=work)
+    moved = collectives(compiled.as_text(), devices=count, told=work)
     table = step.state.params.get(NODE_TABLE)
     of_table = 0 if table is None else table.size * table.dtype.itemsize
     gathered = moved.get("all-gather")

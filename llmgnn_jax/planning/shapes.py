@@ -20,7 +20,6 @@ from llmgnn_jax.models.features import Features, TextFeatures
 from llmgnn_jax.models.recommender import ModelSpec, create
 from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
 from llmgnn_jax.parallel.popularity import Popularity
-from llmgnn_jax.parallel.rules import shardings
 from llmgnn_jax.parallel.sampling import SharedTable
 from llmgnn_jax.parallel.strategy import Meshed
 from llmgnn_jax.planning.cut import Cut
@@ -341,7 +340,7 @@ def _up(value: int, multiple: int) -> int:
 
 def _placed(tree: Any, strategy: Meshed) -> Any:
     """Shapes with the places that the rules give their names."""
-    where = shardings(tree, strategy.mesh)
+    where = strategy.shardings(tree)
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=place

@@ -127,14 +127,14 @@ def compile_steps(
 
 
 def _norm(gradients: Any) -> jax.Array:
-    # Dot products: XLA writes an array of squares out on a CPU before it adds it up.
+    # Products: XLA writes an array of squares out on a CPU before it adds it up. Over
+    # all axes: what is cut by column would be brought together to be made flat.
     def squared(path: tuple, leaf: jax.Array) -> jax.Array:
         if path[0].key == NODE_TABLE:
             # Row by row: a row-wise optimizer asks for these sums too, so that the
             # table is read once for both, unless XLA adds them up in a pass of its own.
             return jnp.sum(jax.lax.optimization_barrier(squares_of_rows(leaf)))
-        leaf = leaf.reshape(-1)
-        return jnp.vdot(leaf, leaf, precision="highest")
+        return jnp.tensordot(leaf, leaf, axes=leaf.ndim, precision="highest")
 
     squares = jax.tree_util.tree_map_with_path(squared, gradients)
     return jnp.sqrt(sum(jax.tree.leaves(squares)))

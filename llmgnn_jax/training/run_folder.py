@@ -22,7 +22,10 @@ SPLIT = "split.json"
 # A resumed run may be made longer; all else would make it another run.
 _MAY_CHANGE = (
     *("train.steps", "train.patience", "train.keep_checkpoints"),
-    *(f"parallel.{name}" for name in ("strategy", "data", "model", "exchange")),
+    *(
+        f"parallel.{name}"
+        for name in ("strategy", "data", "model", "parameters", "exchange")
+    ),
 )
 
 

@@ -16,7 +16,6 @@ from llmgnn_jax.config import Config
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.parallel.strategy import Strategy
-from llmgnn_jax.text import kernels
 from llmgnn_jax.training import losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.known_items import KnownItems
@@ -163,8 +162,6 @@ def build_program(
 ) -> Program:
     """The program of a ranking model, see `compile_steps`."""
     placement = None if strategy is None else strategy.placement
-    # Ours cannot be cut: on a mesh XLA would bring all operands to each device.
-    cut = placement is not None and placement.local_backend is None
 
     def loss(
         params: Any,
@@ -174,7 +171,7 @@ def build_program(
         step: jax.Array,
         part: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
-        with kernels.left_out() if cut else contextlib.nullcontext():
+        with contextlib.nullcontext() if strategy is None else strategy.traced():
             return batch_loss(
                 params,
                 definition,

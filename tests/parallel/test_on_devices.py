@@ -16,7 +16,7 @@ DEVICES = 8
 
 
 # Minutes: they compile whole steps for many meshes.
-SLOW = ("test_choice.py", "test_strategies.py", "test_runs.py")
+SLOW = ("test_choice.py", "test_strategies.py", "test_runs.py", "test_fsdp.py")
 
 
 @pytest.mark.timeout(1800)

@@ -51,6 +51,11 @@ def plan(tiny_encoder):
         {"graph.fanouts": (10, 5), "text.mode": "full"},
         {"graph.fanouts": (10, 5), "text.mode": "lora", "graph.layer": "gcn"},
         {"graph.fanouts": (10, 5), "text.mode": "full", "parallel.model": 2},
+        {
+            "graph.fanouts": (10, 5),
+            "text.mode": "full",
+            "parallel.parameters": "fsdp",
+        },
     ],
     ids=lambda changes: " ".join(map(str, changes.values())),
 )
@@ -68,6 +73,23 @@ def test_no_chip_is_given_the_whole_table(plan, changes):
     assert 0 < encoder < 2**20
     assert found["flops"] > 0
     assert found["roofline"]["step_s"] > 0
+
+
+def test_layers_are_gathered_and_their_gradients_summed_in_pieces(plan):
+    """Of a BERT of two layers, whose matrices take 32 KiB each."""
+    found = plan(
+        **{
+            "models": ("text",),
+            "text.mode": "full",
+            "text.remat": "dots",
+            "parallel.parameters": "fsdp",
+        }
+    )
+    away, layers = (CHIPS - 1) / CHIPS, 2 * 4 * (4 * 32 * 32 + 2 * 32 * 64)
+    # Forward and backward; and the table of 256 positions.
+    gathered = found["collectives"]["all-gather"]
+    assert gathered["bytes"] >= away * (2 * layers + 4 * 256 * 32)
+    assert found["collectives"]["reduce-scatter"]["bytes"] >= away * layers
 
 
 def test_it_is_seen_where_one_is(plan):

@@ -26,6 +26,7 @@ from llmgnn_jax.text.encoders.layers import (
     joined_dense,
     run_layers,
 )
+from llmgnn_jax.text.encoders.pieces import look_up
 from llmgnn_jax.text.encoders.relative import relative_buckets
 from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
@@ -51,7 +52,8 @@ class Embeddings(nnx.Module):
         if rows.positions_BL is None:
             length = rows.ids_BL.shape[1] + self.offset
             assert length <= len(positions), "rows are cut to the positions there are"
-        x_BLD = self.words[...][rows.ids_BL] + positions[rows.places_BL + self.offset]
+        x_BLD = look_up(self.words[...], rows.ids_BL)
+        x_BLD += positions[rows.places_BL + self.offset]
         if self.has_types:
             types = self.types[...]
             x_BLD += (

@@ -20,6 +20,7 @@ from flax import nnx
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.layers import ComputeDtype, product
+from llmgnn_jax.text.encoders.pieces import look_up
 from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.encoders.word_vectors import WordTableConfig
@@ -139,7 +140,7 @@ class CNN(nnx.Module):
             (B, L, F of each width) float32; what stands at padding means nothing. A
             filter sees 0 at padding, beyond the row and at other texts of it.
         """
-        x_BLD = self.words[...][rows.ids_BL]
+        x_BLD = look_up(self.words[...], rows.ids_BL)
         return self.convolutions(x_BLD, rows.mask_BL, rows.segments_BL)
 
 

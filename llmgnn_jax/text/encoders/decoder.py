@@ -32,6 +32,7 @@ from llmgnn_jax.text.encoders.layers import (
     product,
     run_layers,
 )
+from llmgnn_jax.text.encoders.pieces import look_up
 from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rope import rotate, rotation
 from llmgnn_jax.text.encoders.rows import TokenRows
@@ -157,7 +158,7 @@ class Decoder(nnx.Module):
         """
         x_BLD = run_layers(
             [getattr(self, f"layer_{number}") for number in range(self.num_layers)],
-            self.words[...][rows.ids_BL] * self.embedding_scale,
+            look_up(self.words[...], rows.ids_BL) * self.embedding_scale,
             rows,
             rotation(rows.places_BL, self.rope, head_dim=self.head_dim),
             scan=self.scan,

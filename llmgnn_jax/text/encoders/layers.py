@@ -13,6 +13,7 @@ from flax import nnx
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
+from llmgnn_jax.text.encoders.pieces import brought_together, joined, whole
 from llmgnn_jax.text.encoders.remat import Remat, rematerialised
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -149,7 +150,7 @@ def joined_dense(layers: Sequence[Dense], x_BLD: jax.Array) -> jax.Array:
     Returns:
         (B, L, F) float32 with F the sum of their widths.
     """
-    kernel_DF = jnp.concatenate([layer.kernel[...] for layer in layers], axis=1)
+    kernel_DF = joined([layer.kernel[...] for layer in layers], "query.kernel")
     bias_F, dtype = None, layers[0].dtype
     if layers[0].has_bias:
         bias_F = jnp.concatenate([layer.bias[...] for layer in layers])
@@ -220,7 +221,8 @@ def run_layers(
         scan: One compiled body that runs as often as there are layers: runs somewhat
             slower, because it copies the parameters together first, and compiles the
             forward pass faster. On a CPU the gradient compiles slower.
-        remat: What the backward pass keeps of each layer; it computes the rest anew.
+        remat: What the backward pass keeps of each layer; it computes the rest anew,
+            in such a loop, if the layers are alike.
 
     Raises:
         UserError: If `scan` and some layers have other adapters than others.
@@ -228,12 +230,17 @@ def run_layers(
     split = [nnx.split(layer, nnx.Param) for layer in layers]
 
     def one(graphdef: nnx.GraphDef[Any], x: jax.Array, params: Any) -> jax.Array:
-        return nnx.merge(graphdef, params)(x, rows, *extra)
+        return nnx.merge(graphdef, whole(params))(x, rows, *extra)
 
     one = rematerialised(one, remat, static_argnums=(0,))
-    if scan:
-        graphdef = split[0][0]
-        if any(other != graphdef for other, _ in split):
+    graphdef = split[0][0]
+    alike = all(other == graphdef for other, _ in split)
+    # Where memory matters. In a row XLA may compute anew right after the forward pass,
+    # which on a CPU keeps as much as before; and it brings all layers' parameters
+    # together as early as the memory of a chip allows.
+    in_turn = remat != "none" or brought_together()
+    if scan or (in_turn and alike):
+        if not alike:
             raise UserError.field(
                 "scan",
                 expected="layers that are alike",

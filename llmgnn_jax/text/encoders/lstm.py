@@ -22,6 +22,7 @@ from flax import nnx
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.layers import ComputeDtype, Dense, product
+from llmgnn_jax.text.encoders.pieces import look_up, whole_layer
 from llmgnn_jax.text.encoders.recurrence import recur
 from llmgnn_jax.text.encoders.remat import Remat, rematerialised
 from llmgnn_jax.text.encoders.rows import TokenRows
@@ -146,9 +147,9 @@ class LSTM(nnx.Module):
             token of a packed row has seen its own text alone.
         """
         # Time first, so that each step of the loops reads what lies together.
-        x_LBD = self.words[...][rows.ids_BL.T]
+        x_LBD = look_up(self.words[...], rows.ids_BL.T, batch_axis=1)
         for number in range(self.num_layers):
-            x_LBD = getattr(self, f"layer_{number}")(x_LBD, rows)
+            x_LBD = whole_layer(getattr(self, f"layer_{number}"))(x_LBD, rows)
         return x_LBD.transpose(1, 0, 2)
 
 

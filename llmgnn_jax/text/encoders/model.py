@@ -24,6 +24,7 @@ from llmgnn_jax.text.encoders.decoder import Decoder
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.lstm import LSTM, LSTMConfig, initial_lstm
+from llmgnn_jax.text.encoders.pieces import outside_layers
 from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.encoders.word_vectors import (
@@ -158,7 +159,7 @@ def with_adapters(
 
 def apply(graphdef: nnx.GraphDef[Any], params: Params, rows: TokenRows) -> jax.Array:
     """The encoder as a pure function of the parameters: (B, L, D) float32."""
-    return nnx.merge(graphdef, params)(rows)
+    return nnx.merge(graphdef, outside_layers(params))(rows)
 
 
 def with_kernels_in(dtype: ComputeDtype, params: Params) -> Params:

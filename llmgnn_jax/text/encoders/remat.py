@@ -22,11 +22,25 @@ from typing import Any, Literal, TypeAlias
 import jax
 from jax.ad_checkpoint import checkpoint_name
 
+from llmgnn_jax.text.encoders.pieces import brought_together
+
 Remat: TypeAlias = Literal["none", "dots", "layers"]
 
 _PRODUCT = "product"
 
+
+def _all_but_parameters(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Keeps all but what was brought together from several devices for a layer.
+
+    Nor what is made of it by mere copying: queries, keys and values side by side, or
+    numbers of fewer bits.
+    """
+    copies = ("sharding_constraint", "concatenate", "convert_element_type")
+    return primitive.name not in copies
+
+
 _POLICIES: dict[Remat, Callable[..., Any]] = {
+    "none": _all_but_parameters,
     "dots": jax.checkpoint_policies.save_from_both_policies(
         jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
         jax.checkpoint_policies.save_only_these_names(_PRODUCT),
@@ -48,7 +62,7 @@ def rematerialised(
         remat: What is kept.
         static_argnums: Arguments that are no arrays.
     """
-    if remat == "none":
+    if remat == "none" and not brought_together():
         return function
     return jax.checkpoint(
         function, policy=_POLICIES[remat], static_argnums=static_argnums

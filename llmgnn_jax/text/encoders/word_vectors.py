@@ -15,6 +15,7 @@ from flax import nnx
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.checks import check_sizes, known_fields
 from llmgnn_jax.text.encoders.layers import ComputeDtype
+from llmgnn_jax.text.encoders.pieces import look_up
 from llmgnn_jax.text.encoders.remat import Remat
 from llmgnn_jax.text.encoders.rows import TokenRows
 
@@ -100,7 +101,7 @@ class WordVectors(nnx.Module):
 
     def __call__(self, rows: TokenRows) -> jax.Array:
         """(B, L, D) float32; what stands at padding means nothing."""
-        return self.words[...][rows.ids_BL]
+        return look_up(self.words[...], rows.ids_BL)
 
 
 def initial_word_vectors(

@@ -72,6 +72,29 @@ def test_a_run_goes_on_with_other_devices(config, workplace):
         assert kept["parallel"]["groups"] == 64
 
 
+def test_parameters_in_pieces_are_saved_for_any_devices(config, workplace):
+    # As many groups on any devices: where users and items stand follows from them.
+    changes = {"models": ("fused",), "text.mode": "full", "parallel.groups": 8}
+    config = replace(config, **changes)
+    sharded = {**EIGHT, "parallel.parameters": "fsdp"}
+    fit(replace(config, **{"parallel.data": 1}), out="whole", command="tiny")
+    expected = losses("whole")
+    first = {"train.steps": 6}
+    fit(replace(config, **sharded, **first), out="half", command="tiny")
+    fit(replace(config, **EIGHT, **first), out="plain", command="tiny")
+    for start, name, layout in (
+        ("half", "one", {"parallel.data": 1}),
+        ("half", "fewer", {"parallel.data": 2, "parallel.parameters": "fsdp"}),
+        ("plain", "sharded", sharded),
+    ):
+        shutil.copytree(start, name)
+        fit(replace(config, **layout), out=name, resume=True, command="tiny")
+        found = losses(name)
+        assert sorted(found) == sorted(expected)
+        for step, loss in expected.items():
+            np.testing.assert_allclose(found[step], loss, rtol=1e-4, err_msg=name)
+
+
 def test_it_is_measured_and_served_on_one_device(config, workplace):
     run = fit(replace(config, **EIGHT), out="run", command="tiny")
     again = evaluate("run").results

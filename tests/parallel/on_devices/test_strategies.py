@@ -4,10 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from llmgnn_jax.config import replace
+from llmgnn_jax.parallel.mesh import AXES, DATA, MODEL
 from llmgnn_jax.training import step
 from llmgnn_jax.training.prepare import prepare
+from llmgnn_jax.training.program import _norm
 from llmgnn_jax.training.ranking import trainee_of
 from llmgnn_jax.training.trained import set_up
 
@@ -151,6 +155,33 @@ def test_tables_and_their_moments_are_held_in_pieces(trainee, layout, optimizer,
         assert held == {whole // 4}, name
 
 
+FULL = {
+    "text.mode": "full",
+    "text.freeze": ("embeddings.positions", r"layer_0\.feed_forward"),
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "remat"), [("mesh 4x1", "none"), ("mesh 2x2", "dots")]
+)
+def test_fully_sharded_parameters_give_the_same_losses(trainee, layout, remat):
+    changes = {**FULL, "parallel.parameters": "fsdp", "text.remat": remat}
+    expected, _ = losses(trainee("one", **FULL))
+    made = trainee(layout, **changes)
+    got, state = losses(made)
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+    # Parameters, moments and what is frozen: a fourth of each matrix is on a device.
+    encoder = state.params["text_encoder"]
+    moments = [state.opt_state[0][0].mu, state.opt_state[0][0].nu]
+    frozen = made[0].data.encoder.frozen
+    held = [encoder, *(one["text_encoder"] for one in moments), frozen]
+    for tree in held:
+        matrices = [leaf for leaf in jax.tree.leaves(tree) if leaf.ndim > 1]
+        assert matrices
+        for leaf in matrices:
+            assert {s.data.nbytes for s in leaf.addressable_shards} == {leaf.nbytes / 4}
+
+
 def test_replicas_hold_all_of_it(trainee):
     _, state = losses(trainee("pmap 4"), steps=2)
     table = state.params["node_embedding"]
@@ -188,6 +219,19 @@ def test_a_table_comes_to_no_device(trainee):
     rows, width = table.shape
     gathered = [line for line in text.splitlines() if " all-gather" in line]
     assert not [line for line in gathered if f"[{rows},{width}]" in line]
+
+
+def test_no_gradient_comes_to_a_device_for_its_norm():
+    mesh = Mesh(np.array(jax.devices()[:4]).reshape(2, 2), AXES)
+    gradients, expected = {}, 0.0
+    for number, spread in enumerate((P(None, DATA), P(*AXES), P((MODEL, DATA)))):
+        values = np.random.default_rng(number).normal(size=(64, 32))
+        place = NamedSharding(mesh, spread)
+        gradients[str(number)] = jax.device_put(values.astype(np.float32), place)
+        expected += np.sum(values**2)
+    program = jax.jit(_norm).lower(gradients).compile()
+    np.testing.assert_allclose(program(gradients), expected**0.5, rtol=1e-6)
+    assert " all-gather" not in program.as_text()
 
 
 def test_on_one_device_it_is_the_plain_step(trainee, config):
