@@ -133,7 +133,7 @@ class OnMesh:
 
     def take(self, table_N: jax.Array, numbers_R: jax.Array) -> jax.Array:
         if table_N.dtype == bool:
-            return _take(table_N.astype(jnp.int32), numbers_R, self) > 0
+            return _take(table_N.astype(jnp.int8), numbers_R, self) > 0
         return _take(table_N, numbers_R, self)
 
     def ask(
@@ -148,9 +148,9 @@ class OnMesh:
             places_R, mine_R = _places(numbers_R, rows // self.shares)
             said = question(holder, jnp.where(mine_R, places_R, 0), *others)
             mask = mine_R.reshape(-1, *[1] * (said.ndim - 1))
-            # Who holds a row answers, the others add 0.
-            total = jax.lax.psum(jnp.where(mask, said, 0).astype(jnp.int32), AXES)
-            return total.astype(said.dtype)
+            # Who holds a row answers, the others add 0; so a truth takes one byte.
+            sent = said.astype(jnp.int8) if said.dtype == bool else said
+            return jax.lax.psum(jnp.where(mask, sent, 0), AXES).astype(said.dtype)
 
         whole = (P(),) * (1 + len(others))
         spread = self._spread(answer, in_specs=(P(AXES), *whole), out_specs=P())
