@@ -85,6 +85,11 @@ PARTS = {
     },
     "bfloat16": {
         "autocast, 4 parts by length": {"parts": 4, "numerics": "autocast"},
+        "autocast, eager attention, 4 parts by length": {
+            "parts": 4,
+            "numerics": "autocast",
+            "attention": "eager",
+        },
         "bfloat16 weights, 4 parts by length": {"parts": 4, "numerics": "bfloat16"},
     },
 }
