@@ -283,6 +283,30 @@ def test_options_of_a_benchmark_reach_its_cases(tmp_path: Path) -> None:
     assert document["command"].endswith("--rounds 2 --texts 7")
 
 
+def test_some_peers_and_one_size_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    peers = [system(), system(variant="b"), system(variant="c, compiled")]
+
+    def cases(quick: bool) -> list[Case]:
+        whole = case(ours(), *peers)
+        return [whole, dataclasses.replace(whole, size="another")]
+
+    chosen = ["--only", "b", "--only", "compiled", "--size", "another"]
+    main(
+        "trivial",
+        cases,
+        description="",
+        arguments=["--json", str(path), "--quick", "--threads", "1", *chosen],
+    )
+    document = json.loads(path.read_text("utf-8"))
+    rows = {(row["system"], row["variant"], row["size"]) for row in document["rows"]}
+    assert rows == {
+        ("llmgnn_jax", "native", "another"),
+        ("peer", "b", "another"),
+        ("peer", "c, compiled", "another"),
+    }
+
+
 def test_a_first_run_that_the_set_up_has_made_is_not_made_again(
     tmp_path: Path,
 ) -> None:
