@@ -169,7 +169,8 @@ def write_results(run_dir: Path | str, results: Results) -> Path:
     text = json.dumps(results.document(), indent=2, ensure_ascii=False, allow_nan=False)
     if results.per_user:
         stream = io.BytesIO()
-        np.savez_compressed(stream, **dict(results.per_user))
+        arrays: dict[str, Any] = dict(results.per_user)
+        np.savez_compressed(stream, **arrays)
         write_atomically(path.with_name(PER_USER_NAME), stream.getvalue())
     write_atomically(path, text + "\n")
     return path

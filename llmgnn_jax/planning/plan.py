@@ -17,9 +17,11 @@ from llmgnn_jax.parallel.mesh import AXES
 from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
 from llmgnn_jax.planning import costs
 from llmgnn_jax.planning.cut import Cut, cut, popularity_of
+from llmgnn_jax.planning.data_shapes import Sizes
 from llmgnn_jax.planning.degrees import law_of
 from llmgnn_jax.planning.exchanges import collectives
-from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
+from llmgnn_jax.planning.held import by_kind
+from llmgnn_jax.planning.shapes import PlannedStep, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
 from llmgnn_jax.training.state import NODE_TABLE

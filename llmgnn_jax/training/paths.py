@@ -12,7 +12,8 @@ from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import PathResult
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.training.lists import latest_titles, model_vectors, rank_vectors
-from llmgnn_jax.training.prepare import Prepared, encode_texts
+from llmgnn_jax.training.node_texts import encode_texts
+from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
 
 logger = logging.getLogger(__name__)

@@ -20,14 +20,10 @@ from llmgnn_jax.text.lora import merge_adapters
 from llmgnn_jax.text.trainable import combine
 from llmgnn_jax.training.batch import num_named
 from llmgnn_jax.training.encoder_parts import take_apart, trainable_encoder
-from llmgnn_jax.training.prepare import (
-    Prepared,
-    encode_texts,
-    node_texts,
-    positive_counts,
-    text_features,
-)
+from llmgnn_jax.training.node_texts import encode_texts, node_texts, text_features
+from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.text_step import EncoderInputs, EncoderSpec
+from llmgnn_jax.training.train_data import positive_counts
 
 logger = logging.getLogger(__name__)
 
