@@ -44,6 +44,8 @@ class ModelSpec:
         init: "normal" or "xavier".
         init_scale: Standard deviation of the initial node vectors, for "normal".
         temperature: Of the cosine that the graph side scores by; 0: dot products.
+        filter_rank: K, width of the linear filter's vectors; 0 where there is none.
+        filter_weight: What its scores are multiplied by.
         groups: Of the nodes, see `NodeLayout`.
         backend: Kernel of the aggregation.
         activation: sigma of the fusion.
@@ -63,6 +65,8 @@ class ModelSpec:
     backend: Backend
     activation: str
     temperature: float = 0.0
+    filter_rank: int = 0
+    filter_weight: float = 1.0
     groups: int = 1
 
     @classmethod
@@ -76,6 +80,8 @@ class ModelSpec:
         backend: Backend,
     ) -> "ModelSpec":
         """The model of a configuration, for a graph and text vectors of width T."""
+        filters = config.graph.filter != "none" and sides != "text"
+        rank = min(config.graph.filter_rank, int(graph.num_items))
         return cls(
             sides=sides,
             user_capacity=graph.user_capacity,
@@ -89,6 +95,8 @@ class ModelSpec:
             init=config.graph.init,
             init_scale=config.graph.init_scale,
             temperature=config.graph.temperature,
+            filter_rank=rank if filters else 0,
+            filter_weight=config.graph.filter_weight if filters else 1.0,
             backend=backend,
             activation=config.fusion.activation,
             groups=graph.layout.groups,
@@ -287,7 +295,7 @@ class RecommenderModel(nnx.Module):
             placement: As in `propagate`.
 
         Returns:
-            (U, D') and (I, D') with D' as `merge` gives it.
+            (U, D') and (I, D') with D' as `merge` gives it, and K wider with a filter.
         """
         users = jnp.arange(self.spec.user_capacity)
         user_graph, item_graph = None, None
@@ -305,20 +313,30 @@ class RecommenderModel(nnx.Module):
                 users, take=lambda table, _: table
             )
             item_text, item_known = features.text.item_IT, features.text.item_known_I
-        return (
-            self.merge(
-                graph_BD=user_graph,
-                graph_known_B=user_connected,
-                text_BT=user_text,
-                text_known_B=user_known,
-            ),
-            self.merge(
-                graph_BD=item_graph,
-                graph_known_B=item_connected,
-                text_BT=item_text,
-                text_known_B=item_known,
-            ),
+        users_UD = self.merge(
+            graph_BD=user_graph,
+            graph_known_B=user_connected,
+            text_BT=user_text,
+            text_known_B=user_known,
         )
+        items_ID = self.merge(
+            graph_BD=item_graph,
+            graph_known_B=item_connected,
+            text_BT=item_text,
+            text_known_B=item_known,
+        )
+        if not self.spec.filter_rank:
+            return users_UD, items_ID
+        assert features.filter is not None
+        return (
+            self.with_filter(users_UD, features.filter.user_UK),
+            self.with_filter(items_ID, features.filter.item_IK),
+        )
+
+    def with_filter(self, vectors_BD: jax.Array, filter_BK: jax.Array) -> jax.Array:
+        """(B, D' + K): inner products are the model's and the filter's, weighed."""
+        scale = self.spec.filter_weight**0.5
+        return jnp.concatenate([vectors_BD, scale * filter_BK], axis=1)
 
 
 def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:

@@ -24,7 +24,7 @@ _ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
 
 RULES: tuple[tuple[str, P], ...] = (
     (r"node_embedding$", P(AXES)),
-    (r"(item_IT|user_UT)$", P(AXES)),
+    (r"(item_IT|user_UT|read_IK|item_IK|user_UK)$", P(AXES)),
     (r"(item_known_I|user_parts_U|from_history_U)$", P(AXES)),
     (r"\bplan\.((near|far)\.|send$|indptr$|neighbours$)", P(AXES)),
     (r"\b(degrees|connected)$", P(AXES)),

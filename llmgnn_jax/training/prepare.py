@@ -19,9 +19,10 @@ from llmgnn_jax.graph.aggregate import (
     checked_backend,
     resolve_backend,
 )
+from llmgnn_jax.graph.item_item import item_item_filter
 from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
-from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.features import Features, FilterFeatures, build_filter_features
 from llmgnn_jax.parallel.choice import choose_exchange
 from llmgnn_jax.parallel.mesh import device_mesh
 from llmgnn_jax.parallel.processes import choice_of_first
@@ -155,7 +156,7 @@ def prepare(config: Config) -> Prepared:
         history=history,
         valid=valid,
         graph=graph,
-        features=Features(graph=graph, text=text),
+        features=Features(graph=graph, text=text, filter=_filter(config, train, graph)),
         encoder=encoder,
         encoded=encoded,
     )
@@ -222,6 +223,25 @@ def _graph(
     if backend == "bucketed":
         graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     return replace(config, **{"graph.backend": backend}), graph
+
+
+def _filter(
+    config: Config, train: TrainSplit, graph: structure.InteractionGraph
+) -> FilterFeatures | None:
+    """The linear filter that is added to scores, if there is one."""
+    if config.graph.filter == "none" or config.models == ("text",):
+        return None
+    vectors = item_item_filter(
+        train,
+        l2=config.graph.filter_l2,
+        rating_power=config.graph.rating_power,
+        rank=config.graph.filter_rank,
+    )
+    return build_filter_features(
+        vectors,
+        user_capacity=graph.user_capacity,
+        item_capacity=graph.item_capacity,
+    )
 
 
 def _exchanging(

@@ -76,7 +76,11 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
         of_steps = strategy.place(strategy.share_graph(prepared.graph, sampled=True))
 
     def placed(features: Features) -> Features:
-        return Features(graph=graph, text=strategy.place(features.text))
+        return Features(
+            graph=graph,
+            text=strategy.place(features.text),
+            filter=strategy.place(features.filter),
+        )
 
     stored = placed(prepared.features)
 

@@ -14,7 +14,6 @@ from llmgnn_jax.evaluation.baselines import (
     GRIDS,
     Baseline,
     ease,
-    item_item,
     item_knn,
     popularity,
     slim,
@@ -218,7 +217,7 @@ def test_every_baseline_is_tuned() -> None:
 def test_a_catalogue_that_is_too_large(
     monkeypatch: pytest.MonkeyPatch, matrix: np.ndarray
 ) -> None:
-    monkeypatch.setattr(item_item, "MAX_DENSE_ITEMS", 5)
+    monkeypatch.setattr("llmgnn_jax.graph.item_item.MAX_DENSE_ITEMS", 5)
     train = to_csr(matrix)
     with pytest.raises(UserError, match="num_items: expected at most 5"):
         ease(train, 6)

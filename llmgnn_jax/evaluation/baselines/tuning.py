@@ -18,6 +18,7 @@ from llmgnn_jax.evaluation.baselines.slim import slim_weights
 from llmgnn_jax.evaluation.baselines.spectral import of_filter, spectral_data
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
+from llmgnn_jax.graph import item_item as dense
 from llmgnn_jax.graph.aggregate import Backend
 
 logger = logging.getLogger(__name__)
@@ -95,12 +96,12 @@ def tuned_baselines(
         return measured.mean[metric]
 
     baselines = {"popularity": popularity(train, num_items)}
-    if num_items > item_item.MAX_DENSE_ITEMS:
+    if num_items > dense.MAX_DENSE_ITEMS:
         logger.warning(
             "%s left out: %d items, at most %d fit a dense matrix",
             ", ".join(grids),
             num_items,
-            item_item.MAX_DENSE_ITEMS,
+            dense.MAX_DENSE_ITEMS,
         )
         return baselines
     fits = _fits(train, num_items, item_vectors, backend)
@@ -133,7 +134,7 @@ def _fits(
 
     fits = {
         "item_knn": weights("item_knn", item_item.item_knn_weights),
-        "ease": weights("ease", item_item.ease_weights),
+        "ease": weights("ease", dense.ridge_weights),
         "slim": weights("slim", slim_weights),
         "gf_cf": filters("gf_cf"),
         "bspm": filters("bspm"),
