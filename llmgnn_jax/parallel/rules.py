@@ -3,10 +3,9 @@
 Tables of users and items, their optimizer state, all that is known of them and of the
 edges that lead into them lie in rows over all devices. Of the text encoder, matrices
 whose columns are independent (queries, keys, values, the first of a feed-forward layer)
-are cut by column over `model`, and those that come after by row, so that one sum over
-`model` a block is enough (Shoeybi et al. 2019, "Megatron-LM",
-https://arxiv.org/abs/1909.08053). Fully sharded, all its matrices are cut over `data`
-as well (`parallel.fsdp`). All else is on each device.
+are cut by column over `model`, and those that come after by row, as in Shoeybi et al.
+2019, "Megatron-LM" (https://arxiv.org/abs/1909.08053). Fully sharded, all its matrices
+are cut over `data` as well (`parallel.fsdp`). All else is on each device.
 """
 
 import re

@@ -89,6 +89,16 @@ def graph_of(
     )
 
 
+def validation_graph(
+    config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
+) -> Shares | None:
+    """What a run that draws neighbours holds beside: validation hears all of them."""
+    validates = config.data.split != "published" or config.data.valid_share > 0
+    if not config.graph.fanouts or not validates:
+        return None
+    return _shares(config, layout, pieces, exchange)
+
+
 def _shares(
     config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
 ) -> Shares:

@@ -7,6 +7,9 @@ import jax
 
 from llmgnn_jax.planning.shapes import PlannedStep
 
+BESIDE = ("best parameters", "validation's graph")
+"""Held from the first validation on, and no arguments of the step."""
+
 
 def bytes_of(tree: Any) -> int:
     """What a tree of placed shapes takes on one device."""
@@ -25,7 +28,10 @@ def _held(leaf: jax.ShapeDtypeStruct) -> int:
 
 
 def by_kind(step: PlannedStep) -> dict[str, int]:
-    """What each kind of array takes on one device, in bytes."""
+    """What each kind of array takes on one device, in bytes.
+
+    A step reads all but what a run holds beside it, see `BESIDE`.
+    """
     state, data = step.state, step.data
     text = [state.text, data.features.text]
     edges = data.features.graph.plan
@@ -33,7 +39,9 @@ def by_kind(step: PlannedStep) -> dict[str, int]:
     return {
         "parameters": bytes_of(state.params),
         "optimizer": bytes_of(state.opt_state),
+        "best parameters": bytes_of(state.params),
         "edges": bytes_of(edges),
+        "validation's graph": bytes_of(step.validation),
         "nodes": bytes_of(of_graph),
         "text vectors": bytes_of(text),
         "tokens": 0

@@ -20,7 +20,7 @@ from llmgnn_jax.planning.cut import Cut, cut, popularity_of
 from llmgnn_jax.planning.data_shapes import Sizes
 from llmgnn_jax.planning.degrees import law_of
 from llmgnn_jax.planning.exchanges import collectives
-from llmgnn_jax.planning.held import by_kind
+from llmgnn_jax.planning.held import BESIDE, by_kind
 from llmgnn_jax.planning.shapes import PlannedStep, planned_step
 from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
@@ -69,6 +69,10 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         UserError: For what cannot be planned.
     """
     config = from_json(request.config, origin="the configuration")
+    if config.task != "ranking":
+        raise UserError.field(
+            "task", expected="ranking, which is laid over devices", got=config.task
+        )
     config = replace(config, models=config.models[-1:])
     topology = parse_topology(request.topology)
     devices, chip = devices_of(topology)
@@ -119,7 +123,8 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         # last two: Adam's seven passes. Row-wise Adagrad's sums are a product, and
         # counted so.
         optimizer = 3 * arrays["parameters"] + 2 * arrays["optimizer"]
-        taken = _measured(step, chip, count, optimizer=optimizer)
+        beside = sum(arrays[kind] for kind in BESIDE)
+        taken = _measured(step, chip, count, optimizer=optimizer, beside=beside)
         if taken["fits"] is not False:
             break
     document: dict[str, Any] = {
@@ -229,7 +234,7 @@ def _encoder_config(config: Config) -> EncoderConfig:
 
 
 def _measured(
-    step: PlannedStep, chip: Chip, count: int, *, optimizer: int
+    step: PlannedStep, chip: Chip, count: int, *, optimizer: int, beside: int
 ) -> dict[str, Any]:
     arguments = (step.state, step.data, jax.ShapeDtypeStruct((), jnp.int32))
     began = time.perf_counter()
@@ -258,6 +263,7 @@ def _measured(
         "aliased": int(memory.alias_size_in_bytes),
         "temporaries": int(memory.temp_size_in_bytes),
         "program": int(memory.generated_code_size_in_bytes),
+        "beside": beside,
     }
     # A donated argument and its result are one.
     total = sum(used.values()) - 2 * used["aliased"]

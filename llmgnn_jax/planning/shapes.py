@@ -14,6 +14,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.node_layout import NodeLayout
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.recommender import ModelSpec, create
+from llmgnn_jax.parallel.exchange import Shares
 from llmgnn_jax.parallel.popularity import Popularity
 from llmgnn_jax.parallel.strategy import Meshed
 from llmgnn_jax.planning.cut import Cut
@@ -23,6 +24,7 @@ from llmgnn_jax.planning.data_shapes import (
     ints,
     pairs_of,
     texts_of,
+    validation_graph,
 )
 from llmgnn_jax.text.encoders.model import EncoderConfig, declare
 from llmgnn_jax.text.lora import Adapters
@@ -49,11 +51,14 @@ class PlannedStep:
         program: The step, as a run compiles it.
         state: Shapes, with their places.
         data: Likewise.
+        validation: The graph that validation hears beside the steps' own, likewise;
+            None where it is the same.
     """
 
     program: Program
     state: TrainState
     data: TrainData
+    validation: Shares | None = None
 
 
 def planned_step(
@@ -148,7 +153,13 @@ def planned_step(
         strategy=strategy,
         state=state,
     )
-    return PlannedStep(program=program, state=state, data=data)
+    validation = validation_graph(config, layout, pieces, strategy.exchange)
+    return PlannedStep(
+        program=program,
+        state=state,
+        data=data,
+        validation=_placed(validation, strategy),
+    )
 
 
 def _declared(spec: ModelSpec) -> tuple[Any, dict[str, Any]]:

@@ -97,7 +97,9 @@ def train_model(
         # Committed to its devices, as what is restored or refreshed: one compilation.
         where = jax.tree.map(lambda leaf: leaf.sharding, snapshot.state)
         state = jax.device_put(snapshot.state, where)
-        best, stopping = snapshot.best_params, snapshot.progress
+        stopping = snapshot.progress
+        # None until there is one: the newest parameters then stand in its place.
+        best = snapshot.best_params if stopping.best_step else None
         step, warned = int(state.step), False
         if step < train.steps:
             log.cut_back(
@@ -200,7 +202,7 @@ def train_model(
 
 def _judged(
     stopping: Progress,
-    best: Any,
+    best: Any | None,
     params: Any,
     valid: Mapping[str, float],
     step: int,
@@ -216,8 +218,9 @@ def _judged(
     return stopping, copy_params(params)
 
 
-def _snapshot(state: Any, best: Any, stopping: Progress) -> Snapshot:
-    return Snapshot(state=state, best_params=best, progress=stopping)
+def _snapshot(state: Any, best: Any | None, stopping: Progress) -> Snapshot:
+    kept = state.params if best is None else best
+    return Snapshot(state=state, best_params=kept, progress=stopping)
 
 
 def _next_stop(step: int, config: Config, *, refreshes: bool) -> int:
