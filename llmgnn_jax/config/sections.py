@@ -100,8 +100,8 @@ class TextConfig:
     learning_rate: float = 1e-4
     """Adam's step size for the encoder's parameters, at the first step."""
     texts_per_step: int = 256
-    """Most items of a batch that a step encodes, each once; the others, and the
-    histories of users, use stored vectors."""
+    """Most items of a batch (of a part, with `train.accumulate`) that a step encodes,
+    each once; the others, and the histories of users, use stored vectors."""
     refresh_every: int = 40
     """Steps after which all stored vectors are encoded anew."""
     lora_rank: int = 8

@@ -8,7 +8,7 @@ from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import TextFeatures, build_text_features
-from llmgnn_jax.text.interface import Encoder
+from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
 from llmgnn_jax.text.store import (
     EncodeReport,
     StoredVectors,
@@ -29,7 +29,7 @@ def encode_texts(texts: list[str], encoder: Encoder, *, label: str) -> StoredVec
     store = VectorStore.open(
         default_folder(), identity=encoder.identity, dim=encoder.dim
     )
-    with progress(label, total=len(texts)) as update:
+    with progress(label, total=len(texts)) as update, refusing_bad_weights():
         return store.encode(
             texts,
             encoder,
