@@ -28,7 +28,7 @@ from llmgnn_jax.text.words import FIRST_ID, UNKNOWN_ID
 from llmgnn_jax.training import ranking
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.checkpoint import CheckpointFolder
-from llmgnn_jax.training.loop import TrainingDiverged
+from llmgnn_jax.training.divergence import TrainingDiverged
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.ranking import fit_model
 from llmgnn_jax.training.run import evaluate, fit
