@@ -121,12 +121,13 @@ class TextConfig:
 class FusionConfig:
     """How the two vectors of a node become one: sigma(W [h_graph ; h_text])."""
 
-    kind: Literal["concat"] = "concat"
-    """`concat` is the formula above."""
+    kind: Literal["concat", "sum", "gate", "attention"] = "concat"
+    """`concat` is the formula above; `sum` adds both vectors; `gate` mixes them
+    coordinate by coordinate; `attention` lets each side read both."""
     activation: Literal["relu", "leaky_relu", "tanh", "gelu", "sigmoid", "identity"] = (
         "relu"
     )
-    """sigma."""
+    """sigma, of `concat`."""
     anchor: float = 1.0
     """L2 pull of W, W_y and their biases to where they start, the sum of both sides."""
     learning_rate_scale: float = 0.1

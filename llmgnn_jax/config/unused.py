@@ -60,6 +60,11 @@ def unused_fields(config: Config) -> dict[str, str]:
             texts = [name for name in every if name.startswith("text.")]
             of_texts = ["train.weight_decay", "parallel.parameters"]
             leave_out([*texts, *of_texts], models)
+    if config.fusion.kind != "concat":
+        leave_out(["fusion.activation"], f"fusion.kind is {config.fusion.kind}")
+    if config.fusion.kind == "sum":
+        of_learned = ["fusion.anchor", "fusion.learning_rate_scale"]
+        leave_out(of_learned, "fusion.kind is sum")
     if config.text.head != "dense":
         leave_out(["text.pooling"], f"text.head is {config.text.head}")
     why = f"text.mode is {config.text.mode}"

@@ -24,7 +24,7 @@ from llmgnn_jax.graph.node_layout import NodeLayout
 from llmgnn_jax.graph.placement import Draw, Layers, OneDevice, Placement, Sampled
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
-from llmgnn_jax.models.fusion import ConcatFusion
+from llmgnn_jax.models.fusion import FUSIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class ModelSpec:
         filter_weight: What its scores are multiplied by.
         groups: Of the nodes, see `NodeLayout`.
         backend: Kernel of the aggregation.
+        fusion: Its kind, a key of `FUSIONS`.
         activation: sigma of the fusion.
     """
 
@@ -64,6 +65,7 @@ class ModelSpec:
     init_scale: float
     backend: Backend
     activation: str
+    fusion: str = "concat"
     temperature: float = 0.0
     filter_rank: int = 0
     filter_weight: float = 1.0
@@ -99,6 +101,7 @@ class ModelSpec:
             filter_weight=config.graph.filter_weight if filters else 1.0,
             backend=backend,
             activation=config.fusion.activation,
+            fusion=config.fusion.kind,
             groups=graph.layout.groups,
         )
 
@@ -147,7 +150,7 @@ class RecommenderModel(nnx.Module):
             self.null_text = nnx.Param(jnp.zeros(dim))
         if spec.sides == "fused":
             self.null_graph = nnx.Param(jnp.zeros(dim))
-            self.fusion = ConcatFusion(dim, activation=spec.activation)
+            self.fusion = FUSIONS[spec.fusion](dim, activation=spec.activation)
 
     def propagate(
         self, graph: InteractionGraph, placement: Placement | None = None
@@ -264,7 +267,7 @@ class RecommenderModel(nnx.Module):
             text_known_B: (B,) bool, likewise.
 
         Returns:
-            (B, D) for one side, (B, 2 D) fused.
+            (B, D) for one side, as `Fusion` gives it for both.
         """
         if self.spec.sides == "graph":
             assert graph_BD is not None

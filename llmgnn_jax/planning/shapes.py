@@ -120,6 +120,7 @@ def planned_step(
         temperature=config.graph.temperature,
         backend=strategy.backend,
         activation=config.fusion.activation,
+        fusion=config.fusion.kind,
         groups=layout.groups,
     )
     definition, params = _declared(spec)
