@@ -90,7 +90,8 @@ def real(config: Config) -> dict[str, Any]:
 
     from llmgnn_jax.planning import costs
     from llmgnn_jax.planning.exchanges import collectives
-    from llmgnn_jax.planning.shapes import PlannedStep, by_kind
+    from llmgnn_jax.planning.held import by_kind
+    from llmgnn_jax.planning.shapes import PlannedStep
     from llmgnn_jax.training.prepare import prepare
     from llmgnn_jax.training.ranking import trainee_of
     from llmgnn_jax.training.trained import set_up

@@ -18,12 +18,16 @@ from typing import Any
 import numpy as np
 
 from llmgnn_jax import config as configuration
+from llmgnn_jax.config import Config
+from llmgnn_jax.evaluation import significance
 from llmgnn_jax.evaluation.environment import device, environment
+from llmgnn_jax.evaluation.judgement import comparisons
 from llmgnn_jax.evaluation.results import (
     ModelResult,
     PathResult,
     Protocol,
     Results,
+    read_per_user,
     refuse_comparison,
     write_results,
 )
@@ -34,10 +38,14 @@ from llmgnn_jax.training.run import fit
 def measure(seeds: Sequence[int], *, command: str) -> Results:
     """Runs the recipe once a seed and averages."""
     documents: dict[int, Mapping[str, Any]] = {}
+    per_user: list[Mapping[str, np.ndarray]] = []
     for seed in seeds:
         config = configuration.replace(recipe("ml-100k"), seed=seed)
         with tempfile.TemporaryDirectory() as folder:
-            documents[seed] = fit(config, out=Path(folder) / "run").results
+            run = fit(config, out=Path(folder) / "run")
+            assert run.results is not None
+            documents[seed] = run.results
+            per_user.append(read_per_user(run.folder))
     first = documents[seeds[0]]
     for other in documents.values():
         refuse_comparison(first, other, paired=False)
@@ -70,7 +78,25 @@ def measure(seeds: Sequence[int], *, command: str) -> Results:
             )
             for name, row in first["paths"].items()
         },
+        comparisons=_comparisons(per_user, recipe("ml-100k")),
     )
+
+
+def _comparisons(
+    per_user: Sequence[Mapping[str, np.ndarray]], config: Config
+) -> list[dict[str, Any]]:
+    """The last model beside each of the others; a user of all seeds is one."""
+    metric = config.evaluation.metric
+    values = [
+        {
+            name.removesuffix(f"/{metric}"): array
+            for name, array in one.items()
+            if name != "users"
+        }
+        for one in per_user
+    ]
+    pooled = significance.pooled([one["users"] for one in per_user], values)
+    return comparisons(config.models[-1], pooled, metric=metric)
 
 
 def _averaged(name: str, documents: Mapping[int, Mapping[str, Any]]) -> ModelResult:

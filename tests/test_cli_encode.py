@@ -147,7 +147,7 @@ def test_an_empty_text_and_a_megabyte(llmgnn, own_cache, tiny_encoder, workplace
     assert peak < 64 * 2**20
 
 
-def test_a_mistake_in_the_words_is_one_line(refused, own_cache, texts_file):
+def test_a_mistake_in_the_words_is_one_line(refused, own_cache, texts_file, workplace):
     for arguments, part in (
         ([], "TEXTS"),
         ([texts_file, "--pooling", "max"], "'max'"),
@@ -161,9 +161,11 @@ def test_a_mistake_in_the_words_is_one_line(refused, own_cache, texts_file):
         (["."], ".: expected a file of texts, got a folder"),
         ([texts_file, "--out", "."], ".: expected a file that can be written"),
         ([texts_file, "--out", "no/v.npy"], "no/v.npy: expected a file that can be"),
+        ([texts_file, "--out", f"./{texts_file}"], "--out: expected another file than"),
     ):
         assert part in refused("encode", *arguments)
     assert not own_cache.exists()
+    assert (workplace / texts_file).read_text("utf-8").splitlines() == TEXTS
 
 
 @pytest.mark.parametrize(
@@ -212,6 +214,17 @@ def broken(tiny_encoder, workplace):
             "config.json",
             lambda data: data.replace(b'"bert"', b'"t5"'),
             ["model_type: expected one of ", "bert", "roberta", "got 't5'"],
+        ),
+        (
+            "config.json",
+            lambda data: data.replace(b'"bert"', b'["bert"]'),
+            ["model_type: expected one of ", "got ['bert']"],
+        ),
+        ("config.json", lambda _: b"[" * 100_000, ["config.json: expected JSON"]),
+        (
+            "model.safetensors",
+            lambda data: data[:-64] + b"\x00\x00\xc0\x7f" * 16,
+            ["encoder: expected weights that give finite vectors"],
         ),
         (
             "model.safetensors",

@@ -72,6 +72,21 @@ def test_what_cannot_be_planned(workplace, capsys, options, words):
     assert len(told.splitlines()) == 1
 
 
+def test_a_task_that_is_not_laid_over_devices(workplace, capsys):
+    assert cli.main(["plan", "cora-gcn", "--topology", "cpu:1"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: task: expected ranking")
+    assert len(told.splitlines()) == 1
+
+
+def test_a_python_that_is_not_there(workplace, capsys, monkeypatch):
+    monkeypatch.setenv("LLMGNN_TPU_PYTHON", str(workplace / "none"))
+    assert cli.main([*PLAN[:2], "--topology", "v5e:2x4"]) == 2
+    told = capsys.readouterr().err
+    assert "LLMGNN_TPU_PYTHON: expected a Python that has llmgnn_jax" in told
+    assert len(told.splitlines()) == 1
+
+
 def test_no_recipe(workplace, capsys):
     assert cli.main(["plan"]) == 2
     assert "recipe: expected one of" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -89,7 +90,7 @@ def main(
         turn_s=effort.turn_s if options.turn is None else options.turn,
     )
     words = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python", "-m", f"benchmarks.{name}", *words])
+    command = shlex.join(["python", "-m", f"benchmarks.{name}", *words])
     results: list[CaseResult] = []
     document: dict[str, Any] | None = None
 

@@ -32,9 +32,10 @@ from llmgnn_jax.data.parts import Split
 from llmgnn_jax.graph import structure
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.training.batch import draw_batch
-from llmgnn_jax.training.prepare import Prepared, train_data
+from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.state import TrainData
 from llmgnn_jax.training.step import batch_loss, build_program
+from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import Setup, set_up
 
 # A call of the program runs this many steps, as in training.

@@ -21,7 +21,9 @@ def encode(options: argparse.Namespace) -> int:
             "--max-length", expected="a number of tokens", got=options.max_length
         )
     texts = read_texts(options.texts, column=options.column)
+    _check_apart(options.texts, options.out)
     with _array(options.out) as allocate:
+        from llmgnn_jax.text.interface import refusing_bad_weights
         from llmgnn_jax.text.sources import load_text_encoder
         from llmgnn_jax.text.store import VectorStore, default_folder
 
@@ -35,7 +37,7 @@ def encode(options: argparse.Namespace) -> int:
         store = VectorStore.open(
             default_folder(), identity=encoder.identity, dim=encoder.dim
         )
-        with _progress(len(texts)) as update:
+        with _progress(len(texts)) as update, refusing_bad_weights():
             if allocate is None:
                 report = store.add(texts, encoder, update)
             else:
@@ -63,6 +65,16 @@ def encode(options: argparse.Namespace) -> int:
     else:
         _show(summary)
     return 0
+
+
+def _check_apart(texts: str, out: str | None) -> None:
+    """The vectors may not take the place of what they are made from."""
+    if out is None or not Path(out).exists() or not Path(texts).exists():
+        return
+    if Path(out).samefile(texts):
+        raise UserError.field(
+            "--out", expected="another file than that of the texts", got=out
+        )
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -53,6 +53,9 @@ class Config:
         positive = {
             "graph.num_layers": self.graph.num_layers,
             "graph.embedding_dim": self.graph.embedding_dim,
+            "graph.filter_l2": self.graph.filter_l2,
+            "graph.filter_rank": self.graph.filter_rank,
+            "graph.filter_weight": self.graph.filter_weight,
             "text.max_length": self.text.max_length,
             "text.learning_rate": self.text.learning_rate,
             "text.texts_per_step": self.text.texts_per_step,
@@ -81,6 +84,7 @@ class Config:
             "seed": self.seed,
             "graph.init_scale": self.graph.init_scale,
             "graph.temperature": self.graph.temperature,
+            "graph.rating_power": self.graph.rating_power,
             "graph.spare_users": self.graph.spare_users,
             "graph.spare_items": self.graph.spare_items,
             "graph.spare_edges": self.graph.spare_edges,

@@ -46,6 +46,18 @@ class GraphConfig:
     backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
     """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
     it chose is written into the run."""
+    filter: Literal["none", "item_item"] = "none"
+    """A linear filter of the train part in closed form, whose scores are added to the
+    model's: weights between items that rebuild what users had best (`item_item`, up to
+    10,000 items)."""
+    filter_weight: float = 10.0
+    """What the filter's scores are multiplied by."""
+    filter_l2: float = 200.0
+    """L2 of the filter's weights, in users."""
+    filter_rank: int = 512
+    """Width of the vectors whose inner products the filter's scores are."""
+    rating_power: float = 0.5
+    """The filter reads (rating / highest rating) to this power; 0: all alike."""
     spare_users: int = 64
     """Empty user slots, for users that come after training."""
     spare_items: int = 64
@@ -88,8 +100,8 @@ class TextConfig:
     learning_rate: float = 1e-4
     """Adam's step size for the encoder's parameters, at the first step."""
     texts_per_step: int = 256
-    """Most items of a batch that a step encodes, each once; the others, and the
-    histories of users, use stored vectors."""
+    """Most items of a batch (of a part, with `train.accumulate`) that a step encodes,
+    each once; the others, and the histories of users, use stored vectors."""
     refresh_every: int = 40
     """Steps after which all stored vectors are encoded anew."""
     lora_rank: int = 8
@@ -109,12 +121,13 @@ class TextConfig:
 class FusionConfig:
     """How the two vectors of a node become one: sigma(W [h_graph ; h_text])."""
 
-    kind: Literal["concat"] = "concat"
-    """`concat` is the formula above."""
+    kind: Literal["concat", "sum", "gate", "attention"] = "concat"
+    """`concat` is the formula above; `sum` adds both vectors; `gate` mixes them
+    coordinate by coordinate; `attention` lets each side read both."""
     activation: Literal["relu", "leaky_relu", "tanh", "gelu", "sigmoid", "identity"] = (
         "relu"
     )
-    """sigma."""
+    """sigma, of `concat`."""
     anchor: float = 1.0
     """L2 pull of W, W_y and their biases to where they start, the sum of both sides."""
     learning_rate_scale: float = 0.1

@@ -23,6 +23,8 @@ _OF_NODES = {
     "parallel": (),
 }
 
+_OF_FILTER = ("filter_weight", "filter_l2", "filter_rank", "rating_power")
+
 _OF_MESSAGES = ["parallel.slack", "parallel.row_slack"]
 
 
@@ -58,6 +60,11 @@ def unused_fields(config: Config) -> dict[str, str]:
             texts = [name for name in every if name.startswith("text.")]
             of_texts = ["train.weight_decay", "parallel.parameters"]
             leave_out([*texts, *of_texts], models)
+    if config.fusion.kind != "concat":
+        leave_out(["fusion.activation"], f"fusion.kind is {config.fusion.kind}")
+    if config.fusion.kind == "sum":
+        of_learned = ["fusion.anchor", "fusion.learning_rate_scale"]
+        leave_out(of_learned, "fusion.kind is sum")
     if config.text.head != "dense":
         leave_out(["text.pooling"], f"text.head is {config.text.head}")
     why = f"text.mode is {config.text.mode}"
@@ -71,9 +78,13 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.models == ("text",):
         of_nodes = (
             *("layer", "num_layers", "fanouts", "init", "init_scale", "temperature"),
+            *("filter", *_OF_FILTER),
         )
         leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)
         leave_out(["train.table_optimizer", "train.table_learning_rate"], models)
+    if config.graph.filter == "none":
+        names = [f"graph.{name}" for name in _OF_FILTER]
+        leave_out(names, "graph.filter is none")
     if config.train.negatives != "uniform":
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)

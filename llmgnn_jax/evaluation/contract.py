@@ -67,7 +67,7 @@ def _check_model(model: Any, where: str) -> None:
     _check_metrics(model.get("test"), f"{where}.test")
     seconds = model.get("seconds")
     _need(_is_number(seconds), f"{where}.seconds", "a number or null", seconds)
-    for name in ("per_seed", "ci95", "slices", "budget"):
+    for name in ("per_seed", "ci95", "slices", "beyond_accuracy", "budget"):
         _need_kind(model, name, dict, "an object", where)
 
 

@@ -6,9 +6,11 @@ reader may rely on, and `refuse_comparison` keeps numbers of different protocols
 
 import dataclasses
 import datetime
+import io
 import json
 import math
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.contract import check_results
 
 FILE_NAME = "results.json"
+PER_USER_NAME = "per_user.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ class ModelResult:
         per_seed: Seed -> METRIC -> value on test, where there are several.
         ci95: METRIC -> [low, high] on test.
         slices: Slice -> METRIC -> value on test.
+        beyond_accuracy: What its lists on test are like: novelty, diversity and so on.
         budget: Trials, grid, what was chosen; steps for learned models.
     """
 
@@ -70,6 +74,7 @@ class ModelResult:
     per_seed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ci95: Mapping[str, Sequence[float]] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    beyond_accuracy: Mapping[str, float] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -120,6 +125,7 @@ class Results:
         paths: Path -> result.
         examples: See `Example`.
         comparisons: {"a", "b", "metric", "delta", "p", "method", "correction"} each.
+        per_user: "users" -> (N,), "MODEL/METRIC" -> (N,) on test; a file of its own.
         date: ISO 8601 with time zone; now, if not given.
     """
 
@@ -131,6 +137,7 @@ class Results:
     paths: Mapping[str, PathResult] = field(default_factory=dict)
     examples: Sequence[Example] = ()
     comparisons: Sequence[Mapping[str, Any]] = ()
+    per_user: Mapping[str, np.ndarray] = field(default_factory=dict)
     date: str = field(
         default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(
             timespec="seconds"
@@ -145,6 +152,7 @@ class Results:
         """
         document = _plain(dataclasses.asdict(self))
         assert isinstance(document, dict)
+        del document["per_user"]
         check_results(document)
         return document
 
@@ -152,11 +160,18 @@ class Results:
 def write_results(run_dir: Path | str, results: Results) -> Path:
     """Writes `results.json` into the run folder, all or nothing; returns its path.
 
+    Where there are numbers of users, they go to `per_user.npz` before.
+
     Raises:
         UserError: If a field breaks the contract; nothing is written then.
     """
     path = run_path(run_dir) / FILE_NAME
     text = json.dumps(results.document(), indent=2, ensure_ascii=False, allow_nan=False)
+    if results.per_user:
+        stream = io.BytesIO()
+        arrays: dict[str, Any] = dict(results.per_user)
+        np.savez_compressed(stream, **arrays)
+        write_atomically(path.with_name(PER_USER_NAME), stream.getvalue())
     write_atomically(path, text + "\n")
     return path
 
@@ -186,16 +201,38 @@ def read_results(run_dir: Path | str) -> dict[str, Any]:
     return document
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces the file in one step: a reader sees the old text or all of the new."""
+def read_per_user(run_dir: Path | str) -> dict[str, np.ndarray]:
+    """What `write_results` put beside `results.json`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = run_path(run_dir) / PER_USER_NAME
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        raise UserError.field(
+            str(run_dir),
+            expected=f"a run folder with {PER_USER_NAME}",
+            got="none in it" if path.parent.is_dir() else "no such folder",
+            fix="`llmgnn evaluate` writes it",
+        ) from None
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise UserError.field(str(path), expected="arrays", got=error) from None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces the file in one step: a reader sees the old one or all of the new."""
+    content = content.encode("utf-8") if isinstance(content, str) else content
     if is_url(path):
         # So are objects of a bucket, all of them.
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 
 from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.graph.item_item import FilterVectors
 from llmgnn_jax.graph.structure import InteractionGraph
 
 
@@ -78,7 +79,29 @@ class TextFeatures:
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["graph", "text"], meta_fields=[]
+    jax.tree_util.register_dataclass,
+    data_fields=["read_IK", "item_IK", "user_UK"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class FilterFeatures:
+    """A linear filter of the train part, see `graph.item_item`.
+
+    Attributes:
+        read_IK: (I, K) float32, what an item adds to the vector of a user who has it.
+        item_IK: (I, K) float32, what a user's vector is multiplied with.
+        user_UK: (U, K) float32, the sums over the train histories.
+    """
+
+    read_IK: jax.Array
+    item_IK: jax.Array
+    user_UK: jax.Array
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["graph", "text", "filter"],
+    meta_fields=[],
 )
 @dataclass(frozen=True, kw_only=True)
 class Features:
@@ -87,10 +110,12 @@ class Features:
     Attributes:
         graph: The interaction graph.
         text: Text features, or None for a model of the graph alone.
+        filter: What is added to scores, or None; steps do not read it.
     """
 
     graph: InteractionGraph
     text: TextFeatures | None
+    filter: FilterFeatures | None = None
 
 
 def unit_length(vectors_BT: jax.Array) -> jax.Array:
@@ -121,6 +146,21 @@ def sum_of_items(
     )
     known = matrix @ item_known.astype(np.float32)
     return matrix @ item_vectors, known.astype(np.int32)
+
+
+def build_filter_features(
+    vectors: FilterVectors, *, user_capacity: int, item_capacity: int
+) -> FilterFeatures:
+    """Lays a filter out over the slots of a graph: spare ones say nothing."""
+
+    def laid(rows: np.ndarray, capacity: int) -> jax.Array:
+        return jnp.asarray(np.pad(rows, ((0, capacity - len(rows)), (0, 0))))
+
+    return FilterFeatures(
+        read_IK=laid(vectors.read_IK, item_capacity),
+        item_IK=laid(vectors.item_IK, item_capacity),
+        user_UK=laid(vectors.user_UK, user_capacity),
+    )
 
 
 def build_text_features(

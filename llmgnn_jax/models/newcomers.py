@@ -13,7 +13,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.structure import SupportEdges, extend
-from llmgnn_jax.models.features import Features, sum_of_items
+from llmgnn_jax.models.features import Features, FilterFeatures, sum_of_items
 from llmgnn_jax.models.scoring import Scorer
 
 
@@ -99,4 +99,17 @@ def _extended(features: Features, histories: Sequence[np.ndarray]) -> Features:
             user_UT=text.user_UT.at[slots].set(sums),
             user_parts_U=text.user_parts_U.at[slots].set(parts),
         )
-    return Features(graph=graph, text=text)
+    return Features(graph=graph, text=text, filter=_filtered(features, histories))
+
+
+def _filtered(
+    features: Features, histories: Sequence[np.ndarray]
+) -> FilterFeatures | None:
+    """The filter's vectors of newcomers: their items all count in full."""
+    if features.filter is None:
+        return None
+    read_IK = np.asarray(features.filter.read_IK)
+    sums = np.stack([read_IK[np.unique(history)].sum(axis=0) for history in histories])
+    slots = _first_slot(features) + jnp.arange(len(histories))
+    users_UK = features.filter.user_UK.at[slots].set(sums)
+    return dataclasses.replace(features.filter, user_UK=users_UK)

@@ -24,7 +24,7 @@ from llmgnn_jax.graph.node_layout import NodeLayout
 from llmgnn_jax.graph.placement import Draw, Layers, OneDevice, Placement, Sampled
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
-from llmgnn_jax.models.fusion import ConcatFusion
+from llmgnn_jax.models.fusion import FUSIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,11 @@ class ModelSpec:
         init: "normal" or "xavier".
         init_scale: Standard deviation of the initial node vectors, for "normal".
         temperature: Of the cosine that the graph side scores by; 0: dot products.
+        filter_rank: K, width of the linear filter's vectors; 0 where there is none.
+        filter_weight: What its scores are multiplied by.
         groups: Of the nodes, see `NodeLayout`.
         backend: Kernel of the aggregation.
+        fusion: Its kind, a key of `FUSIONS`.
         activation: sigma of the fusion.
     """
 
@@ -62,7 +65,10 @@ class ModelSpec:
     init_scale: float
     backend: Backend
     activation: str
+    fusion: str = "concat"
     temperature: float = 0.0
+    filter_rank: int = 0
+    filter_weight: float = 1.0
     groups: int = 1
 
     @classmethod
@@ -76,6 +82,8 @@ class ModelSpec:
         backend: Backend,
     ) -> "ModelSpec":
         """The model of a configuration, for a graph and text vectors of width T."""
+        filters = config.graph.filter != "none" and sides != "text"
+        rank = min(config.graph.filter_rank, int(graph.num_items))
         return cls(
             sides=sides,
             user_capacity=graph.user_capacity,
@@ -89,8 +97,11 @@ class ModelSpec:
             init=config.graph.init,
             init_scale=config.graph.init_scale,
             temperature=config.graph.temperature,
+            filter_rank=rank if filters else 0,
+            filter_weight=config.graph.filter_weight if filters else 1.0,
             backend=backend,
             activation=config.fusion.activation,
+            fusion=config.fusion.kind,
             groups=graph.layout.groups,
         )
 
@@ -139,7 +150,7 @@ class RecommenderModel(nnx.Module):
             self.null_text = nnx.Param(jnp.zeros(dim))
         if spec.sides == "fused":
             self.null_graph = nnx.Param(jnp.zeros(dim))
-            self.fusion = ConcatFusion(dim, activation=spec.activation)
+            self.fusion = FUSIONS[spec.fusion](dim, activation=spec.activation)
 
     def propagate(
         self, graph: InteractionGraph, placement: Placement | None = None
@@ -256,7 +267,7 @@ class RecommenderModel(nnx.Module):
             text_known_B: (B,) bool, likewise.
 
         Returns:
-            (B, D) for one side, (B, 2 D) fused.
+            (B, D) for one side, as `Fusion` gives it for both.
         """
         if self.spec.sides == "graph":
             assert graph_BD is not None
@@ -287,7 +298,7 @@ class RecommenderModel(nnx.Module):
             placement: As in `propagate`.
 
         Returns:
-            (U, D') and (I, D') with D' as `merge` gives it.
+            (U, D') and (I, D') with D' as `merge` gives it, and K wider with a filter.
         """
         users = jnp.arange(self.spec.user_capacity)
         user_graph, item_graph = None, None
@@ -305,20 +316,30 @@ class RecommenderModel(nnx.Module):
                 users, take=lambda table, _: table
             )
             item_text, item_known = features.text.item_IT, features.text.item_known_I
-        return (
-            self.merge(
-                graph_BD=user_graph,
-                graph_known_B=user_connected,
-                text_BT=user_text,
-                text_known_B=user_known,
-            ),
-            self.merge(
-                graph_BD=item_graph,
-                graph_known_B=item_connected,
-                text_BT=item_text,
-                text_known_B=item_known,
-            ),
+        users_UD = self.merge(
+            graph_BD=user_graph,
+            graph_known_B=user_connected,
+            text_BT=user_text,
+            text_known_B=user_known,
         )
+        items_ID = self.merge(
+            graph_BD=item_graph,
+            graph_known_B=item_connected,
+            text_BT=item_text,
+            text_known_B=item_known,
+        )
+        if not self.spec.filter_rank:
+            return users_UD, items_ID
+        assert features.filter is not None
+        return (
+            self.with_filter(users_UD, features.filter.user_UK),
+            self.with_filter(items_ID, features.filter.item_IK),
+        )
+
+    def with_filter(self, vectors_BD: jax.Array, filter_BK: jax.Array) -> jax.Array:
+        """(B, D' + K): inner products are the model's and the filter's, weighed."""
+        scale = self.spec.filter_weight**0.5
+        return jnp.concatenate([vectors_BD, scale * filter_BK], axis=1)
 
 
 def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:

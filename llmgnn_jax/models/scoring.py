@@ -39,12 +39,14 @@ class Scorer:
         def readers(params: Any, text_BT: jax.Array) -> jax.Array:
             model: RecommenderModel = nnx.merge(definition, params)
             count = len(text_BT)
-            return model.merge(
+            vectors_BD = model.merge(
                 graph_BD=jnp.zeros((count, spec.embedding_dim)),
                 graph_known_B=jnp.zeros(count, bool),
                 text_BT=text_BT,
                 text_known_B=jnp.ones(count, bool),
             )
+            # Whoever has no history has nothing that is filtered.
+            return model.with_filter(vectors_BD, jnp.zeros((count, spec.filter_rank)))
 
         self._vectors = jax.jit(vectors)
         self._readers = jax.jit(readers)

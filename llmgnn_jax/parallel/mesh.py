@@ -28,5 +28,12 @@ def device_mesh(parallel: ParallelConfig) -> Mesh:
             got=f"{max(data, 1)} x {parallel.model}",
             fix="lower it, or leave --parallel.data at 0",
         )
+    if not parallel.data and len(devices) % parallel.model:
+        raise UserError.field(
+            "parallel.model",
+            expected=f"a number that divides the {len(devices)} devices",
+            got=parallel.model,
+            fix="change it, or say --parallel.data too and leave some idle",
+        )
     chosen = np.array(devices[: data * parallel.model]).reshape(data, parallel.model)
     return Mesh(chosen, AXES, axis_types=(AxisType.Auto,) * 2)

@@ -4,6 +4,7 @@ Each process reads the data and holds the pieces of its own devices; the first o
 writes. What decides how a run goes on (a signal, a measured choice) is agreed upon.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +18,11 @@ from jax.sharding import PartitionSpec as P
 from llmgnn_jax.errors import UserError
 
 Name = TypeVar("Name", bound=str)
+
+# The first process measures while the others, done, wait at the end for it.
+_LONGEST_EVALUATION = 24 * 3600
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +69,9 @@ def join(cluster: Cluster) -> None:
             coordinator_address=cluster.coordinator,
             num_processes=cluster.processes,
             process_id=cluster.process,
+            # Where all is said, no scheduler says which devices are ours.
+            cluster_detection_method="deactivate" if cluster.coordinator else None,
+            shutdown_timeout_seconds=_LONGEST_EVALUATION,
         )
     except (ValueError, RuntimeError) as error:
         raise UserError.field(
@@ -72,6 +81,11 @@ def join(cluster: Cluster) -> None:
             fix="say --coordinator HOST:PORT, --processes N and --process I, which "
             "differs by host",
         ) from error
+    logger.info(
+        "process %d of %d: %d of %d devices are here",
+        *(jax.process_index(), jax.process_count()),
+        *(jax.local_device_count(), jax.device_count()),
+    )
 
 
 def is_first() -> bool:

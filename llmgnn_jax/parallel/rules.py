@@ -3,10 +3,9 @@
 Tables of users and items, their optimizer state, all that is known of them and of the
 edges that lead into them lie in rows over all devices. Of the text encoder, matrices
 whose columns are independent (queries, keys, values, the first of a feed-forward layer)
-are cut by column over `model`, and those that come after by row, so that one sum over
-`model` a block is enough (Shoeybi et al. 2019, "Megatron-LM",
-https://arxiv.org/abs/1909.08053). Fully sharded, all its matrices are cut over `data`
-as well (`parallel.fsdp`). All else is on each device.
+are cut by column over `model`, and those that come after by row, as in Shoeybi et al.
+2019, "Megatron-LM" (https://arxiv.org/abs/1909.08053). Fully sharded, all its matrices
+are cut over `data` as well (`parallel.fsdp`). All else is on each device.
 """
 
 import re
@@ -24,7 +23,7 @@ _ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
 
 RULES: tuple[tuple[str, P], ...] = (
     (r"node_embedding$", P(AXES)),
-    (r"(item_IT|user_UT)$", P(AXES)),
+    (r"(item_IT|user_UT|read_IK|item_IK|user_UK)$", P(AXES)),
     (r"(item_known_I|user_parts_U|from_history_U)$", P(AXES)),
     (r"\bplan\.((near|far)\.|send$|indptr$|neighbours$)", P(AXES)),
     (r"\b(degrees|connected)$", P(AXES)),

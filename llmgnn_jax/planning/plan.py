@@ -1,12 +1,9 @@
 """`plan`: compiles a run's step for chips, and says what it takes of one of them."""
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
@@ -15,14 +12,14 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.parallel.exchange import Exchange
 from llmgnn_jax.parallel.mesh import AXES
 from llmgnn_jax.parallel.strategy import Meshed, chosen_exchange
-from llmgnn_jax.planning import costs
+from llmgnn_jax.planning.compiled import compiled
 from llmgnn_jax.planning.cut import Cut, cut, popularity_of
+from llmgnn_jax.planning.data_shapes import Sizes
 from llmgnn_jax.planning.degrees import law_of
-from llmgnn_jax.planning.exchanges import collectives
-from llmgnn_jax.planning.shapes import PlannedStep, Sizes, by_kind, planned_step
-from llmgnn_jax.planning.topology import Chip, devices_of, parse_topology
+from llmgnn_jax.planning.held import BESIDE, by_kind
+from llmgnn_jax.planning.shapes import planned_step
+from llmgnn_jax.planning.topology import devices_of, parse_topology
 from llmgnn_jax.text.encoders.model import EncoderConfig
-from llmgnn_jax.training.state import NODE_TABLE
 
 ASSUMPTIONS = (
     "matrix products at the chip's bfloat16 peak",
@@ -67,6 +64,10 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         UserError: For what cannot be planned.
     """
     config = from_json(request.config, origin="the configuration")
+    if config.task != "ranking":
+        raise UserError.field(
+            "task", expected="ranking, which is laid over devices", got=config.task
+        )
     config = replace(config, models=config.models[-1:])
     topology = parse_topology(request.topology)
     devices, chip = devices_of(topology)
@@ -117,7 +118,8 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         # last two: Adam's seven passes. Row-wise Adagrad's sums are a product, and
         # counted so.
         optimizer = 3 * arrays["parameters"] + 2 * arrays["optimizer"]
-        taken = _measured(step, chip, count, optimizer=optimizer)
+        beside = sum(arrays[kind] for kind in BESIDE)
+        taken = compiled(step, chip, count, optimizer=optimizer, beside=beside)
         if taken["fits"] is not False:
             break
     document: dict[str, Any] = {
@@ -224,88 +226,3 @@ def _encoder_config(config: Config) -> EncoderConfig:
     from llmgnn_jax.text.pretrained.load import read_config
 
     return read_config(folder_of(config.text.encoder))
-
-
-def _measured(
-    step: PlannedStep, chip: Chip, count: int, *, optimizer: int
-) -> dict[str, Any]:
-    arguments = (step.state, step.data, jax.ShapeDtypeStruct((), jnp.int32))
-    began = time.perf_counter()
-    traced = step.program.trace(*arguments)  # type: ignore[attr-defined]
-    work = costs.work(traced.jaxpr, devices=count)
-    try:
-        compiled = traced.lower().compile()
-    except jax.errors.JaxRuntimeError as error:
-        if "memory" not in str(error).lower():
-            raise
-        return {
-            "fits": False,
-            "because": _out_of_memory(str(error)),
-            "compile_s": time.perf_counter() - began,
-            "bytes": None,
-        }
-    seconds = time.perf_counter() - began
-    memory = compiled.memory_analysis()
-    moved = collectives(compiled.as_text(), devices=count, told=work)
-    table = step.state.params.get(NODE_TABLE)
-    of_table = 0 if table is None else table.size * table.dtype.itemsize
-    gathered = moved.get("all-gather")
-    used = {
-        "arguments": int(memory.argument_size_in_bytes),
-        "outputs": int(memory.output_size_in_bytes),
-        "aliased": int(memory.alias_size_in_bytes),
-        "temporaries": int(memory.temp_size_in_bytes),
-        "program": int(memory.generated_code_size_in_bytes),
-    }
-    # A donated argument and its result are one.
-    total = sum(used.values()) - 2 * used["aliased"]
-    traffic = work.traffic + optimizer
-    limit = chip.hbm_bytes
-    fits = None if limit is None else total <= limit
-    return {
-        "fits": fits,
-        "because": _because(total, limit),
-        "compile_s": seconds,
-        "bytes": {**used, "total": total},
-        "flops": work.flops,
-        "traffic": traffic,
-        "collectives": {kind: dataclasses.asdict(one) for kind, one in moved.items()},
-        "gathers_table": bool(
-            count > 1 and gathered and of_table and gathered.largest >= of_table
-        ),
-        "roofline": _roofline(
-            work.flops, traffic, sum(one.bytes for one in moved.values()), chip
-        ),
-    }
-
-
-def _because(total: int, limit: int | None) -> str:
-    if limit is None:
-        return f"{_gib(total)} a chip; its memory is not known"
-    share = f"{_gib(total)} of {_gib(limit)} a chip, {total / limit:.0%}"
-    return share if total <= limit else f"it takes {share}"
-
-
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.2f} GiB"
-
-
-def _out_of_memory(message: str) -> str:
-    """The line of XLA's report that says how much."""
-    lines = [line.strip() for line in message.splitlines() if "memory" in line.lower()]
-    return f"the compiler found no room: {lines[0][:200]}"
-
-
-def _roofline(
-    flops: float, traffic: float, moved: float, chip: Chip
-) -> dict[str, float] | None:
-    if chip.flops is None or chip.hbm_rate is None or chip.link_rate is None:
-        return None
-    compute, memory = flops / chip.flops, traffic / chip.hbm_rate
-    network = moved / chip.link_rate
-    return {
-        "compute_s": compute,
-        "memory_s": memory,
-        "network_s": network,
-        "step_s": max(compute, memory) + network,
-    }

@@ -24,14 +24,21 @@ def plan_apart(request: Request) -> dict[str, Any]:
     """
     topology = parse_topology(request.topology)
     python = _with_libtpu() if topology.is_tpu else sys.executable
-    done = subprocess.run(
-        [python, "-m", "llmgnn_jax.planning"],
-        input=json.dumps(dataclasses.asdict(request)),
-        env=environment(topology),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [python, "-m", "llmgnn_jax.planning"],
+            input=json.dumps(dataclasses.asdict(request)),
+            env=environment(topology),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise UserError.field(
+            _PYTHON,
+            expected="a Python that has llmgnn_jax and libtpu",
+            got=f"{python}: {error.strerror}",
+        ) from None
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no word"]

@@ -4,31 +4,33 @@ What `training.prepare`, `training.trained` and `training.ranking` make of data,
 sizes alone, laid over the devices by the same rules.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import jraph
 
 from llmgnn_jax.config import Config
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.node_layout import NodeLayout
-from llmgnn_jax.graph.structure import InteractionGraph
-from llmgnn_jax.models.features import Features, TextFeatures
+from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.recommender import ModelSpec, create
-from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
+from llmgnn_jax.parallel.exchange import Shares
 from llmgnn_jax.parallel.popularity import Popularity
-from llmgnn_jax.parallel.sampling import SharedTable
 from llmgnn_jax.parallel.strategy import Meshed
 from llmgnn_jax.planning.cut import Cut
+from llmgnn_jax.planning.data_shapes import (
+    Sizes,
+    graph_of,
+    ints,
+    pairs_of,
+    texts_of,
+    validation_graph,
+)
 from llmgnn_jax.text.encoders.model import EncoderConfig, declare
 from llmgnn_jax.text.lora import Adapters
 from llmgnn_jax.text.readout import Readout
 from llmgnn_jax.text.trainable import partition, trainable
 from llmgnn_jax.training.batch import num_named
-from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.state import (
@@ -41,31 +43,6 @@ from llmgnn_jax.training.step import build_program
 from llmgnn_jax.training.text_step import EncoderInputs, EncoderSpec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Of the data.
-
-    Attributes:
-        users: How many.
-        items: How many.
-        interactions: M, different pairs.
-        tokens: Of the longest text of an item.
-    """
-
-    users: int
-    items: int
-    interactions: int
-    tokens: int
-
-    def layout(self, config: Config, shares: int) -> NodeLayout:
-        """Where they stand, dealt into as many groups as there are devices."""
-        return NodeLayout.holding(
-            users=self.users + config.graph.spare_users,
-            items=self.items + config.graph.spare_items,
-            groups=shares,
-        )
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlannedStep:
     """A program and what it is called with.
@@ -74,11 +51,14 @@ class PlannedStep:
         program: The step, as a run compiles it.
         state: Shapes, with their places.
         data: Likewise.
+        validation: The graph that validation hears beside the steps' own, likewise;
+            None where it is the same.
     """
 
     program: Program
     state: TrainState
     data: TrainData
+    validation: Shares | None = None
 
 
 def planned_step(
@@ -121,7 +101,7 @@ def planned_step(
             fix="add --train.examples users",
         )
     layout = sizes.layout(config, strategy.devices)
-    graph = _graph(config, layout, pieces, strategy.exchange, popularity)
+    graph = graph_of(config, layout, pieces, strategy.exchange, popularity)
     sides = config.models[-1]
     readout = None if encoder is None else _readout(config, encoder)
     text_dim = 0 if readout is None else readout.out_features
@@ -140,12 +120,13 @@ def planned_step(
         temperature=config.graph.temperature,
         backend=strategy.backend,
         activation=config.fusion.activation,
+        fusion=config.fusion.kind,
         groups=layout.groups,
     )
     definition, params = _declared(spec)
     text = None
     if encoder is not None:
-        text = _text(layout, text_dim)
+        text = texts_of(layout, text_dim)
     inputs = encoder_spec = None
     if encoder is not None and config.text.mode != "frozen":
         trained, inputs, encoder_spec = _encoder(config, sizes, layout, encoder)
@@ -162,7 +143,7 @@ def planned_step(
         num_items=sizes.items,
         num_examples=sizes.interactions,
         num_active=sizes.users,
-        **_pairs(config, sizes, layout, pieces),
+        **pairs_of(config, sizes, layout, pieces),
     )
     state, data = (_placed(tree, strategy) for tree in (state, data))
     program = build_program(
@@ -173,16 +154,13 @@ def planned_step(
         strategy=strategy,
         state=state,
     )
-    return PlannedStep(program=program, state=state, data=data)
-
-
-def _shape(*shape: int, dtype: Any = jnp.float32) -> Any:
-    """Stands where an array does."""
-    return jax.ShapeDtypeStruct(shape, dtype)
-
-
-def _ints(*shape: int) -> Any:
-    return _shape(*shape, dtype=jnp.int32)
+    validation = validation_graph(config, layout, pieces, strategy.exchange)
+    return PlannedStep(
+        program=program,
+        state=state,
+        data=data,
+        validation=_placed(validation, strategy),
+    )
 
 
 def _declared(spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
@@ -196,80 +174,6 @@ def _declared(spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
 
     shapes = jax.eval_shape(params)
     return made[0], shapes
-
-
-def _graph(
-    config: Config,
-    layout: NodeLayout,
-    pieces: Cut,
-    exchange: Exchange,
-    popularity: Popularity,
-) -> InteractionGraph:
-    count, nodes = pieces.shares, layout.num_nodes
-    plan: Any
-    if config.graph.fanouts:
-        plan = SharedTable(
-            indptr=_ints(nodes + count),
-            neighbours=_ints(count * pieces.edges),
-            popularity=popularity,
-        )
-    else:
-        plan = _shares(config, layout, pieces, exchange)
-    return InteractionGraph(
-        graph=jraph.GraphsTuple(
-            nodes=None,
-            edges=None,
-            senders=None,
-            receivers=None,
-            globals=None,
-            n_node=_ints(2),
-            n_edge=_ints(2),
-        ),
-        plan=plan,
-        degrees=_shape(nodes),
-        connected=_shape(nodes, dtype=bool),
-        num_users=_ints(),
-        num_items=_ints(),
-        layout=layout,
-        self_loops=config.graph.layer == "gcn",
-    )
-
-
-def _shares(
-    config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
-) -> Shares:
-    count, own = pieces.shares, layout.num_nodes // pieces.shares
-    # A self-loop never leaves its device.
-    loops = own if config.graph.layer == "gcn" else 0
-
-    def block(*shape: int, pointers: bool = True) -> EdgeBlock:
-        return EdgeBlock(
-            own=_ints(*shape),
-            others=_ints(*shape),
-            weights=_shape(*shape),
-            indptr=_ints(count, own + 1) if pointers else None,
-        )
-
-    if exchange == "all_gather":
-        near, far, send = block(count, pieces.edges + loops), None, None
-    elif exchange == "ring":
-        near = block(count, count, pieces.block + loops, pointers=False)
-        far, send = None, None
-    else:
-        near = block(count, pieces.near + loops)
-        far, send = block(count, pieces.far), _ints(count, count, pieces.halo)
-    return Shares(near=near, far=far, send=send, exchange=exchange)
-
-
-def _text(layout: NodeLayout, width: int) -> TextFeatures:
-    users, items = layout.user_capacity, layout.item_capacity
-    return TextFeatures(
-        item_IT=_shape(items, width),
-        item_known_I=_shape(items, dtype=bool),
-        user_UT=_shape(users, width),
-        user_parts_U=_ints(users),
-        from_history_U=_shape(users, dtype=bool),
-    )
 
 
 def _readout(config: Config, encoder: EncoderConfig) -> Readout:
@@ -299,7 +203,7 @@ def _encoder(
     trained, frozen = partition(params, mask)
     items = layout.item_capacity
     inputs = EncoderInputs(
-        frozen=frozen, ids_IL=_ints(items, sizes.tokens), counts_I=_ints(items)
+        frozen=frozen, ids_IL=ints(items, sizes.tokens), counts_I=ints(items)
     )
     spec = EncoderSpec(
         graphdef=model.graphdef,
@@ -308,34 +212,6 @@ def _encoder(
         places=0,
     )
     return trained, inputs, spec
-
-
-def _pairs(
-    config: Config, sizes: Sizes, layout: NodeLayout, pieces: Cut
-) -> dict[str, Any]:
-    """The train pairs, as `TrainData` has them."""
-    count = pieces.shares
-    examples = None
-    if config.train.examples == "interactions":
-        examples = _ints(_up(sizes.interactions, count))
-    return {
-        "users_E": examples,
-        "items_E": examples,
-        "known": KnownItems(
-            indptr=_ints(layout.user_capacity + count),
-            indices=_ints(count * pieces.pairs),
-            bits=None,
-            longest=pieces.most_items,
-            num_items=layout.item_capacity,
-            num_users=layout.user_capacity,
-        ),
-        "item_counts_I": _shape(layout.item_capacity),
-        "active_users_A": _ints(_up(sizes.users, count)),
-    }
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
 
 
 def _placed(tree: Any, strategy: Meshed) -> Any:
@@ -347,47 +223,3 @@ def _placed(tree: Any, strategy: Meshed) -> Any:
         ),
         *(tree, where),
     )
-
-
-def bytes_of(tree: Any) -> int:
-    """What a tree of placed shapes takes on one device."""
-    return sum(
-        _held(leaf) for leaf in jax.tree.leaves(tree) if hasattr(leaf, "sharding")
-    )
-
-
-def _held(leaf: jax.ShapeDtypeStruct) -> int:
-    assert leaf.sharding is not None
-    shape = leaf.sharding.shard_shape(leaf.shape)
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size * leaf.dtype.itemsize
-
-
-def by_kind(step: PlannedStep) -> dict[str, int]:
-    """What each kind of array takes on one device, in bytes."""
-    state, data = step.state, step.data
-    text = [state.text, data.features.text]
-    edges = data.features.graph.plan
-    of_graph = dataclasses.replace(data.features.graph, plan=None)  # type: ignore[arg-type]
-    return {
-        "parameters": bytes_of(state.params),
-        "optimizer": bytes_of(state.opt_state),
-        "edges": bytes_of(edges),
-        "nodes": bytes_of(of_graph),
-        "text vectors": bytes_of(text),
-        "tokens": 0
-        if data.encoder is None
-        else bytes_of((data.encoder.ids_IL, data.encoder.counts_I)),
-        "frozen encoder": 0 if data.encoder is None else bytes_of(data.encoder.frozen),
-        "train pairs": bytes_of(
-            (
-                data.users_E,
-                data.items_E,
-                data.known,
-                data.item_counts_I,
-                data.active_users_A,
-            )
-        ),
-    }

@@ -93,11 +93,11 @@ def parse_topology(name: str) -> Topology:
         UserError: If it is none of these.
     """
     kind, _, shape = name.partition(":")
-    if kind in TPUS and re.fullmatch(r"\d+(x\d+){1,2}", shape):
+    if kind in TPUS and re.fullmatch(r"[1-9]\d*(x[1-9]\d*){1,2}", shape):
         return Topology(
             name=name, kind=kind, chips=math.prod(map(int, shape.split("x")))
         )
-    if kind in ("cpu", "gpu") and re.fullmatch(r"\d*", shape):
+    if kind in ("cpu", "gpu") and re.fullmatch(r"([1-9]\d*)?", shape):
         return Topology(name=name, kind=kind, chips=int(shape or 1))
     raise UserError.field(
         "--topology",

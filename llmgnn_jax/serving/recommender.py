@@ -20,7 +20,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.ranking import rank_factors
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.titles import TitleIndex
-from llmgnn_jax.text.interface import Encoder
+from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
@@ -183,7 +183,8 @@ class Recommender:
             )
         if not text.strip():
             raise UserError.field("text", expected="some words", got="none")
-        vector = encoder.encode([text])
+        with refusing_bad_weights():
+            vector = encoder.encode([text])
         return np.asarray(model.scorer.text_vectors(model.params, vector))[0]
 
     def _rank(

@@ -3,6 +3,7 @@
 Shapes: n texts of a batch, D width, N texts.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,7 +35,10 @@ class Encoder(Protocol):
 
     @property
     def identity(self) -> str:
-        """Hex hash of all that decides a text's vector: equal ones, equal vectors."""
+        """Hex hash of all that decides a text's vector: equal ones, equal vectors.
+
+        Up to the rounding of other processors and sizes of batches.
+        """
         ...
 
     @property
@@ -51,6 +55,24 @@ class Encoder(Protocol):
     def encode_batches(self, texts: Sequence[str]) -> Iterator[EncodedBatch]:
         """Encodes each text once, in any order."""
         ...
+
+
+@contextlib.contextmanager
+def refusing_bad_weights() -> Iterator[None]:
+    """Tells users of an encoder, which cannot be mended by training, what is wrong.
+
+    Raises:
+        UserError: If a text's vector is not of finite numbers.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        raise UserError.field(
+            "encoder",
+            expected="weights that give finite vectors",
+            got=error,
+            fix="choose another checkpoint, or float32 where it is read as bfloat16",
+        ) from error
 
 
 def in_order(

@@ -26,6 +26,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoders.cnn import Convolutions
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import Params, apply
+from llmgnn_jax.text.encoders.pieces import whole
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.heads import Head, HeadConfig, first_weights
 from llmgnn_jax.text.packed_pooling import (
@@ -133,7 +134,8 @@ class Readout:
         return pool_packed(hidden_BLD, starts_S, counts_S, pooling=self.pooling)
 
     def _module(self, params: Params) -> Any:
-        return nnx.merge(_split(self)[0], params[READOUT])
+        learned = {READOUT: params[READOUT]}
+        return nnx.merge(_split(self)[0], whole(learned)[READOUT])
 
 
 def is_learned(*, head: Head, pooling: TextPooling) -> bool:

@@ -19,6 +19,8 @@ from llmgnn_jax.text.heads import Head
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.multilingual import MultilingualEncoder
 from llmgnn_jax.text.pooling import TextPooling
+from llmgnn_jax.text.pretrained.folder import folder_of
+from llmgnn_jax.text.pretrained.modules import warn_of_modules
 from llmgnn_jax.text.readout import check_readout, is_learned
 from llmgnn_jax.text.readout_file import READOUT_FILE
 
@@ -65,9 +67,8 @@ def load_text_encoder(
             that is not supported, or has no such option.
     """
     check_readout(head=head, pooling=pooling)
-    first_values = is_learned(head=head, pooling=pooling) and not (
-        str(source) not in ASSETS and (Path(source) / READOUT_FILE).is_file()
-    )
+    learned = is_learned(head=head, pooling=pooling)
+    first_values = learned and not _brings_readout(source)
     if first_values and not trains:
         name, value, fixed = (
             ("pooling", pooling, "mean, cls or last")
@@ -152,9 +153,22 @@ def _loaded(
             got=repr(source),
             fix=did_you_mean(source, _ENCODERS),
         )
-    return TextEncoder.load(
+    encoder = TextEncoder.load(
         source, pooling=pooling, head=head, max_length=max_length, dtype=dtype
     )
+    if head == "dense":
+        warn_of_modules(folder_of(source), pooling=pooling)
+    return encoder
+
+
+def _brings_readout(source: str | Path) -> bool:
+    """Whether what it has learned lies beside an encoder's weights."""
+    name = str(source)
+    if name in (*ASSETS, *FROM_TEXTS, MULTILINGUAL) or is_word_file(source):
+        return False
+    if not (isinstance(source, Path) or "/" in name or Path(name).exists()):
+        return False
+    return (folder_of(source) / READOUT_FILE).is_file()
 
 
 def _refuse(encoder: str, **options: tuple[str, str]) -> None:

@@ -33,6 +33,9 @@ def vector_file(path: Path) -> Iterator[Callable[[int, int], np.ndarray]]:
     """
     if path.is_dir():
         raise _unwritable(path, "a folder")
+    if path.exists() and not path.is_file():
+        # Replaced, a device or a pipe would be gone for all.
+        raise _unwritable(path, "a device or a pipe")
     temporary = path.with_name(f".{path.name}.tmp")
     vectors: np.ndarray | None = None
 

@@ -64,11 +64,13 @@ class Batch(NamedTuple):
 
 
 def num_named(train: TrainConfig) -> int:
-    """R, how many items `Batch.items_R` names, some of them more than once."""
+    """R, how many items `Batch.items_R` names, some of them more than once; of a part,
+    where a batch is computed in parts."""
+    size = train.batch_size // train.accumulate
     if train.negatives != "uniform":
-        return train.batch_size
-    rows = 1 if _shares_negatives(train) else train.batch_size
-    return train.batch_size + rows * train.num_negatives
+        return size
+    rows = 1 if _shares_negatives(train) else size
+    return size + rows * train.num_negatives
 
 
 def _shares_negatives(train: TrainConfig) -> bool:

@@ -84,7 +84,10 @@ class CheckpointFolder:
         step = int(snapshot.state.step)
         if step in self.steps():
             return
-        tree = to_tree(dataclasses.replace(snapshot, state=_apart(snapshot.state)))
+        state, best = _apart(snapshot.state), snapshot.best_params
+        if best is snapshot.state.params:
+            best = state.params
+        tree = to_tree(dataclasses.replace(snapshot, state=state, best_params=best))
         with without_warnings():
             try:
                 # Forced: when to save is decided here, not by a policy of orbax.
@@ -146,10 +149,14 @@ class CheckpointFolder:
                     "%s: step %d is not complete and is skipped", self._folder, step
                 )
         for step in reversed(steps):
+            found, failed = None, None
             try:
                 found = self._load(step, template)
             except UserError as error:
-                newest = newest or error
+                failed = error
+            # What one process cannot read none takes: they go on from one step.
+            if processes.any_of_them(failed is not None):
+                newest = newest or failed or self._unreadable_elsewhere(step)
                 skipped.add(step)
                 continue
             if newest is not None:
@@ -176,6 +183,14 @@ class CheckpointFolder:
             expected="a readable checkpoint of this model",
             got=got,
             fix="train again with --overwrite",
+        )
+
+    def _unreadable_elsewhere(self, step: int) -> UserError:
+        return UserError.field(
+            str(self._folder / str(step)),
+            expected="a checkpoint that all processes can read",
+            got="one that another process cannot",
+            fix="see its log; train again with --overwrite",
         )
 
     def close(self) -> None:
@@ -215,16 +230,26 @@ class CheckpointFolder:
         processes.meet("checkpoints looked at")
         if processes.is_first():
             for step in sorted(self._unreadable):
-                path = self._folder / str(step)
-                path.rename(
-                    self._folder.with_name(f"{self._folder.name}.{step}.unreadable")
-                )
+                self._move_away(step)
             for path in unfinished.values():
                 remove_tree(path)
         processes.meet("checkpoints cleared away")
         if self._unreadable:
             self._checkpointer.reload()
             self._unreadable.clear()
+
+    def _move_away(self, step: int) -> None:
+        """To a name that is free: it may have been unreadable before."""
+        name = f"{self._folder.name}.{step}.unreadable"
+        there = self._folder.with_name(name)
+        again = 1
+        while there.exists():
+            again += 1
+            there = self._folder.with_name(f"{name}-{again}")
+        try:
+            (self._folder / str(step)).rename(there)
+        except OSError as error:
+            raise self._unwritable(step, error) from error
 
     def _unfinished(self) -> dict[int, Path]:
         """Steps that are being written, or whose writing ended early; ascending."""

@@ -13,20 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.config import Config
-from llmgnn_jax.errors import UserError
 from llmgnn_jax.parallel.processes import any_of_them
 from llmgnn_jax.training.checkpoint import CheckpointFolder
+from llmgnn_jax.training.divergence import check_finite, diverged
 from llmgnn_jax.training.preemption import Preempted, told_to_stop
 from llmgnn_jax.training.program import Program
 from llmgnn_jax.training.reporting import MetricsLog, peak_memory_mb, progress
 from llmgnn_jax.training.snapshot import Progress, Snapshot
-from llmgnn_jax.training.state import NODE_TABLE, TEXT_ENCODER, copy_params
+from llmgnn_jax.training.state import copy_params
+from llmgnn_jax.training.trace import Trace
 
 logger = logging.getLogger(__name__)
-
-
-class TrainingDiverged(UserError):
-    """The loss is no longer a number; the last good checkpoint is kept."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +94,9 @@ def train_model(
         # Committed to its devices, as what is restored or refreshed: one compilation.
         where = jax.tree.map(lambda leaf: leaf.sharding, snapshot.state)
         state = jax.device_put(snapshot.state, where)
-        best, stopping = snapshot.best_params, snapshot.progress
+        stopping = snapshot.progress
+        # None until there is one: the newest parameters then stand in its place.
+        best = snapshot.best_params if stopping.best_step else None
         step, warned = int(state.step), False
         if step < train.steps:
             log.cut_back(
@@ -105,7 +104,7 @@ def train_model(
             )
             stopping = dataclasses.replace(stopping, end_value=-np.inf)
         start = time.perf_counter() - stopping.seconds
-        trace = _Trace(folder / "profile", steps=profile_steps)
+        trace = Trace(folder / "profile", steps=profile_steps)
 
         with (
             progress(name, total=train.steps) as update,
@@ -122,7 +121,7 @@ def train_model(
                 seconds = time.perf_counter() - began
                 norms = np.asarray(metrics.gradient_norm)[:count]
                 missed = int(np.asarray(metrics.missed)[:count].sum())
-                _check_finite(
+                check_finite(
                     losses, norms, state.params, step, name, config, checkpoints
                 )
                 step += count
@@ -158,7 +157,7 @@ def train_model(
                     try:
                         features = trainee.features(state.params)
                     except FloatingPointError as error:
-                        raise _diverged(
+                        raise diverged(
                             f"{name}: text vectors at step {step}",
                             "nan or inf",
                             state.params,
@@ -200,7 +199,7 @@ def train_model(
 
 def _judged(
     stopping: Progress,
-    best: Any,
+    best: Any | None,
     params: Any,
     valid: Mapping[str, float],
     step: int,
@@ -216,8 +215,9 @@ def _judged(
     return stopping, copy_params(params)
 
 
-def _snapshot(state: Any, best: Any, stopping: Progress) -> Snapshot:
-    return Snapshot(state=state, best_params=best, progress=stopping)
+def _snapshot(state: Any, best: Any | None, stopping: Progress) -> Snapshot:
+    kept = state.params if best is None else best
+    return Snapshot(state=state, best_params=kept, progress=stopping)
 
 
 def _next_stop(step: int, config: Config, *, refreshes: bool) -> int:
@@ -240,90 +240,3 @@ def _best(stopping: Progress, config: Config) -> str:
 
 def _stops_early(stopping: Progress, config: Config) -> bool:
     return 0 < config.train.patience <= stopping.worse
-
-
-def _check_finite(
-    losses: np.ndarray,
-    norms: np.ndarray,
-    params: Any,
-    step: int,
-    name: str,
-    config: Config,
-    checkpoints: CheckpointFolder,
-) -> None:
-    """Before anything of these steps is kept: `step` is the one before them.
-
-    A finite loss is not enough: its gradient, and with it the parameters that the next
-    checkpoint would hold, may be none.
-    """
-    wrong = np.flatnonzero(~(np.isfinite(losses) & np.isfinite(norms)))
-    if len(wrong):
-        step, loss = step + int(wrong[0]) + 1, losses[wrong[0]]
-        what, got = (
-            ("gradient norm", norms[wrong[0]]) if np.isfinite(loss) else ("loss", loss)
-        )
-    elif not _all_finite(params):
-        step, what, got = step + len(losses), "parameters", "nan or inf"
-    else:
-        return
-    raise _diverged(f"{name}: {what} at step {step}", got, params, config, checkpoints)
-
-
-def _diverged(
-    what: str, got: object, params: Any, config: Config, checkpoints: CheckpointFolder
-) -> UserError:
-    try:
-        steps = checkpoints.steps()
-    except UserError as error:
-        logger.warning("%s", error)
-        steps = checkpoints.steps()
-    kept = f"the checkpoint of step {steps[-1]} is good" if steps else "no checkpoint"
-    fix = f"lower --train.learning-rate, now {config.train.learning_rate}"
-    if NODE_TABLE in params and config.train.table_optimizer != "adam":
-        fix += (
-            f", or --train.table-learning-rate, now {config.train.table_learning_rate}"
-        )
-    if TEXT_ENCODER in params:
-        fix += f", or --text.learning-rate, now {config.text.learning_rate}"
-    return TrainingDiverged.field(
-        what, expected="finite numbers", got=f"{got} ({kept})", fix=fix
-    )
-
-
-@jax.jit
-def _all_finite(params: Any) -> jax.Array:
-    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
-    return jnp.all(jnp.stack(leaves))
-
-
-class _Trace:
-    """A profile of `steps` steps, after a first one that compiles."""
-
-    def __init__(self, folder: Path, *, steps: int) -> None:
-        self._folder, self._left = folder, steps
-        self._compiled, self._running = False, False
-
-    def limit(self, count: int) -> int:
-        """How many steps the next call may run."""
-        if not self._left:
-            return count
-        return min(count, self._left) if self._compiled else 1
-
-    def ran(self, count: int) -> None:
-        """Starts after the first call, stops after the last traced step."""
-        if self._running:
-            self._left -= count
-            if self._left <= 0:
-                self.__exit__()
-        elif self._left and not self._compiled:
-            jax.profiler.start_trace(str(self._folder))
-            self._running = True
-        self._compiled = True
-
-    def __enter__(self) -> "_Trace":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._running:
-            jax.profiler.stop_trace()
-        self._running, self._left = False, 0

@@ -29,7 +29,7 @@ from llmgnn_jax.training.node_step import build_node_program
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.reporting import MetricsLog
 from llmgnn_jax.training.snapshot import Progress, Snapshot
-from llmgnn_jax.training.state import copy_params, create_state
+from llmgnn_jax.training.state import create_state
 from llmgnn_jax.training.trained import best_params, newest_snapshot
 
 # What `training.run` asks of a task.
@@ -100,14 +100,11 @@ def set_up(prepared: PreparedNodes) -> NodeSetup:
     )
     definition, params = create_classifier(spec, seed=config.seed)
     optimizer = build_optimizer(config)
+    state = create_state(params, optimizer, seed=config.seed)
     return NodeSetup(
         definition=definition,
         optimizer=optimizer,
-        snapshot=Snapshot(
-            state=create_state(params, optimizer, seed=config.seed),
-            best_params=copy_params(params),
-            progress=Progress(),
-        ),
+        snapshot=Snapshot(state=state, best_params=state.params, progress=Progress()),
     )
 
 

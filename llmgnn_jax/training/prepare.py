@@ -5,11 +5,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from llmgnn_jax.config import Config, TrainConfig, replace
+from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
@@ -21,9 +19,10 @@ from llmgnn_jax.graph.aggregate import (
     checked_backend,
     resolve_backend,
 )
+from llmgnn_jax.graph.item_item import item_item_filter
 from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
-from llmgnn_jax.models.features import Features, TextFeatures, build_text_features
+from llmgnn_jax.models.features import Features, FilterFeatures, build_filter_features
 from llmgnn_jax.parallel.choice import choose_exchange
 from llmgnn_jax.parallel.mesh import device_mesh
 from llmgnn_jax.parallel.processes import choice_of_first
@@ -38,17 +37,9 @@ from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.text.sources import load_text_encoder
 from llmgnn_jax.text.store import (
     EncodeReport,
-    StoredVectors,
-    VectorStore,
-    default_folder,
 )
 from llmgnn_jax.training.encoder_parts import take_apart
-from llmgnn_jax.training.known_items import KnownItems
-from llmgnn_jax.training.reporting import progress
-from llmgnn_jax.training.state import TrainData
-
-# Of all pairs as bits, where looking pairs up is a matter of speed alone.
-_MOST_BYTES_OF_BITS = 2**28
+from llmgnn_jax.training.node_texts import encoded_features, node_texts
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +147,7 @@ def prepare(config: Config) -> Prepared:
         )
         if config.text.mode != "frozen":
             take_apart(encoder, config)  # What it refuses is refused here.
-        text, encoded = _text_features(train, history, encoder, graph)
+        text, encoded = encoded_features(train, history, encoder, graph)
     return Prepared(
         config=config,
         dataset=dataset,
@@ -165,7 +156,7 @@ def prepare(config: Config) -> Prepared:
         history=history,
         valid=valid,
         graph=graph,
-        features=Features(graph=graph, text=text),
+        features=Features(graph=graph, text=text, filter=_filter(config, train, graph)),
         encoder=encoder,
         encoded=encoded,
     )
@@ -234,6 +225,25 @@ def _graph(
     return replace(config, **{"graph.backend": backend}), graph
 
 
+def _filter(
+    config: Config, train: TrainSplit, graph: structure.InteractionGraph
+) -> FilterFeatures | None:
+    """The linear filter that is added to scores, if there is one."""
+    if config.graph.filter == "none" or config.models == ("text",):
+        return None
+    vectors = item_item_filter(
+        train,
+        l2=config.graph.filter_l2,
+        rating_power=config.graph.rating_power,
+        rank=config.graph.filter_rank,
+    )
+    return build_filter_features(
+        vectors,
+        user_capacity=graph.user_capacity,
+        item_capacity=graph.item_capacity,
+    )
+
+
 def _exchanging(
     config: Config, graph: structure.InteractionGraph, strategy: Meshed
 ) -> Config:
@@ -282,116 +292,3 @@ def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -
             got=config.text.mode,
             fix="add texts of the items",
         )
-
-
-def encode_texts(texts: list[str], encoder: Encoder, *, label: str) -> StoredVectors:
-    """Vectors of texts, from the store where they were encoded before.
-
-    Returns:
-        (len(texts), T) float32 of unit length, and what it took.
-    """
-    store = VectorStore.open(
-        default_folder(), identity=encoder.identity, dim=encoder.dim
-    )
-    with progress(label, total=len(texts)) as update:
-        return store.encode(
-            texts,
-            encoder,
-            progress=lambda done, total: update(
-                len(texts) - total + done, f"{done} of {total} new texts encoded"
-            ),
-        )
-
-
-def _text_features(
-    train: TrainSplit,
-    history: Csr,
-    encoder: Encoder,
-    graph: structure.InteractionGraph,
-) -> tuple[TextFeatures, EncodeReport]:
-    vectors, encoded = encode_texts(node_texts(train), encoder, label="texts")
-    logger.info("texts: %d encoded, %d from the store", encoded.encoded, encoded.reused)
-    return text_features(train, history, vectors, graph), encoded
-
-
-def node_texts(train: TrainSplit) -> list[str]:
-    """The items' texts, then the users' profile texts where there are any."""
-    return [*train.item_texts, *(train.user_texts or ())]
-
-
-def text_features(
-    train: TrainSplit,
-    history: Csr,
-    vectors: np.ndarray,
-    graph: structure.InteractionGraph,
-) -> TextFeatures:
-    """Lays the vectors of `node_texts` out over the graph."""
-    num_items = train.num_items
-    return build_text_features(
-        item_vectors=vectors[:num_items],
-        item_texts=train.item_texts,
-        history=history,
-        user_vectors=vectors[num_items:] if train.user_texts else None,
-        user_texts=train.user_texts,
-        user_capacity=graph.user_capacity,
-        item_capacity=graph.item_capacity,
-    )
-
-
-def train_data(prepared: Prepared, *, text: bool) -> TrainData:
-    """What the steps of a model read; text features only for one that has that side."""
-    history, config = prepared.history, prepared.config
-    users = np.repeat(np.arange(history.num_rows), history.counts())
-    active = np.flatnonzero(history.counts())
-    graph, shares = prepared.graph, prepared.strategy.placement.shares
-    features = prepared.features
-    if not text:
-        features = dataclasses.replace(features, text=None)
-
-    def in_pieces(values: np.ndarray) -> jax.Array:
-        """Filled up, so that all pieces are of one length."""
-        return jnp.asarray(np.pad(values.astype(np.int32), (0, -len(values) % shares)))
-
-    by_users = config.train.examples == "users"
-    return TrainData(
-        features=features,
-        users_E=None if by_users else in_pieces(users),
-        items_E=None if by_users else in_pieces(history.indices),
-        known=KnownItems.build(
-            history,
-            num_items=graph.item_capacity,
-            dense=_looks_up_often(config.train, history.num_rows, graph.item_capacity),
-            num_users=history.num_rows if shares == 1 else graph.user_capacity,
-            shares=shares,
-        ),
-        item_counts_I=jnp.asarray(positive_counts(prepared).astype(np.float32)),
-        active_users_A=in_pieces(active),
-        num_items=prepared.dataset.num_items,
-        num_examples=history.nnz,
-        num_active=len(active),
-    )
-
-
-def positive_counts(prepared: Prepared) -> np.ndarray:
-    """How often each item is a positive in as many draws as there are train pairs.
-
-    Returns:
-        (item slots,) float64.
-    """
-    history = prepared.history
-    weights = None
-    if prepared.config.train.examples == "users":
-        # A pair is drawn by its user first: those of few items weigh more.
-        active, counts = np.count_nonzero(history.counts()), history.counts()
-        weights = history.nnz / (active * np.repeat(counts, counts))
-    slots = prepared.graph.item_capacity
-    return np.bincount(history.indices, weights, minlength=slots).astype(np.float64)
-
-
-def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:
-    """Whether a step asks of so many pairs if they are known that bits are worth it."""
-    if train.negatives == "all":
-        return True  # B x I of memory anyway.
-    # B x K, or B x B: all rows by all negatives.
-    every_pair = train.loss == "sampled_softmax" or train.negatives == "in_batch"
-    return every_pair and num_users * num_items / 8 <= _MOST_BYTES_OF_BITS

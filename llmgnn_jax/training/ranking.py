@@ -15,10 +15,11 @@ from llmgnn_jax.parallel.processes import numbers_of_first
 from llmgnn_jax.parallel.strategy import Meshed
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
-from llmgnn_jax.training.prepare import Prepared, prepare, train_data
+from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.reporting import MetricsLog
 from llmgnn_jax.training.state import split_params
 from llmgnn_jax.training.step import build_program
+from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import (
     Setup,
     TrainedModel,
@@ -75,7 +76,11 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
         of_steps = strategy.place(strategy.share_graph(prepared.graph, sampled=True))
 
     def placed(features: Features) -> Features:
-        return Features(graph=graph, text=strategy.place(features.text))
+        return Features(
+            graph=graph,
+            text=strategy.place(features.text),
+            filter=strategy.place(features.filter),
+        )
 
     stored = placed(prepared.features)
 

@@ -19,13 +19,15 @@ from llmgnn_jax.graph.aggregate import checked_backend, usable_backend
 CONFIG = "config.json"
 SPLIT = "split.json"
 
-# A resumed run may be made longer; all else would make it another run.
+# A resumed run may be made longer, laid out otherwise, and given more room; all else
+# would make it another run.
 _MAY_CHANGE = (
-    *("train.steps", "train.patience", "train.keep_checkpoints"),
+    *("train.steps", "train.patience", "train.keep_checkpoints", "text.remat"),
     *(
         f"parallel.{name}"
         for name in ("strategy", "data", "model", "parameters", "exchange")
     ),
+    *("parallel.slack", "parallel.row_slack"),
 )
 
 

@@ -90,20 +90,16 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
         stored = copy_params(prepared.features.text)
     optimizer = build_optimizer(config)
     place = prepared.strategy.place
+    state = place(
+        create_state(copy_params(params), optimizer, seed=config.seed, text=stored)
+    )
     return Setup(
         definition=definition,
         spec=spec,
         text=text,
         optimizer=optimizer,
-        snapshot=Snapshot(
-            state=place(
-                create_state(
-                    copy_params(params), optimizer, seed=config.seed, text=stored
-                )
-            ),
-            best_params=place(params),
-            progress=Progress(),
-        ),
+        # None are best yet, and a second copy of all would take its place in memory.
+        snapshot=Snapshot(state=state, best_params=state.params, progress=Progress()),
     )
 
 

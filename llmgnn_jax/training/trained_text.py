@@ -20,14 +20,10 @@ from llmgnn_jax.text.lora import merge_adapters
 from llmgnn_jax.text.trainable import combine
 from llmgnn_jax.training.batch import num_named
 from llmgnn_jax.training.encoder_parts import take_apart, trainable_encoder
-from llmgnn_jax.training.prepare import (
-    Prepared,
-    encode_texts,
-    node_texts,
-    positive_counts,
-    text_features,
-)
+from llmgnn_jax.training.node_texts import encode_texts, node_texts, text_features
+from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.text_step import EncoderInputs, EncoderSpec
+from llmgnn_jax.training.train_data import positive_counts
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +107,7 @@ def trained_text(prepared: Prepared) -> TrainedText | None:
         start=parts.trained,
         inputs=inputs,
         scale=parts.scale,
-        tokens_per_step=float(chances @ counts),
+        tokens_per_step=config.train.accumulate * float(chances @ counts),
     )
 
 
@@ -143,13 +139,14 @@ def _inputs(
 
 
 def _chances(prepared: Prepared, counts: np.ndarray, *, texts: int) -> np.ndarray:
-    """(I,) about how likely each item is encoded in a step.
+    """(I,) about how likely each item is encoded in a step, or in a part of one.
 
     Popular items are named more often, and theirs may be the longest texts.
     """
     train, num_items = prepared.config.train, prepared.train.num_items
-    named = train.batch_size * positive_counts(prepared) / prepared.history.nnz
-    drawn = num_named(train) - train.batch_size
+    size = train.batch_size // train.accumulate
+    named = size * positive_counts(prepared) / prepared.history.nnz
+    drawn = num_named(train) - size
     named[:num_items] += drawn / num_items
     chances = np.where(counts > 0, -np.expm1(-named), 0.0)
     return chances * min(1.0, texts / max(chances.sum(), 1e-9))

@@ -1,5 +1,7 @@
 """The baselines, against their definitions and on real data."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,13 +16,13 @@ from llmgnn_jax.evaluation.baselines import (
     GRIDS,
     Baseline,
     ease,
-    item_item,
     item_knn,
     popularity,
     slim,
     spectral,
     text_knn,
     tuned_baselines,
+    tuning,
 )
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
@@ -218,11 +220,32 @@ def test_every_baseline_is_tuned() -> None:
 def test_a_catalogue_that_is_too_large(
     monkeypatch: pytest.MonkeyPatch, matrix: np.ndarray
 ) -> None:
-    monkeypatch.setattr(item_item, "MAX_DENSE_ITEMS", 5)
+    monkeypatch.setattr("llmgnn_jax.graph.item_item.MAX_DENSE_ITEMS", 5)
     train = to_csr(matrix)
     with pytest.raises(UserError, match="num_items: expected at most 5"):
         ease(train, 6)
-    assert list(tuned_baselines(train, train, num_items=6)) == ["popularity"]
+    fitted = tuned_baselines(train, train, num_items=6)
+    assert list(fitted) == ["popularity", "gf_cf", "bspm"]
+
+
+def test_a_trial_ranks_some_of_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = split_random(synthetic(num_interactions=700), seed=0)
+    train, valid = split.train_csr(), split.held_out("valid")
+    asked = []
+
+    def counted(*args: Any, users: np.ndarray, **kwargs: Any) -> Any:
+        asked.append(users.tolist())
+        return rank(*args, users=users, **kwargs)
+
+    monkeypatch.setattr(tuning, "rank", counted)
+    monkeypatch.setattr(tuning, "_USERS_A_TRIAL", 20)
+    num_items = split.dataset.num_items
+    tuned_baselines(
+        train, valid, num_items=num_items, grids={"ease": {"l2": (1.0, 9.0)}}
+    )
+    assert asked[0] == asked[1] == sorted(set(asked[0]))
+    assert len(asked[0]) == 20
+    assert (valid.counts()[asked[0]] > 0).all()
 
 
 def test_ease_needs_a_penalty(matrix: np.ndarray) -> None:

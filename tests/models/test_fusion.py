@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmgnn_jax.models.fusion import ACTIVATIONS, ConcatFusion
+from llmgnn_jax.models.fusion import (
+    ACTIVATIONS,
+    FUSIONS,
+    AttentionFusion,
+    ConcatFusion,
+    GateFusion,
+    SumFusion,
+)
 
 NUMPY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
@@ -67,3 +74,64 @@ def test_distance_from_start_is_a_squared_distance(activation: str) -> None:
         parameter[...] = parameter[...].at[(1,) * parameter[...].ndim].add(moved)
         expected += moved**2
         assert float(fusion.distance_from_start()) == pytest.approx(expected, rel=1e-5)
+
+
+def moved(fusion):
+    """With random parameters."""
+    rng = np.random.default_rng(2)
+    for name in fusion.start():
+        parameter = getattr(fusion, name)
+        values = rng.normal(size=parameter[...].shape)
+        parameter[...] = jnp.asarray(values, jnp.float32)
+    return fusion
+
+
+@pytest.fixture
+def sides():
+    return np.random.default_rng(3).normal(size=(2, 6, 4)).astype(np.float32)
+
+
+def test_sum(sides) -> None:
+    fusion = SumFusion(4, activation="relu")
+    np.testing.assert_allclose(fusion(*sides), sides.sum(axis=0), rtol=1e-6)
+    assert float(fusion.distance_from_start()) == 0.0
+
+
+def test_gate(sides) -> None:
+    graph, text = sides
+    start = GateFusion(4, activation="relu")
+    np.testing.assert_allclose(start(graph, text), sides.mean(axis=0), rtol=1e-5)
+    fusion = moved(start)
+    kernel, bias = np.asarray(fusion.kernel[...]), np.asarray(fusion.bias[...])
+    share = 1 / (1 + np.exp(-(np.concatenate(sides, axis=1) @ kernel + bias)))
+    expected = share * graph + (1 - share) * text
+    np.testing.assert_allclose(fusion(graph, text), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention(sides) -> None:
+    fusion = AttentionFusion(4, activation="relu")
+    np.testing.assert_allclose(fusion(*sides), np.concatenate(sides, axis=1), rtol=1e-6)
+    fusion = moved(fusion)
+    query, key, value = (
+        np.asarray(getattr(fusion, name)[...]) for name in ("query", "key", "value")
+    )
+    got = np.asarray(fusion(*sides))
+    for row in range(6):
+        both = sides[:, row]
+        scores = (both @ query) @ (both @ key).T / 2.0
+        weights = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        expected = both + weights @ (both @ value)
+        np.testing.assert_allclose(got[row], expected.reshape(-1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", FUSIONS)
+def test_every_kind_is_anchored_at_its_start(kind: str) -> None:
+    fusion = FUSIONS[kind](3, activation="relu")
+    assert float(fusion.distance_from_start()) == 0.0
+    start = {name: np.asarray(value) for name, value in fusion.start().items()}
+    moved(fusion)
+    expected = sum(
+        float(((np.asarray(getattr(fusion, name)[...]) - value) ** 2).sum())
+        for name, value in start.items()
+    )
+    assert float(fusion.distance_from_start()) == pytest.approx(expected, rel=1e-5)

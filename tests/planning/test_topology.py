@@ -21,7 +21,9 @@ def test_names(name, kind, chips):
     assert (found.kind, found.chips) == (kind, chips)
 
 
-@pytest.mark.parametrize("name", ["v5e", "v5e:8", "v9:2x4", "cpu:x", "", "v5p:2x"])
+@pytest.mark.parametrize(
+    "name", ["v5e", "v5e:8", "v9:2x4", "cpu:x", "cpu:0", "", "v5p:2x"]
+)
 def test_none(name):
     with pytest.raises(UserError, match="--topology: expected KIND:SHAPE"):
         parse_topology(name)

@@ -140,8 +140,12 @@ def test_hidden_states_and_gradients_are_pytorchs(tmp_path, family, changes):
             continue
         theirs = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad
         size = np.abs(np.asarray(theirs)).max()
-        # A key's bias has none: softmax does not see it.
-        assert np.abs(ours[name] - np.asarray(theirs)).max() <= 1e-3 * size + 2e-3, name
+        # A key's bias has none, softmax does not see it: what is there is rounding.
+        unseen = name.endswith(("key.bias", ".k.bias", "k_lin.bias"))
+        slack = 2e-3 if unseen else 1e-7
+        assert np.abs(ours[name] - np.asarray(theirs)).max() <= 1e-3 * size + slack, (
+            name
+        )
 
 
 @pytest.mark.parametrize(("family", "changes"), FAMILIES[::3] + FAMILIES[-1:])

@@ -115,7 +115,10 @@ def test_outputs_and_gradients_are_pytorchs(
         wanted = np.asarray(parameter.grad)
         if name == "embed_tokens.weight":  # PyTorch trains no padding.
             wanted, found = wanted[1:], found[1:]
-        assert np.abs(found - wanted).max() <= 1e-3 * np.abs(wanted).max() + 1e-3, name
+        size = np.abs(wanted).max()
+        # Rotated, a key's bias is seen, if hardly.
+        slack = 1e-3 if name.endswith("k_proj.bias") else 1e-7
+        assert np.abs(found - wanted).max() <= 1e-3 * size + slack, name
 
 
 @pytest.mark.parametrize(("family", "changes"), FAMILIES[:2] + FAMILIES[5:])

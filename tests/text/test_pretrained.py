@@ -1,8 +1,11 @@
 """Weights from safetensors, and what is wrong with them."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from llmgnn_jax.errors import UserError
@@ -10,6 +13,7 @@ from llmgnn_jax.text.encoders.bert_config import BertConfig
 from llmgnn_jax.text.encoders.model import declare, initialise
 from llmgnn_jax.text.pretrained import load_encoder, save_encoder, weights_hash
 from llmgnn_jax.text.pretrained.bert_names import bert_names
+from llmgnn_jax.text.pretrained.modules import warn_of_modules
 
 TINY = BertConfig(
     vocab_size=20,
@@ -140,3 +144,72 @@ def test_weights_hash_follows_the_bytes(folder):
     assert before == weights_hash(folder)
     rewrite(folder, lambda t: {k: v + np.float32(1e-3) for k, v in t.items()})
     assert weights_hash(folder) != before
+
+
+def test_a_disk_that_takes_no_more_is_an_error_of_the_system(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    model = initialise(TINY, seed=3)
+    with pytest.raises(OSError, match="No space left"):
+        save_encoder(tmp_path, params=model.params, config=TINY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def pipeline(folder, *modules, **pooling):
+    """A sentence-transformers folder around the encoder."""
+    entries = [
+        {"idx": number, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (path, kind) in enumerate(modules)
+    ]
+    (folder / "modules.json").write_text(json.dumps(entries))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+
+TRANSFORMER, POOLING = ("", "Transformer"), ("1_Pooling", "Pooling")
+
+
+@pytest.mark.parametrize(
+    ("modules", "said", "used", "words"),
+    [
+        (
+            [TRANSFORMER, POOLING],
+            {"pooling_mode_cls_token": True},
+            "mean",
+            "pooling cls",
+        ),
+        ([TRANSFORMER, POOLING], {"pooling_mode_mean_tokens": True}, "mean", None),
+        (
+            [TRANSFORMER, POOLING, ("2_Normalize", "Normalize")],
+            {"pooling_mode_lasttoken": True, "pooling_mode_cls_token": False},
+            "last",
+            None,
+        ),
+        (
+            [TRANSFORMER, POOLING, ("2_Dense", "Dense")],
+            {"pooling_mode_mean_tokens": True},
+            "mean",
+            "go through Dense, which is left out",
+        ),
+        ([], {}, "mean", None),
+    ],
+)
+def test_whoever_chooses_otherwise_than_a_pipeline_is_told(
+    folder, caplog, modules, said, used, words
+):
+    pipeline(folder, *modules, **said)
+    warn_of_modules(folder, pooling=used)
+    if words is None:
+        assert not caplog.records
+    else:
+        assert words in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"type": 3}]', "[" * 100_000])
+def test_a_broken_list_of_modules_says_nothing(folder, caplog, content):
+    pipeline(folder)
+    (folder / "modules.json").write_text(content)
+    warn_of_modules(folder, pooling="mean")
+    assert not caplog.records

@@ -1,5 +1,6 @@
 """The .npy file of `--out`: whole or absent."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -46,6 +47,16 @@ def test_what_a_killed_process_left_is_taken_over(tmp_path):
         allocate(2, 3)[:] = 1
     assert [one.name for one in tmp_path.iterdir()] == ["vectors.npy"]
     assert np.load(tmp_path / "vectors.npy").shape == (2, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_not_replaced(tmp_path):
+    path = tmp_path / "vectors.npy"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="got a device or a pipe"), vector_file(path):
+        pass
+    assert path.is_fifo()
+    assert [one.name for one in tmp_path.iterdir()] == ["vectors.npy"]
 
 
 def test_two_writers_of_one_file(tmp_path):

@@ -25,9 +25,10 @@ from llmgnn_jax.graph.structure import build
 from llmgnn_jax.models.features import Features, build_text_features
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
 from llmgnn_jax.training.optimizer import build_optimizer
-from llmgnn_jax.training.prepare import Prepared, train_data
+from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.state import TrainData, TrainState, create_state
 from llmgnn_jax.training.step import Program, build_program
+from llmgnn_jax.training.train_data import train_data
 
 # Every value is written out: tests must not move when a default does.
 CONFIG = Config(

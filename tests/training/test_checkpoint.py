@@ -171,6 +171,14 @@ def test_one_that_cannot_be_read_is_skipped_and_kept_apart(
         assert again is not None
         assert_same(again, snapshot_of(step=6, seed=60))
     assert (tmp_path / "m.6.unreadable").is_dir()
+    # And once more the same step: what was kept apart stays.
+    for path in large_files(tmp_path / "m" / "6"):
+        path.write_bytes(b"")
+    with CheckpointFolder(tmp_path / "m", keep=2) as folder:
+        assert folder.restore(template()) is not None
+        folder.save(snapshot_of(step=6, seed=61))
+    assert (tmp_path / "m.6.unreadable").is_dir()
+    assert (tmp_path / "m.6.unreadable-2").is_dir()
 
 
 def large_files(folder: Path) -> list[Path]:

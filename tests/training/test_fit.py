@@ -13,7 +13,7 @@ from llmgnn_jax.config import replace
 from llmgnn_jax.training import ranking
 from llmgnn_jax.training import step as step_module
 from llmgnn_jax.training.checkpoint import CheckpointFolder
-from llmgnn_jax.training.loop import TrainingDiverged
+from llmgnn_jax.training.divergence import TrainingDiverged
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.ranking import fit_model
 from llmgnn_jax.training.reporting import MetricsLog

@@ -6,7 +6,7 @@ import pytest
 
 from llmgnn_jax.config import TrainConfig
 from llmgnn_jax.data.dataset import Csr
-from llmgnn_jax.training import prepare
+from llmgnn_jax.training import train_data
 from llmgnn_jax.training.known_items import KnownItems
 
 
@@ -91,4 +91,4 @@ def test_bits_are_made_where_they_are_worth_it(
     loss: str, negatives: str, users: int, looks_up_often: bool
 ) -> None:
     train = TrainConfig(loss=loss, negatives=negatives)  # type: ignore[arg-type]
-    assert prepare._looks_up_often(train, users, 1000) == looks_up_often
+    assert train_data._looks_up_often(train, users, 1000) == looks_up_often

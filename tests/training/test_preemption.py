@@ -55,7 +55,7 @@ def words(tiny_config, workplace, as_typed):
 
 @pytest.fixture
 def told_at_12(monkeypatch):
-    real, calls = loop._check_finite, []
+    real, calls = loop.check_finite, []
 
     def then_told(*arguments):
         real(*arguments)
@@ -63,7 +63,7 @@ def told_at_12(monkeypatch):
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop, "_check_finite", then_told)
+    monkeypatch.setattr(loop, "check_finite", then_told)
 
 
 def test_a_run_saves_says_and_goes_on(words, told_at_12, workplace, llmgnn, caplog):

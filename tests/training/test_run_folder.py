@@ -192,7 +192,10 @@ def test_a_resumed_run_is_the_same_run(run, field, value, option):
 def test_a_resumed_run_may_be_longer_and_keeps_what_auto_chose(run):
     chose = replace(CONFIG, **{"graph.backend": "segment"})
     (run / "config.json").write_text(to_json(chose), "utf-8")
-    longer = {"train.steps": 9999, "train.patience": 77, "train.keep_checkpoints": 1}
+    longer = {
+        **{"train.steps": 9999, "train.patience": 77, "train.keep_checkpoints": 1},
+        **{"text.remat": "layers", "parallel.slack": 3.0, "parallel.row_slack": 2.0},
+    }
     agreed = choose(run, resume=True).agreed(replace(CONFIG, **longer))
     assert agreed == replace(chose, **longer)
     # What is asked for by name and differs is another run.

@@ -456,3 +456,18 @@ def test_a_batch_in_parts_is_the_same_batch(
         found.append((state.params, metrics))
     for one, other in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["concat", "sum", "gate", "attention"])
+def test_every_fusion_learns(small: Callable[..., Any], kind: str) -> None:
+    made = small("fused", **{"fusion.kind": kind, "fusion.anchor": 0.01})
+    program, state = made.program(), made.state()
+    before = jax.tree.map(np.array, state.params)
+    losses = []
+    for _ in range(20):
+        state, metrics = program(state, made.data, jnp.int32(4))
+        losses += metrics.loss.tolist()
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+    for path, old in jax.tree_util.tree_leaves_with_path(before):
+        new = functools.reduce(lambda tree, key: tree[key.key], path, state.params)
+        assert (np.asarray(new) != old).any(), jax.tree_util.keystr(path)

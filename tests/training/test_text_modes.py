@@ -28,12 +28,13 @@ from llmgnn_jax.text.words import FIRST_ID, UNKNOWN_ID
 from llmgnn_jax.training import ranking
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.checkpoint import CheckpointFolder
-from llmgnn_jax.training.loop import TrainingDiverged
-from llmgnn_jax.training.prepare import prepare, train_data
+from llmgnn_jax.training.divergence import TrainingDiverged
+from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.ranking import fit_model
 from llmgnn_jax.training.run import evaluate, fit
 from llmgnn_jax.training.snapshot import to_tree
 from llmgnn_jax.training.state import split_params
+from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import set_up
 from llmgnn_jax.training.trained_text import trained_text
 

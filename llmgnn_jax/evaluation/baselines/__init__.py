@@ -6,7 +6,6 @@ chosen on valid, each from as many. Scoring runs through `ranking.rank`.
 
 from llmgnn_jax.evaluation.baselines.fitted import Baseline
 from llmgnn_jax.evaluation.baselines.item_item import (
-    MAX_DENSE_ITEMS,
     ease,
     item_knn,
     text_knn,
@@ -18,7 +17,6 @@ from llmgnn_jax.evaluation.baselines.tuning import GRIDS, tuned_baselines
 
 __all__ = [
     "GRIDS",
-    "MAX_DENSE_ITEMS",
     "Baseline",
     "ease",
     "item_knn",

@@ -14,9 +14,7 @@ import scipy.sparse
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.baselines.fitted import Baseline, histories, rows_of
-
-MAX_DENSE_ITEMS = 10_000
-"""Weights between items are a few (I, I) arrays: 4 GB at this size."""
+from llmgnn_jax.graph.item_item import check_dense, ridge_weights
 
 
 def item_knn(
@@ -51,7 +49,7 @@ def ease(train: Csr, num_items: int, *, l2: float = 300.0) -> Baseline:
     if l2 <= 0:
         raise UserError.field("l2", expected="a positive number", got=l2)
     start = time.perf_counter()
-    weights = ease_weights(common_users(train, num_items), l2=l2)
+    weights = ridge_weights(common_users(train, num_items), l2=l2)
     return of_weights("ease", train, weights, {"l2": l2}, start)
 
 
@@ -78,7 +76,7 @@ def text_knn(
         UserError: If the catalogue is too large for a dense item-item matrix.
     """
     start = time.perf_counter()
-    _check_size(len(item_vectors))
+    check_dense(len(item_vectors))
     chosen = {"neighbours": neighbours, "centred": centred}
     weights = text_knn_weights(item_vectors, **chosen)
     return of_weights("text_knn", train, weights, chosen, start)
@@ -94,17 +92,6 @@ def item_knn_weights(
         common, denominators, out=np.zeros_like(common), where=denominators > 0
     )
     return _nearest(weights, int(neighbours))
-
-
-def ease_weights(common: np.ndarray, *, l2: float) -> np.ndarray:
-    """(I, I) weights from (I, I) users in common, see `ease`."""
-    # In float64: where l2 is small, float32 loses digits to the condition number.
-    gram = common.astype(np.float64)
-    gram[np.diag_indices_from(gram)] += l2
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
-    return weights
 
 
 def text_knn_weights(
@@ -127,7 +114,7 @@ def common_users(train: Csr, num_items: int) -> np.ndarray:
     Raises:
         UserError: If the catalogue is too large for it.
     """
-    _check_size(num_items)
+    check_dense(num_items)
     ones = np.ones(len(train.indices), np.float32)
     matrix = scipy.sparse.csr_array(
         (ones, train.indices, train.indptr), shape=(train.num_rows, num_items)
@@ -146,16 +133,6 @@ def of_weights(
         seconds=time.perf_counter() - start,
         budget={"trials": 1, "grid": {}, "chosen": chosen},
     )
-
-
-def _check_size(num_items: int) -> None:
-    if num_items > MAX_DENSE_ITEMS:
-        raise UserError.field(
-            "num_items",
-            expected=f"at most {MAX_DENSE_ITEMS} for a dense item-item baseline",
-            got=num_items,
-            fix="leave these baselines out",
-        )
 
 
 def _nearest(weights: np.ndarray, neighbours: int) -> np.ndarray:

@@ -30,6 +30,7 @@ def spectral(
     rank: int = 256,
     ideal_weight: float = 0.3,
     sharpening: float = 0.0,
+    sharpening_order: int = 1,
     name: str = "gf_cf",
     backend: Backend = "csr",
     seed: int = 0,
@@ -42,12 +43,18 @@ def spectral(
         rank: Singular vectors of the ideal low-pass; at most what the matrix has.
         ideal_weight: Of the ideal low-pass beside the linear filter.
         sharpening: Time that is sharpened for.
+        sharpening_order: 1: Euler's method, 4: Runge and Kutta's.
         name: Of the baseline.
         backend: Kernel of the sums over neighbours.
         seed: Of the random start of the singular vectors.
     """
     start = time.perf_counter()
-    chosen = {"rank": rank, "ideal_weight": ideal_weight, "sharpening": sharpening}
+    chosen = {
+        "rank": rank,
+        "ideal_weight": ideal_weight,
+        "sharpening": sharpening,
+        "sharpening_order": sharpening_order,
+    }
     data = spectral_data(train, num_items, rank=rank, backend=backend, seed=seed)
     return of_filter(name, train, data, chosen, start)
 
@@ -70,7 +77,9 @@ def of_filter(
 ) -> Baseline:
     """A baseline that scores by a filter."""
     which = Filter(
-        ideal_weight=chosen["ideal_weight"], sharpening=chosen.get("sharpening", 0.0)
+        ideal_weight=chosen["ideal_weight"],
+        sharpening=chosen.get("sharpening", 0.0),
+        sharpening_order=int(chosen.get("sharpening_order", 1)),
     )
     return Baseline(
         name=name,

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.evaluation.leaderboard import main_metric
-from llmgnn_jax.evaluation.report import numbers, sections
+from llmgnn_jax.evaluation.report import differences, numbers, sections
 from llmgnn_jax.evaluation.report.chart import Curve, line_chart
 from llmgnn_jax.evaluation.report.markup import Markup, element, join
 from llmgnn_jax.evaluation.report.series import ModelSeries, read_series
@@ -81,7 +81,10 @@ def render(
         "main",
         header,
         sections.models_section(document, colors),
+        differences.comparisons_section(document),
         _curves_section(document, series, colors),
+        differences.slices_section(document),
+        differences.lists_section(document),
         sections.paths_section(document),
         sections.examples_section(document),
         sections.definitions("Protocol", protocol),

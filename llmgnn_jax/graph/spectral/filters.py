@@ -4,12 +4,15 @@ With R the normalised pairs, P = R^T R, and V the K largest right singular vecto
 for u, i of power 1/2, the scores of a user with the 0/1 row x are
 
     y = x P + ideal_weight * x D^-1/2 V V^T D^1/2         smoothing
-    y <- y - (sharpening / sharpening_steps) y P          so many times
+    y <- y + sum_j (-h)^j / j! y P^j                      sharpening, so many times
+
+with h = sharpening / sharpening_steps and j from 1 to an order: y' = -y P, a step of
+which is Euler's with order 1 and, for a linear equation, Runge and Kutta's with 4.
 
 The first line is GF-CF (Shen et al. 2021, "How powerful is graph convolution for
 recommendation?", https://arxiv.org/abs/2108.07567, eq. 17), the second one the
 sharpening of BSPM (Choi et al. 2023, "Blurring-sharpening process models for
-collaborative filtering", https://arxiv.org/abs/2211.09324, eq. 10, by Euler's method).
+collaborative filtering", https://arxiv.org/abs/2211.09324, eq. 10).
 
 Shapes: U users, I items, K singular vectors, B users of a chunk.
 """
@@ -33,12 +36,14 @@ class Filter:
     Attributes:
         ideal_weight: Of the ideal low-pass beside the linear one; 0 leaves it out.
         sharpening: Time that is sharpened for; 0 leaves it out.
-        sharpening_steps: Of Euler's method.
+        sharpening_steps: In how many steps.
+        sharpening_order: Terms of a step.
     """
 
     ideal_weight: float = 0.3
     sharpening: float = 0.0
     sharpening_steps: int = 1
+    sharpening_order: int = 1
 
 
 @functools.partial(
@@ -87,7 +92,10 @@ def filtered(rows_BI: jax.Array, data: FilterData, chosen: Filter) -> jax.Array:
     if chosen.sharpening:
         step = chosen.sharpening / chosen.sharpening_steps
         for _ in range(chosen.sharpening_steps):
-            scores_IB -= step * _linear(scores_IB, data.plan)
+            term_IB = scores_IB
+            for number in range(1, chosen.sharpening_order + 1):
+                term_IB = (-step / number) * _linear(term_IB, data.plan)
+                scores_IB += term_IB
     return scores_IB.T
 
 

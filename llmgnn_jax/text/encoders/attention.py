@@ -46,8 +46,9 @@ def attend(
     """softmax(q k^T / sqrt(K) + bias) v of the tokens of each text.
 
     On a CPU it runs in a kernel of ours that computes neither padding nor other texts
-    of a packed row, unless there is a bias; on a GPU with bfloat16 operands in cuDNN's
-    flash kernel. Neither keeps an (L, L) array.
+    of a packed row, unless there is a bias, and without an (L, L) array; on a GPU with
+    bfloat16 operands in cuDNN's flash kernel where that takes the shape, which is given
+    the mask as one (L, L) array for all heads of a row.
 
     Args:
         joined_BLJ: (B, L, (H + 2 G) K), each token's queries, keys and values.
@@ -82,6 +83,14 @@ def attend(
     return mixed_BLHK.reshape(batch, length, -1)
 
 
+def _flash_takes(width: int, queries: int, keys: int) -> bool:
+    """Whether cuDNN's kernel takes such heads and lengths on every GPU that has it.
+
+    Newer GPUs take wider heads too; what it refuses is an error and no slower path.
+    """
+    return width % 8 == 0 and width <= 128 and queries % 2 == 0 and keys % 2 == 0
+
+
 def attend_to(
     query_BLHK: jax.Array,
     key_BMGK: jax.Array,
@@ -105,7 +114,8 @@ def attend_to(
         (B, L, H, K) float32.
     """
     batch, length, heads, width = query_BLHK.shape
-    if dtype == "bfloat16" and jax.default_backend() == "gpu":
+    flash = _flash_takes(width, length, allowed_BLM.shape[-1])
+    if flash and dtype == "bfloat16" and jax.default_backend() == "gpu":
         return jax.nn.dot_product_attention(
             query_BLHK.astype(dtype),
             key_BMGK.astype(dtype),

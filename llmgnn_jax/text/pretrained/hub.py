@@ -11,6 +11,7 @@ from pathlib import Path
 
 from llmgnn_jax import assets
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.text.pretrained.modules import MODULES
 from llmgnn_jax.text.pretrained.tensors import CONFIG, weight_files
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ _PATTERNS = [
     "tokenizer_config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
+    # What a text's vector is read off by.
+    "readout.safetensors",
+    MODULES,
+    f"*/{CONFIG}",
 ]
 
 

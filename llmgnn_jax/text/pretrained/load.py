@@ -115,7 +115,7 @@ def read_config(folder: Path) -> EncoderConfig:
         fix="name a folder in Hugging Face's layout",
     )
     model_type = values.get("model_type")
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UserError.field(
             f"{path}: model_type",
             expected=f"one of {', '.join(sorted(FAMILIES))}",
@@ -148,7 +148,7 @@ def read_json(path: Path, *, expected: str, fix: str) -> dict[str, Any]:
         raise UserError.field(
             str(path), expected=expected, got=error.strerror, fix=fix
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError.field(
             str(path), expected="JSON", got=f"text that is none ({error})"
         ) from error

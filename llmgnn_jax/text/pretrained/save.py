@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from llmgnn_jax.text.encoders.model import EncoderConfig, Params
@@ -38,7 +39,11 @@ def save_encoder(folder: Path, *, params: Params, config: EncoderConfig) -> None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes a safetensors file; what was there is replaced when it is whole."""
+    """Writes a safetensors file; what was there is replaced when it is whole.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -46,6 +51,9 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
             dict(tensors), unfinished, metadata={"format": "pt"}
         )
         unfinished.replace(path)
+    except safetensors.SafetensorError as error:
+        # What the library makes of a full disk or a folder that may not be written.
+        raise OSError(str(error)) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -102,6 +102,8 @@ def test_a_rank_that_there_is_not_is_refused(pairs, rank):
         Filter(ideal_weight=0.3),
         Filter(ideal_weight=0.2, sharpening=0.7),
         Filter(ideal_weight=0.2, sharpening=1.0, sharpening_steps=3),
+        Filter(ideal_weight=0.2, sharpening=2.5, sharpening_order=4),
+        Filter(sharpening=1.5, sharpening_steps=2, sharpening_order=2),
     ],
     ids=str,
 )
@@ -121,8 +123,26 @@ def test_filters_equal_their_formula(pairs, chosen):
     expected += chosen.ideal_weight * (rows / root) @ right @ right.T * root
     for _ in range(chosen.sharpening_steps if chosen.sharpening else 0):
         step = chosen.sharpening / chosen.sharpening_steps
-        expected -= step * expected @ linear
+        powers = [np.eye(ITEMS)]
+        for number in range(1, chosen.sharpening_order + 1):
+            powers.append(powers[-1] @ linear * (-step / number))
+        expected = expected @ sum(powers)
     np.testing.assert_allclose(ours, expected, atol=2e-3)
+
+
+def test_many_terms_and_many_steps_are_the_same_sharpening(pairs):
+    plan = plan_pairs(pairs, ITEMS)
+    vectors = singular_vectors(plan, rank=6, key=jax.random.key(0), iterations=40)
+    data = filter_data(pairs, ITEMS, plan=plan, vectors=vectors)
+    rows = jnp.asarray(dense(pairs)[:9], jnp.float32)
+    matrix = normalised(pairs)
+    values, axes = np.linalg.eigh(matrix.T @ matrix)
+    exact = filtered(rows, data, Filter()) @ (axes * np.exp(-values)) @ axes.T
+    for chosen in (
+        Filter(sharpening=1.0, sharpening_order=8),
+        Filter(sharpening=1.0, sharpening_steps=200),
+    ):
+        np.testing.assert_allclose(filtered(rows, data, chosen), exact, atol=5e-3)
 
 
 def test_a_user_without_pairs_scores_nothing(pairs):

@@ -240,14 +240,14 @@ def test_a_plan_takes_the_ring_where_all_to_all_does_not_fit(config, monkeypatch
     assert found["mode"] == "full graph, all_to_all"
     sent = found["cut"]["halo"] / found["cut"]["nodes"]
     assert found["exchange"].startswith(f"all_to_all, by auto: it sends {sent:.1%} of")
-    real = planning._measured
+    real = planning.compiled
 
     def measured(step, *arguments, **options):
         taken = real(step, *arguments, **options)
         exchange = step.data.features.graph.plan.exchange
         return taken | {"fits": exchange != "all_to_all"}
 
-    monkeypatch.setattr(planning, "_measured", measured)
+    monkeypatch.setattr(planning, "compiled", measured)
     found = planning.plan(request)
     assert found["mode"] == "full graph, ring"
     assert found["exchange"] == (

@@ -55,6 +55,7 @@ def strategy(data, model=1):
         backend="segment",
         exchange="ring",
         slack=2.0,
+        row_slack=1.25,
         parameters="fsdp",
     )
 

@@ -1,0 +1,114 @@
+"""`Judge`: all that is said of a model's lists, and of one model beside the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.evaluation import significance
+from llmgnn_jax.evaluation.beyond_accuracy import Catalogue, beyond_accuracy
+from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
+from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.evaluation.slices import sliced
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What a `Judge` found.
+
+    Attributes:
+        mean: METRIC -> mean over users.
+        ci95: METRIC -> between which two numbers its mean over users lies.
+        slices: Slice -> METRIC -> mean.
+        beyond_accuracy: What all lists together are like, see `beyond_accuracy`.
+        per_user: METRIC -> (N,) float64.
+        users: (N,) int64, whose.
+    """
+
+    mean: dict[str, float]
+    ci95: dict[str, tuple[float, float]]
+    slices: dict[str, dict[str, float]]
+    beyond_accuracy: dict[str, float]
+    per_user: dict[str, np.ndarray]
+    users: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """Reads lists against what was held out.
+
+    Attributes:
+        positives: Users x items to be found.
+        history: Users x items of the train part: what slices and popularity go by.
+        num_items: Of the catalogue.
+        ks: Cut-offs.
+    """
+
+    positives: Csr
+    history: Csr
+    num_items: int
+    ks: Sequence[int]
+
+    def metrics(self, rankings: Rankings) -> Metrics:
+        """How right the lists are, and nothing else."""
+        return evaluate_rankings(
+            rankings.items,
+            rankings.users,
+            self.positives,
+            ks=self.ks,
+            num_items=self.num_items,
+        )
+
+    def __call__(self, rankings: Rankings) -> Judgement:
+        """All of it, of the users who have something to be found."""
+        metrics = self.metrics(rankings)
+        found = np.isin(rankings.users, metrics.users)
+        items, users = rankings.items[found], rankings.users[found]
+        names = list(metrics.per_user)
+        low_M, high_M = significance.mean_intervals(
+            np.stack([metrics.per_user[name] for name in names], axis=1)
+        )
+        return Judgement(
+            mean=metrics.mean,
+            ci95={
+                name: (float(low_M[number]), float(high_M[number]))
+                for number, name in enumerate(names)
+            },
+            slices=sliced(items, users, self.positives, self._catalogue, ks=self.ks),
+            beyond_accuracy=beyond_accuracy(items, users, self._catalogue, ks=self.ks),
+            per_user=metrics.per_user,
+            users=metrics.users,
+        )
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(self.history, self.num_items)
+
+
+def comparisons(
+    name: str, values: Mapping[str, np.ndarray], *, metric: str
+) -> list[dict[str, Any]]:
+    """One model against each of the others, as `results.json` has it.
+
+    Args:
+        name: The one.
+        values: Model -> (N,) its metric for each user, in one order of users, as it is
+            where one `Judge` read lists of the same users.
+        metric: Which it is.
+    """
+    return [
+        {
+            "a": found.a,
+            "b": found.b,
+            "metric": metric,
+            "delta": found.delta,
+            "ci95": list(found.ci95),
+            "p": found.p,
+            "method": significance.METHOD,
+            "correction": significance.CORRECTION,
+        }
+        for found in significance.compared(name, values)
+    ]

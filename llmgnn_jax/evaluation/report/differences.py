@@ -1,0 +1,136 @@
+"""The parts of the page that say how sure a result is, for whom, and at what price."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmgnn_jax.evaluation.leaderboard import Document, by_quality, main_metric
+from llmgnn_jax.evaluation.report import numbers
+from llmgnn_jax.evaluation.report.markup import Markup, element
+from llmgnn_jax.evaluation.report.sections import scrolling
+
+
+def comparisons_section(document: Document) -> Markup:
+    """The recommending model beside each of the others, user by user."""
+    found = document["comparisons"]
+    if not found:
+        return Markup()
+    first = found[0]
+    rows = [
+        [
+            f"{one['a']} − {one['b']}",
+            _signed(one["delta"]),
+            " to ".join(_signed(end) for end in one.get("ci95", ())) or "–",
+            _p_value(one["p"]),
+        ]
+        for one in found
+    ]
+    return element(
+        "section",
+        element("h2", "How sure"),
+        element(
+            "p",
+            f"Differences in {first['metric']} on test, user by user; p by "
+            f"{first['method']}, two-sided, corrected for {len(found)} comparisons "
+            f"({first['correction']}).",
+        ),
+        _table(
+            ["", "difference", "95 % interval", "p"], rows, "Differences between models"
+        ),
+    )
+
+
+def slices_section(document: Document) -> Markup:
+    """The main metric of each model for parts of users and of items."""
+    metric = main_metric(document)
+    names = list(
+        dict.fromkeys(
+            name
+            for model in document["models"].values()
+            for name in model.get("slices", {})
+        )
+    )
+    if not names:
+        return Markup()
+    rows = [
+        [
+            name,
+            *(
+                numbers.metric(model["slices"].get(one, {}).get(metric))
+                for one in names
+            ),
+        ]
+        for name, model in by_quality(document)
+    ]
+    return element(
+        "section",
+        element("h2", "For whom, and of what"),
+        element(
+            "p",
+            f"{metric} on test of users with so many train items, and of targets among "
+            "the items that have the first, second and last third of all train "
+            "interactions, the most popular first.",
+        ),
+        _table(["Model", *names], rows, "Quality of parts"),
+    )
+
+
+def lists_section(document: Document) -> Markup:
+    """What the lists of each model are like."""
+    cutoff = main_metric(document).partition("@")[2]
+    about = {
+        name: {
+            key.partition("@")[0].replace("_", " "): value
+            for key, value in {
+                **model.get("beyond_accuracy", {}),
+                f"coverage@{cutoff}": model["test"].get(f"coverage@{cutoff}"),
+            }.items()
+            if key.partition("@")[2] == cutoff
+        }
+        for name, model in by_quality(document)
+        if model.get("beyond_accuracy")
+    }
+    if not about:
+        return Markup()
+    columns = list(dict.fromkeys(key for row in about.values() for key in row))
+    rows = [
+        [name, *(numbers.metric(row.get(key)) for key in columns)]
+        for name, row in about.items()
+    ]
+    return element(
+        "section",
+        element("h2", "What the lists are like"),
+        element(
+            "p",
+            f"The first {cutoff} places on test: bits of surprise a place (novelty), 1 "
+            "less the cosine of two items' train users (diversity), how much more "
+            "popular lists are than histories (popularity lift), how unequally items "
+            "are shown (gini), and the share of items that are shown (coverage).",
+        ),
+        _table(["Model", *columns], rows, "What the lists are like"),
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], label: str) -> Markup:
+    """The first column names the row."""
+    body = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            *(element("td", cell) for cell in cells),
+        )
+        for name, *cells in rows
+    ]
+    heads = element("tr", *(element("th", text, scope="col") for text in head))
+    return scrolling(
+        element("table", element("thead", heads), element("tbody", *body)), label
+    )
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.4f}".replace("-", "−")
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,64 @@
+"""A model's vectors as lists, for what a run is measured by."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.evaluation.baselines import Baseline
+from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
+from llmgnn_jax.training.prepare import Prepared
+from llmgnn_jax.training.trained import TrainedModel
+
+EXAMPLE_ITEMS = 10
+"""Places of the lists that are shown."""
+
+
+def model_vectors(
+    model: TrainedModel, prepared: Prepared
+) -> tuple[np.ndarray, np.ndarray]:
+    """(num_users, D') and (num_items, D') without the spare slots."""
+    users, items = model.scorer.vectors(model.params, model.features)
+    dataset = prepared.dataset
+    return np.asarray(users[: dataset.num_users]), np.asarray(
+        items[: dataset.num_items]
+    )
+
+
+def rank_vectors(
+    users: np.ndarray, items: np.ndarray, prepared: Prepared, seen: Csr
+) -> Rankings:
+    """All users' lists, by inner products."""
+    return rank_factors(
+        users,
+        items,
+        seen=seen,
+        k=_length(prepared),
+        memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
+    )
+
+
+def rank_baseline(baseline: Baseline, prepared: Prepared, seen: Csr) -> Rankings:
+    """All users' lists."""
+    dataset = prepared.dataset
+    return rank(
+        baseline.score_chunk,
+        baseline.data,
+        num_users=dataset.num_users,
+        num_items=dataset.num_items,
+        seen=seen,
+        k=_length(prepared),
+        memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
+    )
+
+
+def latest_titles(user: int, prepared: Prepared) -> Sequence[str]:
+    """Of a user's train items, the latest first."""
+    train = prepared.train
+    rows = np.flatnonzero(train.users == user)
+    latest = rows[np.argsort(train.timestamps[rows], kind="stable")][::-1]
+    return [prepared.dataset.item_titles[item] for item in train.items[latest]]
+
+
+def _length(prepared: Prepared) -> int:
+    return max(*prepared.config.evaluation.ks, EXAMPLE_ITEMS)

@@ -1,0 +1,74 @@
+"""What the steps of a model read, from what a run prepared."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.training.known_items import KnownItems
+from llmgnn_jax.training.prepare import Prepared
+from llmgnn_jax.training.state import TrainData
+
+# Of all pairs as bits, where looking pairs up is a matter of speed alone.
+_MOST_BYTES_OF_BITS = 2**28
+
+
+def train_data(prepared: Prepared, *, text: bool) -> TrainData:
+    """What the steps of a model read; text features only for one that has that side."""
+    history, config = prepared.history, prepared.config
+    users = np.repeat(np.arange(history.num_rows), history.counts())
+    active = np.flatnonzero(history.counts())
+    graph, shares = prepared.graph, prepared.strategy.placement.shares
+    features = prepared.features
+    if not text:
+        features = dataclasses.replace(features, text=None)
+
+    def in_pieces(values: np.ndarray) -> jax.Array:
+        """Filled up, so that all pieces are of one length."""
+        return jnp.asarray(np.pad(values.astype(np.int32), (0, -len(values) % shares)))
+
+    by_users = config.train.examples == "users"
+    return TrainData(
+        features=features,
+        users_E=None if by_users else in_pieces(users),
+        items_E=None if by_users else in_pieces(history.indices),
+        known=KnownItems.build(
+            history,
+            num_items=graph.item_capacity,
+            dense=_looks_up_often(config.train, history.num_rows, graph.item_capacity),
+            num_users=history.num_rows if shares == 1 else graph.user_capacity,
+            shares=shares,
+        ),
+        item_counts_I=jnp.asarray(positive_counts(prepared).astype(np.float32)),
+        active_users_A=in_pieces(active),
+        num_items=prepared.dataset.num_items,
+        num_examples=history.nnz,
+        num_active=len(active),
+    )
+
+
+def positive_counts(prepared: Prepared) -> np.ndarray:
+    """How often each item is a positive in as many draws as there are train pairs.
+
+    Returns:
+        (item slots,) float64.
+    """
+    history = prepared.history
+    weights = None
+    if prepared.config.train.examples == "users":
+        # A pair is drawn by its user first: those of few items weigh more.
+        active, counts = np.count_nonzero(history.counts()), history.counts()
+        weights = history.nnz / (active * np.repeat(counts, counts))
+    slots = prepared.graph.item_capacity
+    return np.bincount(history.indices, weights, minlength=slots).astype(np.float64)
+
+
+def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:
+    """Whether a step asks of so many pairs if they are known that bits are worth it."""
+    if train.negatives == "all":
+        return True  # B x I of memory anyway.
+    # B x K, or B x B: all rows by all negatives.
+    every_pair = train.loss == "sampled_softmax" or train.negatives == "in_batch"
+    return every_pair and num_users * num_items / 8 <= _MOST_BYTES_OF_BITS
