@@ -90,3 +90,17 @@ def test_a_python_that_is_not_there(workplace, capsys, monkeypatch):
 def test_no_recipe(workplace, capsys):
     assert cli.main(["plan"]) == 2
     assert "recipe: expected one of" in capsys.readouterr().err
+
+
+def test_a_run_that_draws_neighbours_holds_validations_graph_in_pieces(
+    workplace, capsys
+):
+    sampled = ("--graph.fanouts", "3", "--data.valid-share", "0.1")
+    held = {}
+    for chips in (1, 4):
+        topology = ("--topology", f"cpu:{chips}")
+        assert cli.main([*PLAN[:2], *PLAN[4:], *topology, *sampled, "--json"]) == 0
+        held[chips] = json.loads(capsys.readouterr().out)["arrays"]
+    for kind in ("validation's graph", "best parameters"):
+        assert 0 < held[4][kind] < 0.4 * held[1][kind]
+    assert held[1]["best parameters"] == held[1]["parameters"]

@@ -154,12 +154,13 @@ def planned_step(
         strategy=strategy,
         state=state,
     )
-    validation = validation_graph(config, layout, pieces, strategy.exchange)
+    # Named as it is in a graph: the rules go by names.
+    beside = {"plan": validation_graph(config, layout, pieces, strategy.exchange)}
     return PlannedStep(
         program=program,
         state=state,
         data=data,
-        validation=_placed(validation, strategy),
+        validation=_placed(beside, strategy)["plan"],
     )
 
 
