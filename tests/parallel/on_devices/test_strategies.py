@@ -49,8 +49,9 @@ def trainee(config, workplace):
 
     def make(layout, **changes):
         prepared = prepare(replace(config, **LAYOUTS[layout], **changes))
-        setup = set_up("fused", prepared)
-        return trainee_of("fused", prepared, setup), setup
+        (name,) = prepared.config.models
+        setup = set_up(name, prepared)
+        return trainee_of(name, prepared, setup), setup
 
     return make
 
@@ -119,6 +120,14 @@ def test_losses_are_those_of_one_device(trainee, case):
             continue
         got, _ = losses(trainee(layout, **CASES[case]))
         np.testing.assert_allclose(got, expected, rtol=1e-4, err_msg=layout)
+
+
+@pytest.mark.parametrize("layout", ["mesh 2x2", "mesh 4x1", "pmap 4"])
+def test_the_same_sums_in_the_same_order_are_the_same_bits(trainee, layout):
+    """Of another layout or exchange they are taken in another order."""
+    changes = CASES["in batch"]
+    once, again = (losses(trainee(layout, **changes))[0] for _ in range(2))
+    np.testing.assert_array_equal(once, again)
 
 
 @pytest.mark.parametrize("exchange", ["all_gather", "ring"])
