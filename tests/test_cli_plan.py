@@ -101,6 +101,6 @@ def test_a_run_that_draws_neighbours_holds_validations_graph_in_pieces(
         topology = ("--topology", f"cpu:{chips}")
         assert cli.main([*PLAN[:2], *PLAN[4:], *topology, *sampled, "--json"]) == 0
         held[chips] = json.loads(capsys.readouterr().out)["arrays"]
-    for kind in ("validation's graph", "best parameters"):
+    for kind in ("validation graph", "best parameters"):
         assert 0 < held[4][kind] < 0.4 * held[1][kind]
     assert held[1]["best parameters"] == held[1]["parameters"]

@@ -7,7 +7,7 @@ import jax
 
 from llmgnn_jax.planning.shapes import PlannedStep
 
-BESIDE = ("best parameters", "validation's graph")
+BESIDE = ("best parameters", "validation graph")
 """Held from the first validation on, and no arguments of the step."""
 
 
@@ -41,7 +41,7 @@ def by_kind(step: PlannedStep) -> dict[str, int]:
         "optimizer": bytes_of(state.opt_state),
         "best parameters": bytes_of(state.params),
         "edges": bytes_of(edges),
-        "validation's graph": bytes_of(step.validation),
+        "validation graph": bytes_of(step.validation),
         "nodes": bytes_of(of_graph),
         "text vectors": bytes_of(text),
         "tokens": 0
