@@ -291,6 +291,7 @@ def test_training_prints_the_table_and_where_the_report_is(llmgnn, options, work
     assert {path.name for path in (workplace / "run").iterdir()} == {
         "config.json",
         "split.json",
+        "per_user.npz",
         "metrics.jsonl",
         "results.json",
         "report.html",

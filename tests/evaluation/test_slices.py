@@ -50,7 +50,8 @@ def test_a_part_by_items_asks_for_its_items_alone(world):
     names = [name.rpartition(" (")[0] for name in found][4:]
     assert names == ["popular items", "middling items", "rare items", "new items"]
     rows, targets = positives.pairs()
-    new = targets >= NUM_ITEMS - 3
+    new = catalogue.counts_I[targets] == 0
+    assert set(range(NUM_ITEMS - 3, NUM_ITEMS)) <= set(targets[new].tolist())
     only_new = Csr.from_pairs(rows[new], targets[new], NUM_USERS)
     by_hand = evaluate_rankings(items, users, only_new, ks=(K,), num_items=NUM_ITEMS)
     (label,) = (name for name in found if name.startswith("new items"))

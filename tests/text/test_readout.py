@@ -221,7 +221,7 @@ def test_what_is_learned_is_refused_where_nothing_learns(tiny_encoder, name):
     options = READOUTS[name]
     ((field, value),) = options.items()
     pattern = f"^{field}: expected .* where the encoder is not trained: {value} is"
-    for source in (tiny_encoder, "minilm-l6", "owner/model", "words"):
+    for source in (tiny_encoder, "minilm-l6", "words"):
         with pytest.raises(UserError, match=pattern):
             load_text_encoder(source, texts=["a a"], **options)
     loaded = load_text_encoder(tiny_encoder, trains=True, max_length=16, **options)

@@ -78,9 +78,9 @@ def test_every_path_answers(run):
     results = json.loads((run / "results.json").read_text("utf-8"))
     assert list(results["paths"]) == ["user", "items", "text"]
     recommender = Recommender.load(run)
-    titles = recommender._prepared.dataset.item_titles
+    items = recommender._prepared.dataset.item_ids
     user = recommender._prepared.dataset.user_ids[1]
-    for asked in ({"user": user}, {"items": [titles[3]]}, {"text": "a film"}):
+    for asked in ({"user": user}, {"items": [items[3]]}, {"text": "a film"}):
         found = recommender.recommend(**asked, k=5)
         assert len(found) == 5
         assert all(np.isfinite(item.score) for item in found)

@@ -34,11 +34,11 @@ def warn_of_modules(folder: Path, *, pooling: str) -> None:
     if not isinstance(modules, list):
         return
     kinds = {
-        str(module.get("type", "")).rpartition(".")[2]: str(module.get("path", ""))
+        module["type"].rpartition(".")[2]: str(module.get("path", ""))
         for module in modules
-        if isinstance(module, dict)
+        if isinstance(module, dict) and isinstance(module.get("type"), str)
     }
-    if others := [kind for kind in kinds if kind and kind not in _KNOWN]:
+    if others := [kind for kind in kinds if kind not in _KNOWN]:
         logger.warning(
             "%s: its vectors go through %s, which is left out: they are the encoder's",
             folder,
