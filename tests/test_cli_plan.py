@@ -24,6 +24,7 @@ def test_as_json(workplace, capsys):
     assert found["collectives"] == {}
 
 
+@pytest.mark.slow
 def test_row_wise_optimizers_hold_a_number_a_row(workplace, capsys):
     found = []
     for optimizer in ("adam", "rowwise_adagrad"):
@@ -92,6 +93,7 @@ def test_no_recipe(workplace, capsys):
     assert "recipe: expected one of" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_draws_neighbours_holds_validations_graph_in_pieces(
     workplace, capsys
 ):

@@ -168,6 +168,7 @@ def check_gowalla(dataset: Dataset) -> None:
     assert split.split_hash.startswith("f9e94c32808d9bd51e95b31c5cf7d4d6")
 
 
+@pytest.mark.slow
 def test_the_real_gowalla(shared_data: Callable[[str], Path]) -> None:
     folder = shared_data("gowalla-lightgcn")
     check_gowalla(read_lightgcn(folder))
@@ -175,6 +176,7 @@ def test_the_real_gowalla(shared_data: Callable[[str], Path]) -> None:
     assert catalog._content_hash(folder) == wanted
 
 
+@pytest.mark.slow
 def test_gowalla_by_name(
     shared_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

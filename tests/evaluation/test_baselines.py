@@ -253,6 +253,7 @@ def test_ease_needs_a_penalty(matrix: np.ndarray) -> None:
         ease(to_csr(matrix), 6, l2=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_known_quality_on_movielens(seed: int) -> None:
     if assets.where("ml-100k") is None:

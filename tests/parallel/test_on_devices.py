@@ -16,7 +16,10 @@ DEVICES = 8
 
 
 # Minutes: they compile whole steps for many meshes.
-SLOW = ("test_choice.py", "test_strategies.py", "test_runs.py", "test_fsdp.py")
+SLOW = (
+    *("test_choice.py", "test_fsdp.py", "test_runs.py", "test_sampling.py"),
+    "test_strategies.py",
+)
 
 
 @pytest.mark.timeout(1800)

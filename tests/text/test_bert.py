@@ -80,6 +80,7 @@ FAMILIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "changes"), FAMILIES)
 def test_hidden_states_and_gradients_are_pytorchs(tmp_path, family, changes):
     torch = pytest.importorskip("torch", reason="PyTorch is absent")

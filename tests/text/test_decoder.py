@@ -69,6 +69,7 @@ def ragged(seed: int, *, rows: int = 5, length: int = 33) -> tuple:
     return ids.astype(np.int32), mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "changes"), FAMILIES)
 def test_outputs_and_gradients_are_pytorchs(
     tmp_path: Path, family: str, changes: dict

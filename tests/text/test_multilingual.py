@@ -138,6 +138,7 @@ def test_the_store_takes_it(encoder, tmp_path):
     assert store.encode(texts, encoder).report.encoded == 0
 
 
+@pytest.mark.slow
 def test_a_run_reads_chinese_texts_with_it(tiny_config, workplace):
     """The items' themes stand in their Chinese half too: what reads it ranks better."""
     config = dataclasses.replace(

@@ -86,6 +86,7 @@ def test_the_choices_of_a_run_are_those_of_encoders():
     assert typing.get_args(hints["remat"]) == POLICIES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "path"),
     [
@@ -108,6 +109,7 @@ def test_gradients_are_those_without(family, path):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["formulas"], indirect=True)
 @pytest.mark.parametrize("family", ["bert", "decoder"])
 def test_the_less_is_kept_the_more_is_computed(family, path):

@@ -69,6 +69,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_auto_is_asked_once_in_the_life_of_a_run(
     asked: list[int], tmp_path: Path
 ) -> None:

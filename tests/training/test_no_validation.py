@@ -137,6 +137,7 @@ def test_it_resumes_to_the_same(config: Config) -> None:
     assert steps == [*range(5, 31, 5)]
 
 
+@pytest.mark.slow
 def test_a_share_brings_validation_back(config: Config) -> None:
     run = fit(replace(config, **{"data.valid_share": 0.2}), out="run")
     models = run.results["models"]

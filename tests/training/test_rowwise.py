@@ -98,6 +98,7 @@ def test_all_else_goes_by_adam(table):
             jax.tree.map(np.testing.assert_array_equal, one[name], other[name])
 
 
+@pytest.mark.slow
 def test_a_sampled_step_moves_the_rows_that_it_reads(small):
     made = small(
         "fused",

@@ -136,6 +136,7 @@ def records(folder):
 # What moves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "freeze"),
     [("lora", ()), ("full", ()), ("full", ("embeddings", r"layer_0\..*kernel"))],
@@ -206,6 +207,7 @@ def test_the_encoder_is_held_once(prepared, mode):
     assert not any(id(leaf) in own for leaf in state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_compiles_its_programs_once(train, prepared, monkeypatch, mode):
     """Ragged calls, refreshes, validations, checkpoints and a resume in between."""
@@ -277,6 +279,7 @@ def test_a_resumed_run_is_the_whole_one(train, saved, workplace, mode, first, rh
     assert valid[0] == valid[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_stored_vectors_are_those_of_the_last_refresh(train, saved, prepared, mode):
     base = prepared(mode)
@@ -518,6 +521,7 @@ READOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READOUTS)
 def test_a_readout_is_trained_resumed_refreshed_served_and_saved(
     config, workplace, name

@@ -284,6 +284,7 @@ def one_by_one(made: Trained, params: Any, items: list[int]) -> jax.Array:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readout", ["mean", "attention", "convolutional"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", MODES)
