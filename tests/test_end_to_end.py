@@ -204,6 +204,7 @@ def test_the_entry_point_trains_and_writes_a_run(command, workplace):
         "split.json",
         "metrics.jsonl",
         "results.json",
+        "per_user.npz",
         "report.html",
         "checkpoints",
     }
