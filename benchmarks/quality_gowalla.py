@@ -31,12 +31,12 @@ from llmgnn_jax.evaluation.environment import device, environment
 from llmgnn_jax.evaluation.judgement import Judge, comparisons
 from llmgnn_jax.evaluation.ranking import rank
 from llmgnn_jax.evaluation.results import (
-    ModelResult,
     Protocol,
     Results,
     write_results,
 )
 from llmgnn_jax.graph.aggregate import Backend, checked_backend
+from llmgnn_jax.training.measure import MASKING
 
 K = 20
 METRIC = "ndcg@20"
@@ -49,7 +49,6 @@ GRIDS: Mapping[str, Grid] = {
         "sharpening_order": (4,),
     },
 }
-MASKING = "train+valid"
 
 
 def measure(*, command: str, backend: Backend) -> Results:
@@ -90,12 +89,8 @@ def measure(*, command: str, backend: Backend) -> Results:
             ks=(K,),
         )
         judged[name] = judge(lists)
-        rows[name] = ModelResult(
+        rows[name] = judged[name].result(
             valid={METRIC: found.budget["value"]} if "value" in found.budget else {},
-            test=judged[name].mean,
-            ci95=judged[name].ci95,
-            slices=judged[name].slices,
-            beyond_accuracy=judged[name].beyond_accuracy,
             seconds=seconds,
             baseline=True,
             budget={**found.budget, "tuning_seconds": found.seconds},

@@ -12,6 +12,7 @@ from llmgnn_jax.evaluation import significance
 from llmgnn_jax.evaluation.beyond_accuracy import Catalogue, beyond_accuracy
 from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
 from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.evaluation.results import ModelResult
 from llmgnn_jax.evaluation.slices import sliced
 
 
@@ -34,6 +35,16 @@ class Judgement:
     beyond_accuracy: dict[str, float]
     per_user: dict[str, np.ndarray]
     users: np.ndarray
+
+    def result(self, **about: Any) -> ModelResult:
+        """A row of the results: this on test, and what else is known of the model."""
+        return ModelResult(
+            test=self.mean,
+            ci95=self.ci95,
+            slices=self.slices,
+            beyond_accuracy=self.beyond_accuracy,
+            **about,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

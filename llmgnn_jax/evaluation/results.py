@@ -186,12 +186,8 @@ def read_results(run_dir: Path | str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError.field(
-            str(run_dir),
-            expected=f"a run folder with {FILE_NAME}",
-            got="none in it" if path.parent.is_dir() else "no such folder",
-            fix="train first, or name the folder of a finished run",
-        ) from None
+        fix = "train first, or name the folder of a finished run"
+        raise _absent(run_dir, path, fix=fix) from None
     except ValueError as error:
         raise UserError.field(str(path), expected="JSON", got=error) from None
     try:
@@ -212,14 +208,18 @@ def read_per_user(run_dir: Path | str) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return dict(arrays)
     except FileNotFoundError:
-        raise UserError.field(
-            str(run_dir),
-            expected=f"a run folder with {PER_USER_NAME}",
-            got="none in it" if path.parent.is_dir() else "no such folder",
-            fix="`llmgnn evaluate` writes it",
-        ) from None
+        raise _absent(run_dir, path, fix="`llmgnn evaluate` writes it") from None
     except (ValueError, zipfile.BadZipFile) as error:
         raise UserError.field(str(path), expected="arrays", got=error) from None
+
+
+def _absent(run_dir: Path | str, path: Path, *, fix: str) -> UserError:
+    return UserError.field(
+        str(run_dir),
+        expected=f"a run folder with {path.name}",
+        got="none in it" if path.parent.is_dir() else "no such folder",
+        fix=fix,
+    )
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.evaluation.baselines import Baseline
+from llmgnn_jax.evaluation.judgement import Judge
 from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
@@ -49,6 +50,16 @@ def rank_baseline(baseline: Baseline, prepared: Prepared, seen: Csr) -> Rankings
         seen=seen,
         k=_length(prepared),
         memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
+    )
+
+
+def judge_of(positives: Csr, prepared: Prepared) -> Judge:
+    """Who reads lists against a held-out part."""
+    return Judge(
+        positives=positives,
+        history=prepared.history,
+        num_items=prepared.dataset.num_items,
+        ks=prepared.config.evaluation.ks,
     )
 
 

@@ -10,11 +10,16 @@ import numpy as np
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.evaluation.baselines import Baseline, popularity, tuned_baselines
 from llmgnn_jax.evaluation.environment import device, environment
-from llmgnn_jax.evaluation.judgement import Judge, Judgement, comparisons
+from llmgnn_jax.evaluation.judgement import Judgement, comparisons
 from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import ModelResult, Protocol, Results
 from llmgnn_jax.training.examples import examples_of
-from llmgnn_jax.training.lists import model_vectors, rank_baseline, rank_vectors
+from llmgnn_jax.training.lists import (
+    judge_of,
+    model_vectors,
+    rank_baseline,
+    rank_vectors,
+)
 from llmgnn_jax.training.paths import measure_paths
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
@@ -35,7 +40,7 @@ def measure(
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
     test, seen = split.held_out("test"), split.seen("test")
-    judge = _judge_of(test, prepared)
+    judge = judge_of(test, prepared)
     rows: dict[str, ModelResult] = {}
     lists: dict[str, Rankings] = {}
     judged: dict[str, Judgement] = {}
@@ -43,14 +48,7 @@ def measure(
     def add(name: str, ranked: Callable[[Csr], Rankings], **about: Any) -> None:
         lists[name] = ranked(seen)
         judged[name] = judge(lists[name])
-        rows[name] = ModelResult(
-            valid=_on_valid(ranked, prepared),
-            test=judged[name].mean,
-            ci95=judged[name].ci95,
-            slices=judged[name].slices,
-            beyond_accuracy=judged[name].beyond_accuracy,
-            **about,
-        )
+        rows[name] = judged[name].result(valid=_on_valid(ranked, prepared), **about)
 
     if config.evaluation.baselines:
         for name, baseline in _baselines(prepared).items():
@@ -101,15 +99,6 @@ def measure(
     )
 
 
-def _judge_of(positives: Csr, prepared: Prepared) -> Judge:
-    return Judge(
-        positives=positives,
-        history=prepared.history,
-        num_items=prepared.dataset.num_items,
-        ks=prepared.config.evaluation.ks,
-    )
-
-
 def _baselines(prepared: Prepared) -> dict[str, Baseline]:
     """Tuned on the validation part; where there is none, the one that needs none."""
     evaluation, num_items = prepared.config.evaluation, prepared.dataset.num_items
@@ -134,5 +123,5 @@ def _on_valid(
     """Metrics on the validation part, train items masked; none where there is none."""
     if not prepared.valid.nnz:
         return {}
-    judge = _judge_of(prepared.valid, prepared)
+    judge = judge_of(prepared.valid, prepared)
     return judge.metrics(ranked(prepared.history)).mean

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from llmgnn_jax.config import ModelName
-from llmgnn_jax.evaluation.metrics import Metrics, evaluate_rankings
+from llmgnn_jax.evaluation.metrics import Metrics
 from llmgnn_jax.evaluation.pieces import rank_pieces
 from llmgnn_jax.evaluation.ranking import rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.parallel.processes import numbers_of_first
 from llmgnn_jax.parallel.strategy import Meshed
+from llmgnn_jax.training.lists import judge_of
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare
@@ -149,10 +150,4 @@ def validate(
             k=max(evaluation.ks),
             memory_limit_mb=evaluation.memory_limit_mb,
         )
-    return evaluate_rankings(
-        rankings.items,
-        rankings.users,
-        prepared.valid,
-        ks=evaluation.ks,
-        num_items=dataset.num_items,
-    )
+    return judge_of(prepared.valid, prepared).metrics(rankings)
