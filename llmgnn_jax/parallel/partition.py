@@ -165,8 +165,8 @@ def _block(
     values[row, column] = weights[order]
     indptr = None
     if pointers:
-        heard = np.bincount(group * size + receivers, minlength=count * size)
-        heard = heard.reshape(count, size)
+        cells = np.bincount(group * size + receivers, minlength=count * size)
+        heard = cells.reshape(count, size)
         heard[:, -1] += longest - counts
         indptr = np.zeros((count, size + 1), np.int32)
         np.cumsum(heard, axis=1, out=indptr[:, 1:])
