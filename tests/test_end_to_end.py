@@ -28,6 +28,7 @@ from llmgnn_jax.training.trained import set_up
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_what_is_learned_beats_what_is_popular(finished_run):
     results = json.loads((finished_run / "results.json").read_text("utf-8"))
     quality = {name: m["test"]["ndcg@10"] for name, m in results["models"].items()}

@@ -210,6 +210,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["full", "lora"])
 def test_packed_rows_give_the_losses_and_gradients_of_padded_ones(mode: str) -> None:
     inputs = ragged_inputs(mode)

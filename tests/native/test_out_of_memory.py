@@ -45,6 +45,7 @@ print(jax.block_until_ready(run(*arguments)).shape)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is Linux's")
 @pytest.mark.parametrize(("thread", "room_mb"), [("caller", 24), ("workers", 56)])
 def test_too_little_memory_is_an_error_of_the_call(thread: str, room_mb: int) -> None:

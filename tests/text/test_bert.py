@@ -164,6 +164,7 @@ def test_what_we_save_is_loaded_by_pytorch(tmp_path, family, changes):
     assert load_encoder(tmp_path / "ours").config == model.config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"scan": True}, {"remat": "layers"}])
 @pytest.mark.parametrize("buckets", [0, 8])
 def test_scanned_and_rematerialised_layers_give_the_same(changes, buckets):

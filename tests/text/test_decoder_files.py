@@ -288,6 +288,7 @@ def test_what_is_not_supported_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gemma"])
 def test_padding_changes_nothing_and_every_parameter_has_a_gradient(
     family: str,

@@ -77,6 +77,7 @@ def test_outputs_are_those_of_a_slow_loop(values):
     np.testing.assert_allclose(got[3], head.params["output"]["bias"], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", KINDS, ids=str)
 def test_padding_changes_nothing_and_gradients_stay_finite(values):
     head = random_head(**values)

@@ -170,6 +170,7 @@ def test_unmerging_is_the_inverse(config):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "config", "options"),
     [
@@ -220,6 +221,7 @@ def products_of(model, mode):
     return shapes, compiled.cost_analysis()["flops"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "options"),
     [

@@ -268,6 +268,7 @@ def decoder(vocab_size):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "pooling"),
     [(bert, "mean"), (bert, "cls"), (bert, "last"), (decoder, "last")],

@@ -126,6 +126,7 @@ def test_the_less_is_kept_the_more_is_computed(family, path):
     assert len(set(kept)) == len(set(flops)) == len(POLICIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["kernels"], indirect=True)
 @pytest.mark.parametrize(("family", "remat"), FOREIGN)
 def test_products_of_our_kernels_are_kept_as_products_are(family, remat, path):

@@ -271,6 +271,7 @@ def test_rows_drawn_by_user(
 BACKENDS = ("segment", "csr", "bucketed", "native")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("negatives", ["all", "uniform"])
 def test_each_backend_takes_the_same_steps(
@@ -443,6 +444,7 @@ def test_one_side_alone_learns(
     assert (made.data.features.text is None) == (sides == "graph")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("negatives", ["all", "uniform"])
 def test_a_batch_in_parts_is_the_same_batch(
     small: Callable[..., Any], negatives: str

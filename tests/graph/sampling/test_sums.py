@@ -57,6 +57,7 @@ def whole(world, num_layers):
     return np.where(SEEDS[:, None] >= 0, np.asarray(out)[SEEDS], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 def test_with_all_neighbours_it_is_the_whole_graph(world, num_layers):
     got = sampled(world, jax.random.key(1), (8,) * num_layers)

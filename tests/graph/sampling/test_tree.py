@@ -142,6 +142,7 @@ def operations(tree: SampledTree) -> dict[str, tuple[Operation, Operation]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_table", [False, True])
 @pytest.mark.parametrize(
     "name",
@@ -432,6 +433,7 @@ LAYERS: dict[str, Callable[[nnx.Rngs], nnx.Module]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "of_table"),
     [*((name, True) for name in LAYERS), ("mean", False), ("gat", False)],
