@@ -246,6 +246,7 @@ UNEVEN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "first", "rhythm"),
     [("lora", *EVEN), ("lora", *UNEVEN), ("full", *UNEVEN)],
@@ -412,6 +413,7 @@ def finished(config, tmp_path_factory, cache_folder, compiled_once):
     return get
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_is_measured_again_and_serves(finished, workplace, llmgnn, mode):
     shutil.copytree(finished(mode), "run")
@@ -454,6 +456,7 @@ def test_a_run_is_measured_again_and_serves(finished, workplace, llmgnn, mode):
     assert len(recommender.recommend(items=["i7", "i11"], k=3)) == 3
 
 
+@pytest.mark.slow
 def test_a_run_typed_and_resumed(as_typed, config, finished, workplace, llmgnn):
     words = as_typed(config("lora"), ("recipe", "train.steps"))
     train = ("train", "synthetic", *words, "--out", "run", "--json")
@@ -485,6 +488,7 @@ def test_all_models_of_a_run_start_from_the_same_encoder(config, workplace):
     assert len(Recommender.load("text").recommend(text="jazz", k=3)) == 3
 
 
+@pytest.mark.slow
 def test_texts_alone(config, workplace):
     results = fit(config("full", models=("text",)), out="run").results
     check_results(results)
@@ -730,6 +734,7 @@ def test_items_without_texts(config, workplace, monkeypatch):
     assert prepare(config("frozen")).features.text.user_parts_U.any()
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_too_high_for_the_encoder(train):
     """The parameters are still finite after one step, what they encode is not."""
     with pytest.raises(
@@ -787,6 +792,7 @@ def test_an_encoder_without_a_checkpoint(config, workplace, encoder, mode):
     assert again["models"]["fused"]["test"] == run.results["models"]["fused"]["test"]
 
 
+@pytest.mark.slow
 def test_words_are_learned_from_the_train_part_alone(
     config, markers, workplace, monkeypatch
 ):

@@ -135,6 +135,7 @@ def chosen(fresh: FreshTexts) -> list[int]:
     return sorted(np.asarray(fresh.items_P)[np.asarray(fresh.known_P)].tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", MODES)
@@ -368,6 +369,7 @@ def in_step(small: Callable[..., Any]) -> Callable[..., tuple[Any, Any, Trained]
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("negatives", ["all", "uniform", "in_batch"])
 def test_only_the_items_are_fresh(in_step: Callable[..., Any], negatives: str) -> None:
     """Users' texts are means of stored vectors, their targets left out of them."""
