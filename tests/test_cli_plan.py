@@ -48,6 +48,7 @@ def test_as_text(workplace, capsys):
     assert printed.splitlines()[-1].startswith("fits: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

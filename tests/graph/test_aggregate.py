@@ -281,6 +281,7 @@ def test_hubs(backend: Backend) -> None:
     np.testing.assert_allclose(shares, expected, rtol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", ["bucketed", "native"])
 def test_a_hub_of_equal_terms_does_not_drift(exact: Backend, native: None) -> None:
     # One running float32 sum of 70,000 equal terms is off by 1e-4.
@@ -457,6 +458,7 @@ def losses(
     return run
 
 
+@pytest.mark.slow
 def test_mapped_over_a_batch(digraph: Digraph, backend: Backend) -> None:
     _, plan, *_ = random_case(digraph, "random")
     nodes, weights = normal(3, NODES, WIDTH), normal(3, EDGES, seed=1)
@@ -506,6 +508,7 @@ def test_where_something_is_scattered(digraph: Digraph, backend: Backend) -> Non
         assert "scatter(" in lowered("weighted").compile().as_text()
 
 
+@pytest.mark.slow
 def test_repeats_bit_for_bit(digraph: Digraph, backend: Backend) -> None:
     _, plan, nodes, weights, _ = random_case(digraph, "random")
 
@@ -597,6 +600,7 @@ def test_gradients_are_finite_differences(digraph: Digraph, backend: Backend) ->
             )
 
 
+@pytest.mark.slow
 def test_inside_scan_and_fori_loop(digraph: Digraph, backend: Backend) -> None:
     graph, plan, nodes, weights, direction = random_case(digraph, "random")
 
@@ -676,6 +680,7 @@ def test_bfloat16_nodes_are_summed_in_float32(
     assert rounded.tolist() == in_float32.astype(jnp.bfloat16).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_more_padding_changes_nothing(
     train_split: Callable[..., TrainSplit], backend: Backend, seed: int

@@ -51,6 +51,7 @@ def whole(layers: list[Any]) -> np.ndarray:
     return np.asarray(graph.nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_it_is_the_whole_graph(edges: HostEdges, name: str) -> None:
     rngs = nnx.Rngs(0)
@@ -78,6 +79,7 @@ def slow_loop() -> np.ndarray:
 
 
 # One node at a time; the hub above the bound; rows that bind; all at once.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("max_rows", "max_edges"), [(1, 1), (60, 30), (7, 1000), (1000, 1000)]
 )

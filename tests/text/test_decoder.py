@@ -177,6 +177,7 @@ def test_packed_texts_and_more_padding_change_nothing(family: str) -> None:
         start = stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"scan": True}, {"remat": "layers"}])
 def test_scanned_and_rematerialised_layers_give_the_same(changes: dict) -> None:
     model, other = noisy(TINY), declare(TINY, **changes)

@@ -22,6 +22,7 @@ def corpus(count=120):
     return [" ".join(rng.permutation(topics[n % 2])[:6]) for n in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FROM_TEXTS)
 def test_they_repeat_and_a_seed_changes_them(kind):
     texts = corpus()

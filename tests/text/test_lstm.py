@@ -144,6 +144,7 @@ def test_states_and_gradients_are_pytorchs(layers, directions):
         assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max() + 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_gradient_of_the_loop_is_that_of_autodiff(reverse):
     rng = np.random.default_rng(5)
@@ -218,6 +219,7 @@ def test_more_padding_changes_nothing():
     assert np.isfinite(got).all()
 
 
+@pytest.mark.slow
 def test_rematerialised_layers_give_the_same_and_bfloat16_nearly():
     model = random_model(2, 2)
     ids, mask, _ = ragged(7)

@@ -57,6 +57,7 @@ def test_vectors_equal_the_packages_own(encoder):
     assert np.abs(encoder.encode(texts) - expected).max() <= 1e-6
 
 
+@pytest.mark.slow
 def test_a_vector_does_not_depend_on_what_else_is_encoded(encoder):
     rng = np.random.default_rng(0)
     words = ["heist", "机器人", "Katze", "ночь", "42", "bank", "の"]
@@ -106,6 +107,7 @@ def test_half_a_surrogate_pair_is_read_as_no_character(encoder):
     np.testing.assert_array_equal(one, pair)
 
 
+@pytest.mark.slow
 def test_identity_covers_the_longest_text(encoder, monkeypatch):
     assert MultilingualEncoder().identity == encoder.identity
     others = {MultilingualEncoder(max_length=128).identity}

@@ -92,6 +92,7 @@ def test_convolution_is_the_heads_before_its_product():
         np.testing.assert_allclose(projected, expected, atol=2e-5)  # Its bias is 0.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READOUTS)
 def test_a_packed_text_has_the_gradients_of_one_alone(name):
     readout, params = readout_of(name)

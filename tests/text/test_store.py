@@ -268,6 +268,7 @@ def test_a_writer_waits_for_the_one_that_holds_the_file(tmp_path):
     assert open_store(tmp_path).encode(texts_of(3), CountingEncoder())[1].encoded == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [0, 11])
 def test_a_killed_run_goes_on_where_it_was(tmp_path, torn):
     writer = run_writer(tmp_path, 0, 300, seconds=0.02)

@@ -101,6 +101,7 @@ def test_on_a_small_graph_auto_measures_nothing() -> None:
     assert prepare(CONFIG).backend == "csr"
 
 
+@pytest.mark.slow
 def test_native_is_replaced_and_the_same_command_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -128,6 +129,7 @@ def test_native_is_replaced_and_the_same_command_goes_on(
         fit(replace(config, **{"train.steps": 8}), out=folder, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_of_native_is_judged_without_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_two_steps_and_two_more_are_four_steps(train, saved, tmp_path, name, cha
     assert [line["step"] for line in records(tmp_path / "parts")] == [2, 4, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "rhythm"),
     [

@@ -244,6 +244,7 @@ def test_each_combination(small: Callable[..., Any], loss: str, negatives: str) 
     assert program._cache_size() == 1  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "negatives"), COMBINATIONS[1:])
 def test_rows_drawn_by_user(
     small: Callable[..., Any], loss: str, negatives: str

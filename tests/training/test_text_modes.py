@@ -338,6 +338,7 @@ def test_the_best_parameters_are_measured_with_their_own_encoder(
         assert np.abs(vectors - other).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_every_line_says_how_many_tokens(train, workplace, mode):
     train(mode, train__steps=4, text__refresh_every=2)

@@ -165,6 +165,7 @@ def test_each_distinct_item_with_a_text_is_encoded_once(layout: str) -> None:
     assert np.isfinite(fresh.vectors_PT).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_items_are_drawn_where_there_are_too_many(layout: str) -> None:
     """By step and item: neither by their order nor by how often they are named."""

@@ -99,6 +99,7 @@ def loop_of(layer: Layer, keep: np.ndarray | None = None) -> Callable[..., np.nd
     return loop
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(
     "options",

@@ -92,6 +92,7 @@ def expected(hard: Callable[..., Any]) -> Any:
     return compiled(*held, case.neighbours(), stock)
 
 
+@pytest.mark.slow
 def test_a_graph_network_is_the_same(
     hard: Callable[..., Any], expected: Any, backend: Backend
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_graph_network_is_the_same_without_a_compilation(
     same(value_and_gradients(*held, case.neighbours("csr"), ours), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["senders", "receivers"])
 def test_sums_over_each_end(
     hard: Callable[..., Any], backend: Backend, end: str

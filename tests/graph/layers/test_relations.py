@@ -40,6 +40,7 @@ def loop_of(layer: RGCNLayer) -> Callable[..., np.ndarray]:
     return loop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("out_dim", "options"),
     [

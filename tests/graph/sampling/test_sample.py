@@ -106,6 +106,7 @@ def test_against_a_slow_loop(
     assert (excluded_once > 5) == excluding
 
 
+@pytest.mark.slow
 @modes
 def test_the_host_draws_what_the_device_draws(
     multigraph: Any, replace: bool, weighted: bool
@@ -165,6 +166,7 @@ def test_the_key_decides(multigraph: Any) -> None:
     assert sample(1) == sample(1) != sample(2)
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_compile_once(
     multigraph: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,6 +41,7 @@ def normalised(pairs: Csr, a: float = 0.5, b: float = 0.5) -> np.ndarray:
     return users[:, None] ** -a * matrix * items**-b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("powers", [(0.5, 0.5), (0.0, 0.0), (0.3, 0.8)])
 @pytest.mark.parametrize("backend", ["csr", "segment", "bucketed"])
 def test_products_equal_the_dense_ones(pairs, powers, backend):
