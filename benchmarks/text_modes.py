@@ -32,6 +32,8 @@ def options(mode: str, *, steps: int) -> list[str]:
     return [
         *("--models", "fused", "--text.mode", mode),
         *("--train.negatives", "in_batch", "--train.batch-size", "256"),
+        # It knows nothing of texts, and would hide what they bring.
+        *("--graph.filter", "none"),
         *("--train.steps", str(steps), "--evaluation.baselines", "False"),
         *([] if rate is None else ["--text.learning-rate", str(rate)]),
     ]

@@ -27,6 +27,7 @@ ASSUMPTIONS = (
     "exchanges at the sum of all links' rates, not hidden behind anything",
     "neighbours drawn at random in proportion to degrees",
 )
+UNCOUNTED = "without the vectors of graph.filter, which rankings read and no step"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,10 @@ def plan(request: Request, *, encoder: EncoderConfig | None = None) -> dict[str,
         "batch": config.train.batch_size,
         "cut": pieces.to_json(),
         "arrays": arrays,
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [
+            *ASSUMPTIONS,
+            *([] if config.graph.filter == "none" else [UNCOUNTED]),
+        ],
     }
     return document | taken
 
