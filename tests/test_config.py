@@ -171,6 +171,16 @@ def test_numbers_from_0_on(name: str) -> None:
         ({"fusion.modality_dropout": 1.0}, "fusion.modality_dropout: .*got 1.0"),
         ({"fusion.modality_dropout": -0.1}, "fusion.modality_dropout: .*got -0.1"),
         ({"node.dropout": 1.0}, "node.dropout: .*got 1.0"),
+        ({"data.cold_share": 1.0}, "data.cold_share: expected a share in .*got 1.0"),
+        ({"data.cold_share": 0.0}, "data.cold_share: expected a number above 0, got"),
+        (
+            {"data.split": "cold_users", "data.folds": 5, "data.fold": 5},
+            "data.fold: expected 0 to 4, got 5",
+        ),
+        (
+            {"data.split": "cold_users", "data.fold": 1},
+            "data.fold: expected 0 where data.folds is 0, got 1",
+        ),
         ({"models": ()}, "models: expected different ones of .*, got none"),
         ({"models": ("text", "text")}, "models: expected .*, got text text"),
         ({"evaluation.ks": ()}, "evaluation.ks: expected cut-offs from 1 on"),
