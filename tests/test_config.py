@@ -181,6 +181,14 @@ def test_numbers_from_0_on(name: str) -> None:
             {"data.split": "cold_users", "data.fold": 1},
             "data.fold: expected 0 where data.folds is 0, got 1",
         ),
+        (
+            {"data.split": "cold_both", "data.folds": 1},
+            "data.folds: expected 2 or more, or 0 for a random share, got 1",
+        ),
+        (
+            {"data.split": "cold_both", "data.folds": 4, "data.valid_share": 0.8},
+            "data.valid_share: expected less than the 0.75 that test leaves, got 0.8",
+        ),
         ({"models": ()}, "models: expected different ones of .*, got none"),
         ({"models": ("text", "text")}, "models: expected .*, got text text"),
         ({"evaluation.ks": ()}, "evaluation.ks: expected cut-offs from 1 on"),

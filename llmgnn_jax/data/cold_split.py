@@ -104,7 +104,6 @@ def _check_ranges(*, share: float, valid_share: float, folds: int, fold: int) ->
         raise UserError.field(
             "split.cold_share", expected="a share between 0 and 1", got=share
         )
-    # Floats that make up 1 may add up to less.
     both = share + valid_share
     if not (valid_share >= 0 and both < 1) or math.isclose(both, 1):
         raise UserError.field(

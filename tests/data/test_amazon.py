@@ -164,6 +164,10 @@ def test_without_markup(text: str, wanted: str) -> None:
             "Cards_5.json.gz, line 2, field asin: expected an id, got ''; fill",
         ),
         (
+            review("A\ud83d", "X"),
+            "Cards_5.json.gz, line 2, field reviewerID: expected an id, got 'A\\ud83d'",
+        ),
+        (
             {"asin": "X"},
             "Cards_5.json.gz, line 2, field reviewerID: expected an id, got none; fill",
         ),

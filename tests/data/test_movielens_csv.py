@@ -115,6 +115,21 @@ def test_tags_are_texts_of_the_rating(
     assert read_movielens_csv(folder(tags=None)).interaction_texts is None
 
 
+def test_tags_of_held_out_ratings_are_not_trained_on(
+    folder: Callable[..., Path],
+) -> None:
+    films = read_movielens_csv(folder())
+    held_out = set()
+    for seed in range(8):
+        split = split_cold(films, seed=seed, share=0.3, valid_share=0.0)
+        [item] = np.flatnonzero(split.cold_items("test"))
+        held_out.add(films.item_ids[item])
+        train = split.training()
+        assert train.item_texts[item] == films.item_texts[item]
+        assert ("Paris" in " ".join(train.item_texts)) == (films.item_ids[item] != "4")
+    assert held_out == {"1", "4", "7"}
+
+
 def test_the_latest_of_several_ratings_has_the_tags(
     folder: Callable[..., Path],
 ) -> None:

@@ -135,7 +135,12 @@ class _Record:
 
     def id(self, field: str) -> str:
         value = self._fields.get(field)
-        if not isinstance(value, str) or not value:
+        # JSON may hold half of a surrogate pair, which no file of UTF-8 may.
+        if (
+            not isinstance(value, str)
+            or not value
+            or value.encode("utf-8", "replace").decode("utf-8") != value
+        ):
             raise self._error(field, expected="an id")
         return value
 
