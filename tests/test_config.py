@@ -171,6 +171,24 @@ def test_numbers_from_0_on(name: str) -> None:
         ({"fusion.modality_dropout": 1.0}, "fusion.modality_dropout: .*got 1.0"),
         ({"fusion.modality_dropout": -0.1}, "fusion.modality_dropout: .*got -0.1"),
         ({"node.dropout": 1.0}, "node.dropout: .*got 1.0"),
+        ({"data.cold_share": 1.0}, "data.cold_share: expected a share in .*got 1.0"),
+        ({"data.cold_share": 0.0}, "data.cold_share: expected a number above 0, got"),
+        (
+            {"data.split": "cold_users", "data.folds": 5, "data.fold": 5},
+            "data.fold: expected 0 to 4, got 5",
+        ),
+        (
+            {"data.split": "cold_users", "data.fold": 1},
+            "data.fold: expected 0 where data.folds is 0, got 1",
+        ),
+        (
+            {"data.split": "cold_both", "data.folds": 1},
+            "data.folds: expected 2 or more, or 0 for a random share, got 1",
+        ),
+        (
+            {"data.split": "cold_both", "data.folds": 4, "data.valid_share": 0.8},
+            "data.valid_share: expected less than the 0.75 that test leaves, got 0.8",
+        ),
         ({"models": ()}, "models: expected different ones of .*, got none"),
         ({"models": ("text", "text")}, "models: expected .*, got text text"),
         ({"evaluation.ks": ()}, "evaluation.ks: expected cut-offs from 1 on"),

@@ -61,6 +61,8 @@ def tokenized(monkeypatch):
         "random",
         pytest.param("leave_last_out", marks=pytest.mark.slow),
         pytest.param("temporal", marks=pytest.mark.slow),
+        pytest.param("cold_items", marks=pytest.mark.slow),
+        pytest.param("cold_both", marks=pytest.mark.slow),
     ],
 )
 def test_no_word_of_a_held_out_review_reaches_a_token(
@@ -123,6 +125,15 @@ def test_no_word_of_a_held_out_review_reaches_a_token(
         {"graph.backend": "segment"},
         {"data.split": "leave_last_out"},
         {"data.split": "temporal"},
+        # So early no cold item is among the best.
+        {
+            "data.split": "cold_items",
+            "data.cold_share": 0.2,
+            "evaluation.ks": (40,),
+            "evaluation.metric": "recall@40",
+        },
+        {"data.split": "cold_users", "data.folds": 4, "data.fold": 1},
+        {"data.split": "cold_both", "data.valid_share": 0.0},
         {"text.pooling": "cls", "text.max_length": 16},
         {"fusion.activation": "tanh", "fusion.modality_dropout": 0.0},
         {"graph.spare_users": 1, "graph.spare_items": 0, "graph.spare_edges": 64},

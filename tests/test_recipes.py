@@ -134,6 +134,14 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
     [
         ("ml-100k", ["--node.dropout", "0.1"], "the task is ranking"),
         ("ml-100k", ["--data.valid-share", "0.2"], "data.split is random"),
+        ("ml-100k", ["--data.cold-share", "0.2"], "data.split is random"),
+        ("ml-100k", ["--data.fold", "2"], "data.split is random"),
+        (
+            "ml-100k",
+            ["--data.cold-share=0.2", "--data.folds=5", "--data.split=cold_both"],
+            "data.folds is 5",
+        ),
+        ("cora-gcn", ["--data.folds", "5"], "the task is node_classification"),
         ("ml-100k", ["--train.num_negatives=8"], "train.negatives is all"),
         (
             "ml-100k",
@@ -165,6 +173,15 @@ def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
         ("ml-100k", ["--fusion.anchor", "2", "--text.max-length", "8"]),
         ("ml-100k", ["--train.negatives", "uniform", "--train.num-negatives", "8"]),
         ("gowalla-lightgcn", ["--data.valid-share", "0.1", "--train.l2", "0"]),
+        (
+            "ml-100k",
+            [
+                "--data.split=cold_items",
+                "--data.cold-share=0.2",
+                "--data.valid-share=0.2",
+            ],
+        ),
+        ("ml-100k", ["--data.split=cold_users", "--data.folds=5", "--data.fold=4"]),
         (
             "ml-100k",
             [

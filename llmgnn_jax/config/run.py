@@ -76,6 +76,7 @@ class Config:
             "parallel.model": self.parallel.model,
             "parallel.slack": self.parallel.slack,
             "parallel.row_slack": self.parallel.row_slack,
+            "data.cold_share": self.data.cold_share,
         }
         for name, value in positive.items():
             if not 0 < value < math.inf:
@@ -96,6 +97,8 @@ class Config:
             "train.patience": self.train.patience,
             "parallel.data": self.parallel.data,
             "parallel.groups": self.parallel.groups,
+            "data.folds": self.data.folds,
+            "data.fold": self.data.fold,
         }
         for name, value in not_negative.items():
             if not 0 <= value < math.inf:
@@ -106,12 +109,15 @@ class Config:
             raise UserError.field("seed", expected="below 2**32", got=self.seed)
         shares = {
             "data.valid_share": self.data.valid_share,
+            "data.cold_share": self.data.cold_share,
             "node.dropout": self.node.dropout,
             "fusion.modality_dropout": self.fusion.modality_dropout,
         }
         for name, value in shares.items():
             if not 0 <= value < 1:
                 raise UserError.field(name, expected="a share in [0, 1)", got=value)
+        if self.data.is_cold:
+            self._check_cold()
         if not self.models or len(set(self.models)) != len(self.models):
             raise UserError.field(
                 "models",
@@ -178,6 +184,26 @@ class Config:
                 expected="uniform or in_batch with the loss bpr",
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
+            )
+
+    def _check_cold(self) -> None:
+        folds, fold = self.data.folds, self.data.fold
+        if folds == 1:
+            raise UserError.field(
+                "data.folds", expected="2 or more, or 0 for a random share", got=folds
+            )
+        if fold >= max(folds, 1):
+            raise UserError.field(
+                "data.fold",
+                expected=f"0 to {folds - 1}" if folds else "0 where data.folds is 0",
+                got=fold,
+            )
+        test = 1 / folds if folds else self.data.cold_share
+        if test + self.data.valid_share >= 1:
+            raise UserError.field(
+                "data.valid_share",
+                expected=f"less than the {1 - test:g} that test leaves",
+                got=self.data.valid_share,
             )
 
     def _check_whole_numbers(self) -> None:

@@ -13,12 +13,39 @@ class DataConfig:
 
     source: str = "ml-100k"
     """An asset's name, `synthetic`, or a folder in a known layout."""
-    split: Literal["random", "leave_last_out", "temporal", "published"] = "random"
+    split: Literal[
+        "random",
+        "leave_last_out",
+        "temporal",
+        "published",
+        "cold_items",
+        "cold_users",
+        "cold_both",
+    ] = "random"
     """How interactions are held out; `random` is 8:1:1 within each user, `published`
-    tests on what the data come with."""
+    tests on what the data come with, `cold_items`, `cold_users` and `cold_both` on all
+    interactions of items or users that training never meets."""
     valid_share: float = 0.1
-    """How much of each user's published train part is validated on, for `published`; at
-    0 all of it is trained on, nothing is tuned, and the last parameters are kept."""
+    """How much is validated on: of each user's published train part, for `published`;
+    of the items or users, for the cold splits. At 0 all of it is trained on, nothing is
+    tuned, and the last parameters are kept."""
+    cold_share: float = 0.1
+    """How much of the items or users the cold splits test on."""
+    folds: int = 0
+    """From 2 on: the cold splits deal items or users into so many folds, each of which
+    is tested on in one of as many runs. 0: `cold_share` of them is drawn."""
+    fold: int = 0
+    """Which of the folds this run tests on, from 0."""
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether items or users are hidden from training altogether."""
+        return self.split.startswith("cold_")
+
+    @property
+    def takes_valid_share(self) -> bool:
+        """Whether `valid_share` says how much is validated on."""
+        return self.is_cold or self.split == "published"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,8 @@ _OF_NODES = {
     "parallel": (),
 }
 
+_OF_COLD = ["data.cold_share", "data.folds", "data.fold"]
+
 _OF_FILTER = ("filter_weight", "filter_l2", "filter_rank", "rating_power")
 
 _OF_MESSAGES = ["parallel.slack", "parallel.row_slack"]
@@ -44,13 +46,19 @@ def unused_fields(config: Config) -> dict[str, str]:
             [name for name in every if name.startswith(rooms) and name not in read],
             "the task is node_classification",
         )
-        leave_out(["data.valid_share"], "the task is node_classification")
+        names = ["data.valid_share", *_OF_COLD]
+        leave_out(names, "the task is node_classification")
         return found
     leave_out(
         [name for name in every if name.startswith("node.")], "the task is ranking"
     )
-    if config.data.split != "published":
-        leave_out(["data.valid_share"], f"data.split is {config.data.split}")
+    why = f"data.split is {config.data.split}"
+    if not config.data.is_cold:
+        leave_out(_OF_COLD, why)
+    elif config.data.folds:
+        leave_out(["data.cold_share"], f"data.folds is {config.data.folds}")
+    if not config.data.takes_valid_share:
+        leave_out(["data.valid_share"], why)
     elif not config.data.valid_share:
         leave_out(["train.patience"], "data.valid_share is 0")
     models = "models are " + " ".join(config.models)

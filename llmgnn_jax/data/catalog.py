@@ -1,16 +1,21 @@
 """Data sets by name or folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from llmgnn_jax import assets
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeSplit
+from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
+from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
+from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
 from llmgnn_jax.data.sources.lightgcn import read_lightgcn
 from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
+from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
+from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
 from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
 from llmgnn_jax.data.splits import split_published
@@ -22,13 +27,21 @@ SYNTHETIC = "synthetic"
 # The assets that are data sets; the others are read by other rooms.
 NAMES = ("ml-100k", "gowalla")
 NODE_NAMES = ("cora",)
+# The files that a layout is known by -> what reads it.
+_LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
+    MOVIELENS_FILES: read_movielens_100k,
+    MOVIELENS_CSV_FILES: read_movielens_csv,
+    LASTFM_FILES: read_lastfm,
+    LIGHTGCN_FILES: read_lightgcn,
+}
 
 
 def load(source: str | Path) -> Dataset:
     """Loads "ml-100k", "gowalla", "synthetic", or a folder.
 
-    A folder holds RecBole atomic files, the official MovieLens-100K layout, or
-    train.txt and test.txt as LightGCN has them.
+    A folder holds RecBole atomic files, MovieLens in an official layout (that of 100K,
+    or the CSV files of ml-latest-small and its like), Amazon reviews of 2018, Last.fm
+    of HetRec 2011, or train.txt and test.txt as LightGCN has them.
 
     Raises:
         UserError: If the name or folder is unknown, the asset cannot be had, or the
@@ -85,12 +98,13 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     Raises:
         UserError: If it is no known layout, or the files are malformed.
     """
-    if all((folder / file).is_file() for file in MOVIELENS_FILES):
-        return read_movielens_100k(folder, name=name)
-    if any(folder.glob("*.inter")):
+    if any(folder.glob("*.inter")) and not _has(folder, MOVIELENS_FILES):
         return read_recbole(folder, name=name)
-    if all((folder / file).is_file() for file in LIGHTGCN_FILES):
-        return read_lightgcn(folder, name=name)
+    for files, read in _LAYOUTS.items():
+        if _has(folder, files):
+            return read(folder, name=name)
+    if is_amazon(folder):
+        return read_amazon(folder, name=name)
     if is_planetoid(folder):
         raise UserError.field(
             str(folder),
@@ -99,10 +113,14 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
         )
     raise UserError.field(
         str(folder),
-        expected=f"a file NAME.inter, or {', '.join(MOVIELENS_FILES)}, or "
-        + ", ".join(LIGHTGCN_FILES),
+        expected="a file NAME.inter, or NAME_5.json.gz and meta_NAME.json.gz, or "
+        + ", or ".join(", ".join(files) for files in _LAYOUTS),
         got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
     )
+
+
+def _has(folder: Path, files: Iterable[str]) -> bool:
+    return all((folder / file).is_file() for file in files)
 
 
 def _content_hash(folder: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from llmgnn_jax.data.cold_start import ColdStart
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
@@ -63,18 +64,22 @@ class Split:
 
     Attributes:
         dataset: What was split.
-        rule: "random", "leave_last_out", "temporal" or "published".
-        seed: Of the draw ("random", "published"), or of the order of interactions at
-            the same second ("leave_last_out").
+        rule: "random", "leave_last_out", "temporal", "published", "cold_items",
+            "cold_users" or "cold_both".
+        seed: Of the draw ("random", "published", "cold_..."), or of the order of
+            interactions at the same second ("leave_last_out").
         train: (n,) int64 rows into the dataset's interactions, ascending.
         valid: Likewise.
         test: Likewise. Every row lies in exactly one part.
         ratios: Of train, valid and test, where the rule has them.
         valid_share: How much of the published train part is held out for valid, where
-            the rule is "published"; at 0 nothing is, on purpose.
+            the rule is "published", and how much of the items or users, where it is
+            one of "cold_..."; at 0 nothing is, on purpose.
+        cold: What is hidden from train altogether, where the rule is one of "cold_...".
 
     Raises:
-        UserError: If a row lies in no part or in two, or nothing is left to train on.
+        UserError: If a row lies in no part or in two, nothing is left to train on, or
+            the parts are not those that `cold` makes.
     """
 
     dataset: Dataset
@@ -85,6 +90,7 @@ class Split:
     test: np.ndarray
     ratios: Ratios | None = None
     valid_share: float | None = None
+    cold: ColdStart | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "valid", "test"):
@@ -102,11 +108,15 @@ class Split:
             raise UserError.field(
                 "split", expected="at least one train interaction", got="none"
             )
+        if self.cold is not None:
+            self.cold.check(self.dataset, valid=self.valid, test=self.test)
 
     @property
     def name(self) -> str:
         """For people and `results.json`, e.g. "random 0.8:0.1:0.1, seed 0"."""
         ratios = "" if self.ratios is None else " " + ":".join(map(str, self.ratios))
+        if self.cold is not None:
+            ratios = f" {self.cold.label}"
         share = "" if self.valid_share is None else f" valid {self.valid_share:g}"
         return f"{self.rule}{ratios}{share}, seed {self.seed}"
 
@@ -153,25 +163,45 @@ class Split:
         rows = self.valid if part == "valid" else self.test
         return self._csr(rows).difference(self.seen(part))
 
+    def cold_items(self, part: HeldOutPart) -> np.ndarray:
+        """(I,) bool: the items that `part` hides from train; none by other rules."""
+        if self.cold is None:
+            return np.zeros(self.dataset.num_items, bool)
+        return self.cold.valid_items if part == "valid" else self.cold.test_items
+
+    def cold_users(self, part: HeldOutPart) -> np.ndarray:
+        """(U,) bool: the users that `part` hides from train; none by other rules."""
+        if self.cold is None:
+            return np.zeros(self.dataset.num_users, bool)
+        return self.cold.valid_users if part == "valid" else self.cold.test_users
+
     def _csr(self, rows: np.ndarray) -> Csr:
         data = self.dataset
         return Csr.from_pairs(data.users[rows], data.items[rows], data.num_users)
 
     @functools.cached_property
     def split_hash(self) -> str:
-        """Sha256 (hex) of the rows of each part: external ids, times and values."""
+        """Sha256 (hex) of the rows of each part: external ids, times and values.
+
+        Of a split with cold items or users also of the rule, its shares, its fold and
+        which ones are hidden.
+        """
         hasher = ContentHasher("split-1")
         position = np.empty(self.dataset.num_interactions, np.int64)
         position[self.dataset.canonical_order] = np.arange(len(position))
         for rows in (self.train, self.valid, self.test):
             self.dataset.feed_rows(hasher, rows[np.argsort(position[rows])])
+        if self.cold is not None:
+            drawn = [self.rule, self.valid_share, *self.cold.protocol().items()]
+            hasher.strings(drawn).strings(self.cold.ids(self.dataset))
         return hasher.hexdigest()
 
     def fingerprint(self, *, masking: str, metric: str) -> str:
         """Sha256 (hex) of the protocol: data, filters, rule, masking, metric.
 
-        Numbers may be compared only where it is equal. The seed is no part of it: draws
-        of one protocol may be averaged; `split_hash` tells them apart.
+        The rule with its ratios or shares and its fold. Numbers may be compared only
+        where it is equal. The seed is no part of it: draws of one protocol may be
+        averaged; `split_hash` tells them apart.
         """
         protocol: dict[str, object] = {
             "content_hash": self.dataset.content_hash(),
@@ -183,5 +213,7 @@ class Split:
         }
         if self.valid_share is not None:
             protocol["valid_share"] = self.valid_share
+        if self.cold is not None:
+            protocol |= self.cold.protocol()
         encoded = json.dumps(protocol, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(encoded.encode("ascii")).hexdigest()

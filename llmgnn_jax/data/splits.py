@@ -1,4 +1,6 @@
-"""Four rules to hold out interactions; each gives a `Split`.
+"""Rules to hold out interactions; each gives a `Split`.
+
+Those that hide items or users altogether are in `cold_split`.
 
 A split depends on the content alone (external ids, times, values, texts), neither on
 the order of rows in a file nor on the numbering of users and items.
@@ -10,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+from llmgnn_jax.data.cold_split import COLD_SHARE, split_cold
+from llmgnn_jax.data.cold_start import COLD_SIDES
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.parts import HeldOutPart, Ratios, Split, TrainSplit
 from llmgnn_jax.data.suggestions import did_you_mean
@@ -22,16 +26,25 @@ __all__ = [
     "Split",
     "TrainSplit",
     "split_by_rule",
+    "split_cold",
     "split_leave_last_out",
     "split_published",
     "split_random",
     "split_temporal",
 ]
 
-Rule = Literal["random", "leave_last_out", "temporal", "published"]
+Rule = Literal[
+    "random",
+    "leave_last_out",
+    "temporal",
+    "published",
+    "cold_items",
+    "cold_users",
+    "cold_both",
+]
 
 VALID_SHARE = 0.1
-"""How much of the published train part is held out for valid, if nothing is said."""
+"""How much is held out for valid by the rules that take a share, if nothing is said."""
 
 
 def split_random(
@@ -162,6 +175,9 @@ def split_by_rule(
     rule: Rule | str,
     seed: int,
     valid_share: float = VALID_SHARE,
+    cold_share: float = COLD_SHARE,
+    folds: int = 0,
+    fold: int = 0,
 ) -> Split:
     """Splits by the named rule with its default ratios.
 
@@ -169,7 +185,10 @@ def split_by_rule(
         dataset: What to split.
         rule: One of `Rule`.
         seed: Of the draw.
-        valid_share: For "published" alone.
+        valid_share: For "published" and the cold rules alone.
+        cold_share: For the cold rules alone, as `split_cold` has it.
+        folds: Likewise.
+        fold: Likewise.
 
     Raises:
         UserError: If the rule is unknown, or does not suit the dataset.
@@ -179,6 +198,17 @@ def split_by_rule(
         "leave_last_out": split_leave_last_out,
         "temporal": split_temporal,
         "published": functools.partial(split_published, valid_share=valid_share),
+        **{
+            cold: functools.partial(
+                split_cold,
+                rule=cold,
+                share=cold_share,
+                valid_share=valid_share,
+                folds=folds,
+                fold=fold,
+            )
+            for cold in COLD_SIDES
+        },
     }
     if rule not in rules:
         raise UserError.field(

@@ -93,7 +93,7 @@ def validation_graph(
     config: Config, layout: NodeLayout, pieces: Cut, exchange: Exchange
 ) -> Shares | None:
     """What a run that draws neighbours holds beside: validation hears all of them."""
-    validates = config.data.split != "published" or config.data.valid_share > 0
+    validates = not config.data.takes_valid_share or config.data.valid_share > 0
     if not config.graph.fanouts or not validates:
         return None
     return _shares(config, layout, pieces, exchange)

@@ -110,12 +110,7 @@ def prepare(config: Config) -> Prepared:
             to learn from and to judge by, or an encoder that cannot be read.
     """
     dataset = catalog.load(config.data.source)
-    split = split_by_rule(
-        dataset,
-        rule=config.data.split,
-        seed=config.seed,
-        valid_share=config.data.valid_share,
-    )
+    split = _split(config, dataset)
     config, dataset, split = _dealt(config, dataset, split)
     train = split.training()
     history, valid = train.csr(), split.held_out("valid")
@@ -162,6 +157,18 @@ def prepare(config: Config) -> Prepared:
     )
 
 
+def _split(config: Config, dataset: Dataset) -> Split:
+    return split_by_rule(
+        dataset,
+        rule=config.data.split,
+        seed=config.seed,
+        valid_share=config.data.valid_share,
+        cold_share=config.data.cold_share,
+        folds=config.data.folds,
+        fold=config.data.fold,
+    )
+
+
 def _dealt(
     config: Config, dataset: Dataset, split: Split
 ) -> tuple[Config, Dataset, Split]:
@@ -186,12 +193,7 @@ def _dealt(
         ),
         items=balanced_order(popularity, capacity=layout.item_capacity, groups=groups),
     )
-    again = split_by_rule(
-        dealt,
-        rule=config.data.split,
-        seed=config.seed,
-        valid_share=config.data.valid_share,
-    )
+    again = _split(config, dealt)
     assert again.split_hash == split.split_hash, "a split knows no numbers"
     return config, dealt, again
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.table import Block, read_blocks
+from llmgnn_jax.data.sources.table import read_blocks
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, year_of
 
 FILES = ("u.data", "u.item", "u.user", "u.genre")
@@ -57,7 +57,7 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
         delimiter="|",
         encodings=_ENCODINGS,
     ):
-        _number(block, "movie_id", item_index)
+        block.add_ids("movie_id", item_index)
         titles += [clean(title) for title in block.columns["movie_title"]]
         flags = np.array([block.columns[genre] for genre in genres]) == "1"
         item_genres += [
@@ -77,7 +77,7 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
         delimiter="|",
         encodings=_ENCODINGS,
     ):
-        _number(block, "user_id", user_index)
+        block.add_ids("user_id", user_index)
         ages.append(block.numbers("age"))
         for field, rows in profiles.items():
             rows += [(clean(value),) for value in block.columns[field]]
@@ -90,8 +90,8 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
     ):
         parts.append(
             (
-                _look_up(block, "user_id", user_index, "u.user"),
-                _look_up(block, "movie_id", item_index, "u.item"),
+                block.look_up("user_id", user_index, listed_in="u.user"),
+                block.look_up("movie_id", item_index, listed_in="u.item"),
                 block.numbers("rating"),
                 block.seconds("timestamp"),
             )
@@ -117,30 +117,3 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
         user_numeric={"age": np.concatenate(ages)},
         item_numeric={"release_year": np.array([year_of(title) for title in titles])},
     )
-
-
-def _number(block: Block, column: str, index: dict[str, int]) -> None:
-    """Adds the ids of a block to the index, each of them new."""
-    for row, external_id in enumerate(block.ids(column)):
-        if external_id in index:
-            raise block.error(
-                row,
-                column,
-                expected="each id once",
-                fix="the id stands in an earlier line too: merge the two",
-            )
-        index[external_id] = len(index)
-
-
-def _look_up(block: Block, column: str, index: dict[str, int], file: str) -> np.ndarray:
-    ids = block.ids(column)
-    try:
-        return np.fromiter((index[i] for i in ids), np.int64, len(ids))
-    except KeyError:
-        row = next(row for row, i in enumerate(ids) if i not in index)
-        raise block.error(
-            row,
-            column,
-            expected=f"an id that {file} lists",
-            fix=f"add it to {file} or drop the line",
-        ) from None

@@ -6,7 +6,7 @@ wherever it stands.
 
 import codecs
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,27 +98,74 @@ class Block:
             )
         return fields
 
+    def add_ids(self, column: str, index: dict[str, int]) -> None:
+        """Numbers the ids of a column in an index, each of them new.
 
-def read_header(path: Path, *, delimiter: str) -> list[str]:
+        Raises:
+            UserError: If one is empty, or in the index already.
+        """
+        for row, external_id in enumerate(self.ids(column)):
+            if external_id in index:
+                raise self.error(
+                    row,
+                    column,
+                    expected="each id once",
+                    fix="the id stands in an earlier line too: merge the two",
+                )
+            index[external_id] = len(index)
+
+    def number(self, column: str, index: dict[str, int]) -> np.ndarray:
+        """(n,) int64: the indices of the ids of a column, new ones added to the index.
+
+        Raises:
+            UserError: If one is empty.
+        """
+        ids = self.ids(column)
+        return np.fromiter(
+            (index.setdefault(i, len(index)) for i in ids), np.int64, len(ids)
+        )
+
+    def look_up(
+        self, column: str, index: Mapping[str, int], *, listed_in: str
+    ) -> np.ndarray:
+        """(n,) int64: the indices of the ids of a column.
+
+        Raises:
+            UserError: If one is empty, or not in the index, which is that of the file
+                `listed_in`.
+        """
+        ids = self.ids(column)
+        try:
+            return np.fromiter((index[i] for i in ids), np.int64, len(ids))
+        except KeyError:
+            row = next(row for row, i in enumerate(ids) if i not in index)
+            raise self.error(
+                row,
+                column,
+                expected=f"an id that {listed_in} lists",
+                fix=f"add it to {listed_in} or drop the line",
+            ) from None
+
+
+def read_header(
+    path: Path, *, delimiter: str, encodings: Sequence[str] = ("utf-8",)
+) -> list[str]:
     """The fields of the first line.
 
     Raises:
-        UserError: If the file is missing or empty.
+        UserError: If the file is missing or empty, or the line is in none of the
+            encodings.
     """
     try:
         with path.open("rb") as file:
             first = file.readline()
     except OSError as error:
-        raise UserError.field(
-            path.name,
-            expected=f"a readable file in {path.parent}",
-            got=error.strerror,
-        ) from error
+        raise unreadable(path, error) from error
     if not first.strip():
         raise UserError.field(
             path.name, expected="a header and at least one line", got="an empty file"
         )
-    header = _decode(first, path, first_line=1, encodings=("utf-8",))
+    header = decode(first, path, first_line=1, encodings=encodings)
     return header.rstrip("\r\n").split(delimiter)
 
 
@@ -148,7 +195,7 @@ def read_blocks(
         with path.open("rb") as file:
             next_line = 1
             while raw := list(itertools.islice(file, _BLOCK_LINES)):
-                text = _decode(
+                text = decode(
                     b"".join(raw), path, first_line=next_line, encodings=encodings
                 )
                 # Not splitlines(): a title may hold U+0085 or U+2028.
@@ -166,11 +213,7 @@ def read_blocks(
                     empty = False
                     yield block
     except OSError as error:
-        raise UserError.field(
-            path.name,
-            expected=f"a readable file in {path.parent}",
-            got=error.strerror,
-        ) from error
+        raise unreadable(path, error) from error
     if empty:
         raise UserError.field(path.name, expected="at least one line", got="none")
 
@@ -205,9 +248,14 @@ def _split(
     )
 
 
-def _decode(
-    raw: bytes, path: Path, *, first_line: int, encodings: Sequence[str]
+def decode(
+    raw: bytes, path: Path, *, first_line: int, encodings: Sequence[str] = ("utf-8",)
 ) -> str:
+    """The text of some lines, without a byte order mark.
+
+    Raises:
+        UserError: If a byte is in none of the encodings, which are tried in order.
+    """
     if first_line == 1:
         raw = raw.removeprefix(codecs.BOM_UTF8)
     for encoding in encodings:
@@ -221,6 +269,15 @@ def _decode(
         expected="UTF-8 text",
         got=f"the byte 0x{raw[position]:02x}",
         fix="save the file as UTF-8",
+    )
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    """The standard sentence for a file that is missing or may not be read."""
+    return UserError.field(
+        path.name,
+        expected=f"a readable file in {path.parent}",
+        got=error.strerror or error,
     )
 
 

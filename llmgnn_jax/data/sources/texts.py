@@ -3,12 +3,11 @@
 import codecs
 import csv
 import io
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from llmgnn_jax.data.sources.json_lines import kind_of, parse_record
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
@@ -101,30 +100,15 @@ def _json_lines(content: str, name: str, column: str) -> Iterator[str]:
         if not line.strip():
             continue
         where = f"{name}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError.field(
-                where, expected="a JSON object", got=f"no JSON ({error})"
-            ) from error
-        if not isinstance(record, dict):
-            raise UserError.field(where, expected="a JSON object", got=_kind(record))
+        record = parse_record(line, where)
         if column not in record:
             raise _no_column(where, column, list(record))
         text = record[column]
         if not isinstance(text, str):
             raise UserError.field(
-                f"{where}, field {column}", expected="a string", got=_kind(text)
+                f"{where}, field {column}", expected="a string", got=kind_of(text)
             )
         yield text
-
-
-def _kind(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    return "a string" if isinstance(value, str) else "a number"
 
 
 def _table(content: str, name: str, column: str, *, quoted: bool) -> Iterator[str]:

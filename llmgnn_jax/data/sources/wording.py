@@ -1,9 +1,14 @@
 """One wording of titles and catalogue texts, whichever file they were read from."""
 
+import html
 import re
 import unicodedata
 from collections.abc import Sequence
 
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_UNSEEN = re.compile(
+    r"<!--.*?-->|<(script|style)\b[^<>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE
+)
 _YEAR = re.compile(r"\((\d{4})\)")
 
 
@@ -27,9 +32,19 @@ def year_of(title: str) -> float:
 
 def catalogue_text(title: str, categories: Sequence[str], prose: str = "") -> str:
     """What is encoded for an item: "Toy Story (1995). Animation, Comedy. <prose>"."""
-    sentences = [
-        sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
-        for sentence in (title, ", ".join(categories), prose)
-        if sentence
-    ]
-    return " ".join(sentences)
+    return sentences(title, ", ".join(categories), prose)
+
+
+def sentences(*parts: str) -> str:
+    """The parts that say something, each with a full stop at its end."""
+    return " ".join(
+        part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part
+    )
+
+
+def without_markup(text: str) -> str:
+    """The cleaned text of a piece of HTML: no tags, scripts or entities."""
+    # Entities first: tags that were escaped once more are tags all the same.
+    text = _TAG.sub(" ", _UNSEEN.sub(" ", html.unescape(text)))
+    # Half of a surrogate pair, which JSON may hold and UTF-8 may not.
+    return clean(text.encode("utf-8", "replace").decode("utf-8"))

@@ -1,0 +1,104 @@
+"""CSV files with a header, fields quoted where need be (RFC 4180), in blocks."""
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from llmgnn_jax.data.sources.table import Block, decode, unreadable
+from llmgnn_jax.errors import UserError
+
+# Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
+_BLOCK_ROWS = 65_536
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Block]:
+    """Yields the rows of a UTF-8 file in blocks; blank lines are passed over.
+
+    Args:
+        path: The file; its first line names the columns, in any order.
+        columns: Those that are wanted.
+
+    Raises:
+        UserError: If the file is missing, has no rows or lacks a column, a line has
+            another number of fields than the header or quotes that do not match, or a
+            byte is no UTF-8.
+    """
+    empty = True
+    try:
+        with path.open("rb") as file:
+            rows = _numbered_rows(file, path)
+            _, header = next(rows, (1, []))
+            places = _places(path, header, columns)
+            while block := list(itertools.islice(rows, _BLOCK_ROWS)):
+                empty = False
+                lines, fields = zip(*block, strict=True)
+                _check_lengths(path, header, lines, fields)
+                by_column = list(zip(*fields, strict=True))
+                yield Block(
+                    path=path,
+                    columns={
+                        column: by_column[place]
+                        for column, place in zip(columns, places, strict=True)
+                    },
+                    lines=lines,
+                )
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if empty:
+        raise UserError.field(
+            path.name, expected="at least one line below the header", got="none"
+        )
+
+
+def _numbered_rows(
+    file: Iterable[bytes], path: Path
+) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row; a row may be several lines long."""
+    lines = (decode(raw, path, first_line=n) for n, raw in enumerate(file, start=1))
+    reader = csv.reader(lines, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UserError.field(
+                f"{path.name}, line {line}",
+                expected="fields, quoted where they hold a comma, a quote or a new "
+                "line",
+                got=error,
+                fix='double each quote within quotes: ""',
+            ) from error
+        if row is None:
+            return
+        if row and (len(row) > 1 or row[0].strip()):
+            yield line, row
+
+
+def _places(path: Path, header: list[str], columns: Sequence[str]) -> list[int]:
+    for column in columns:
+        if header.count(column) != 1:
+            raise UserError.field(
+                f"{path.name}, line 1",
+                expected=f"one column {column} in the header",
+                got=", ".join(header) or "an empty file",
+            )
+    return [header.index(column) for column in columns]
+
+
+def _check_lengths(
+    path: Path,
+    header: list[str],
+    lines: Sequence[int],
+    rows: Sequence[list[str]],
+) -> None:
+    if set(map(len, rows)) == {len(header)}:
+        return
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(header):
+            raise UserError.field(
+                f"{path.name}, line {line}",
+                expected=f"{len(header)} fields ({', '.join(header)})",
+                got=len(row),
+                fix="quote fields that hold a comma",
+            )
