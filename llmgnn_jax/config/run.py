@@ -82,6 +82,7 @@ class Config:
                 raise UserError.field(name, expected="a number above 0", got=value)
         not_negative = {
             "seed": self.seed,
+            "train.uniformity": self.train.uniformity,
             "graph.init_scale": self.graph.init_scale,
             "graph.temperature": self.graph.temperature,
             "graph.rating_power": self.graph.rating_power,
@@ -178,6 +179,26 @@ class Config:
                 expected="uniform or in_batch with the loss bpr",
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
+            )
+        if self.train.loss == "alignment_uniformity":
+            self._check_alignment_uniformity()
+
+    def _check_alignment_uniformity(self) -> None:
+        if self.train.negatives != "in_batch":
+            raise UserError.field(
+                "train.negatives",
+                expected="in_batch with the loss alignment_uniformity, which compares "
+                "the rows of a batch",
+                got=repr(self.train.negatives),
+                fix="add --train.negatives in_batch",
+            )
+        if self.train.batch_size == self.train.accumulate:
+            raise UserError.field(
+                "train.batch_size",
+                expected="two rows or more in each of the "
+                f"{self.train.accumulate} parts, which the loss alignment_uniformity "
+                "compares",
+                got=self.train.batch_size,
             )
 
     def _check_whole_numbers(self) -> None:

@@ -141,8 +141,12 @@ class FusionConfig:
 class TrainConfig:
     """How the models are trained."""
 
-    loss: Literal["bpr", "sampled_softmax"] = "sampled_softmax"
-    """Pairwise or over the positive and its negatives."""
+    loss: Literal["bpr", "sampled_softmax", "alignment_uniformity"] = "sampled_softmax"
+    """Pairwise; over the positive and its negatives; or `alignment_uniformity`: vectors
+    of unit length, near to their positive's and far from those of other rows. Whatever
+    the loss, what is ranked by is the dot product of the vectors as they are."""
+    uniformity: float = 1.0
+    """Weight of the uniformity, for `alignment_uniformity`."""
     negatives: Literal["uniform", "in_batch", "all"] = "all"
     """Drawn uniformly, the other rows' positives, or every item that is not known."""
     num_negatives: int = 256
@@ -154,7 +158,8 @@ class TrainConfig:
     """B interactions a step, over all devices."""
     accumulate: int = 1
     """Parts that a batch is computed in, one after another: less memory, the same
-    draws. `in_batch` negatives and trained texts are those of a part."""
+    draws. `in_batch` negatives, all else that compares the rows of a batch, and trained
+    texts are those of a part."""
     learning_rate: float = 1.5e-2
     """Adam's step size at the first step."""
     half_life: int = 500

@@ -88,6 +88,8 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.train.negatives != "uniform":
         why = f"train.negatives is {config.train.negatives}"
         leave_out(["train.num_negatives"], why)
+    if config.train.loss != "alignment_uniformity":
+        leave_out(["train.uniformity"], f"train.loss is {config.train.loss}")
     if config.train.table_optimizer == "adam":
         leave_out(["train.table_learning_rate"], "train.table_optimizer is adam")
     if config.parallel.strategy == "pmap":

@@ -69,6 +69,8 @@ def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:
     """Whether a step asks of so many pairs if they are known that bits are worth it."""
     if train.negatives == "all":
         return True  # B x I of memory anyway.
+    if train.loss == "alignment_uniformity":
+        return False  # It asks of none.
     # B x K, or B x B: all rows by all negatives.
     every_pair = train.loss == "sampled_softmax" or train.negatives == "in_batch"
     return every_pair and num_users * num_items / 8 <= _MOST_BYTES_OF_BITS

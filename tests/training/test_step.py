@@ -34,6 +34,7 @@ COMBINATIONS = [
     ("sampled_softmax", "in_batch"),
     ("bpr", "uniform"),
     ("bpr", "in_batch"),
+    ("alignment_uniformity", "in_batch"),
 ]
 
 
@@ -171,7 +172,9 @@ class Reference:
         config = self.small.config
         items = [self.item(i) for i in range(self.small.prepared.train.num_items)]
         total = 0.0
-        for row in self.rows:
+        if config.train.loss == "alignment_uniformity":
+            total = self.alignment_uniformity(items)
+        for row in self.rows if not total else ():
             user = self.user(row)
             positive = user @ items[self.positives[row]]
             negatives = self.negatives(row)
@@ -185,6 +188,26 @@ class Reference:
                 total += np.log(np.exp(positive) + rest) - positive
         batch = config.train.batch_size
         return total / batch + config.train.l2 * 0.5 * self.squares() / batch
+
+    def alignment_uniformity(self, items: list[np.ndarray]) -> float:
+        """Over the rows: squared distances, and how near rows are to one another."""
+        users = np.stack([self.user(row) for row in self.rows])
+        positives = np.stack([items[item] for item in self.positives])
+        total, spread = 0.0, 0.0
+        users, positives = (
+            side / np.linalg.norm(side, axis=1, keepdims=True)
+            for side in (users, positives)
+        )
+        for user, positive in zip(users, positives, strict=True):
+            total += ((user - positive) ** 2).sum()
+        for side in (users, positives):
+            near = [
+                np.exp(-2 * ((side[one] - side[other]) ** 2).sum())
+                for one in self.rows
+                for other in range(one)
+            ]
+            spread += np.log(np.mean(near)) / 2
+        return total + len(users) * self.small.config.train.uniformity * spread
 
     def squares(self) -> float:
         """Of the id vectors of each row, its own negatives among them."""

@@ -108,6 +108,10 @@ CASES = {
         "parallel.slack": 16.0,
     },
     "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
+    "alignment and uniformity": {
+        "train.loss": "alignment_uniformity",
+        "train.negatives": "in_batch",
+    },
 }
 
 
