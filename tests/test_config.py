@@ -135,7 +135,7 @@ NOT_NEGATIVE = (
     *("graph.spare_users", "graph.spare_items"),
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
     *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
-    "train.uniformity",
+    *("train.uniformity", "train.popularity_power"),
 )
 
 
@@ -180,7 +180,13 @@ def test_numbers_from_0_on(name: str) -> None:
         ({"evaluation.metric": "auc"}, "evaluation.metric: expected one of recall@10"),
         (
             {"train.loss": "bpr", "train.negatives": "all"},
-            "train.negatives: expected uniform or in_batch with the loss bpr",
+            "train.negatives: expected uniform, popularity, hard or in_batch with the "
+            "loss bpr",
+        ),
+        (
+            {"train.negatives": "hard"},
+            "train.negatives: expected uniform, popularity, in_batch or all with the "
+            "loss sampled_softmax: .*, got 'hard'; choose one of these or --train.loss",
         ),
         (
             {"train.loss": "alignment_uniformity"},

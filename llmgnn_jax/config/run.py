@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from llmgnn_jax.config.sections import (
+    DRAWN_NEGATIVES,
     DataConfig,
     EvaluationConfig,
     FusionConfig,
@@ -83,6 +84,7 @@ class Config:
         not_negative = {
             "seed": self.seed,
             "train.uniformity": self.train.uniformity,
+            "train.popularity_power": self.train.popularity_power,
             "graph.init_scale": self.graph.init_scale,
             "graph.temperature": self.graph.temperature,
             "graph.rating_power": self.graph.rating_power,
@@ -168,17 +170,26 @@ class Config:
         if fanouts and self.train.negatives == "all":
             raise UserError.field(
                 "train.negatives",
-                expected="uniform or in_batch where neighbours are drawn: all items' "
-                "vectors need the whole graph",
+                expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} where neighbours "
+                "are drawn: all items' vectors need the whole graph",
                 got="'all'",
                 fix="choose one of these, or leave --graph.fanouts empty",
             )
         if self.train.loss == "bpr" and self.train.negatives == "all":
             raise UserError.field(
                 "train.negatives",
-                expected="uniform or in_batch with the loss bpr",
+                expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} with the loss bpr",
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
+            )
+        if self.train.loss == "sampled_softmax" and self.train.negatives == "hard":
+            raise UserError.field(
+                "train.negatives",
+                expected="uniform, popularity, in_batch or all with the loss "
+                "sampled_softmax: the hardest of some draws estimates no sum over all "
+                "items",
+                got="'hard'",
+                fix="choose one of these or --train.loss bpr",
             )
         if self.train.loss == "alignment_uniformity":
             self._check_alignment_uniformity()
@@ -227,6 +238,10 @@ class Config:
                     expected=f"{_typed(there_is)} in the task node_classification",
                     got=_typed(value),
                 )
+
+
+def _any_of(*names: str) -> str:
+    return ", ".join(names[:-1]) + f" or {names[-1]}"
 
 
 def _typed(value: Any) -> str:

@@ -6,6 +6,9 @@ Every field is an option of the command line: `--train.learning-rate 0.01`.
 from dataclasses import dataclass
 from typing import Literal
 
+DRAWN_NEGATIVES = ("uniform", "popularity", "hard")
+"""Of `train.negatives`, those that are drawn, `train.num_negatives` of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -147,10 +150,15 @@ class TrainConfig:
     the loss, what is ranked by is the dot product of the vectors as they are."""
     uniformity: float = 1.0
     """Weight of the uniformity, for `alignment_uniformity`."""
-    negatives: Literal["uniform", "in_batch", "all"] = "all"
-    """Drawn uniformly, the other rows' positives, or every item that is not known."""
+    negatives: Literal["uniform", "in_batch", "all", "popularity", "hard"] = "all"
+    """Drawn uniformly, the other rows' positives, every item that is not known, or
+    drawn by how often an item is in the train part (`popularity`). `hard`, for `bpr`:
+    of a row's uniform draws the one that the model scores highest."""
     num_negatives: int = 256
-    """K, for `uniform`; shared by a batch under `sampled_softmax`, per row in `bpr`."""
+    """K, for what is drawn; shared by a batch under `sampled_softmax`, per row in
+    `bpr`."""
+    popularity_power: float = 0.75
+    """`popularity` draws by an item's count to this power; 0: uniformly."""
     examples: Literal["interactions", "users"] = "interactions"
     """Rows are drawn among the interactions, shuffled anew each epoch; or a user is
     drawn, then one of its items."""

@@ -2,6 +2,7 @@
 
 from llmgnn_jax.config.document import flatten
 from llmgnn_jax.config.run import Config
+from llmgnn_jax.config.sections import DRAWN_NEGATIVES
 
 # What node classification reads of the sections that it shares with ranking.
 _OF_NODES = {
@@ -85,9 +86,11 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.graph.filter == "none":
         names = [f"graph.{name}" for name in _OF_FILTER]
         leave_out(names, "graph.filter is none")
-    if config.train.negatives != "uniform":
-        why = f"train.negatives is {config.train.negatives}"
+    why = f"train.negatives is {config.train.negatives}"
+    if config.train.negatives not in DRAWN_NEGATIVES:
         leave_out(["train.num_negatives"], why)
+    if config.train.negatives != "popularity":
+        leave_out(["train.popularity_power"], why)
     if config.train.loss != "alignment_uniformity":
         leave_out(["train.uniformity"], f"train.loss is {config.train.loss}")
     if config.train.table_optimizer == "adam":

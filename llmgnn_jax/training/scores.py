@@ -3,6 +3,8 @@
 Shapes: B rows, R items that a batch names, K negatives, D width of a ranked vector.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -14,6 +16,19 @@ from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.state import TrainData
 
 
+class Scored(NamedTuple):
+    """What the scores of a batch come to.
+
+    Attributes:
+        loss_B: (B,), a number a row.
+        chosen_BK: (B, K) bool, which of a row's own draws are its negatives; None where
+            all of them are.
+    """
+
+    loss_B: jax.Array
+    chosen_BK: jax.Array | None = None
+
+
 def loss_of_scores(
     user_BD: jax.Array,
     item_RD: jax.Array,
@@ -23,7 +38,7 @@ def loss_of_scores(
     train: TrainConfig,
     size: int,
     placement: Placement,
-) -> jax.Array:
+) -> Scored:
     """`bpr` or `sampled_softmax` of a batch, whichever its negatives.
 
     Args:
@@ -34,9 +49,6 @@ def loss_of_scores(
         train: Of the run.
         size: Rows of the whole batch, or of a part.
         placement: Where rows lie.
-
-    Returns:
-        (B,), a number a row.
     """
     users_B, positives_B = batch.users_B, batch.positives_B
     sampled_BK = batch.sampled_BK
@@ -76,13 +88,23 @@ def loss_of_scores(
             negative_BKD = negative_RD.reshape(*sampled_BK.shape, -1)
             negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
         keep_BK = ~known(sampled_BK)
-        log_expected_K = jnp.full(
-            train.num_negatives, jnp.log(train.num_negatives / data.num_items)
-        )
+        if train.negatives == "hard":
+            keep_BK = losses.hardest(negative_BK, keep_BK=keep_BK)
+        if train.negatives == "popularity":
+            assert data.popularity is not None
+            log_shares_K = placement.take(data.popularity.log_share_I, sampled_BK[0])
+            log_expected_K = log_shares_K + jnp.log(train.num_negatives)
+        else:
+            log_expected_K = jnp.full(
+                train.num_negatives, jnp.log(train.num_negatives / data.num_items)
+            )
 
     positive_B = jnp.sum(user_BD * positive_BD, axis=-1)
     if train.loss == "bpr":
-        return losses.bpr(positive_B, negative_BK, keep_BK=keep_BK)
-    return losses.sampled_softmax(
-        positive_B, negative_BK, keep_BK=keep_BK, log_expected_K=log_expected_K
+        loss_B = losses.bpr(positive_B, negative_BK, keep_BK=keep_BK)
+        return Scored(loss_B, keep_BK if train.negatives == "hard" else None)
+    return Scored(
+        losses.sampled_softmax(
+            positive_B, negative_BK, keep_BK=keep_BK, log_expected_K=log_expected_K
+        )
     )

@@ -146,10 +146,13 @@ class Sides:
             text_known_B=text_known_R,
         )
 
-    def id_penalty(self) -> jax.Array:
+    def id_penalty(self, chosen_BK: jax.Array | None = None) -> jax.Array:
         """(), half the squared norm of a row's id vectors (He et al. 2020, eq. 15).
 
         Of its user, its positive and the negatives that it shares with no other row.
+
+        Args:
+            chosen_BK: (B, K) bool, which of these are its negatives; None for all.
         """
         if not self._model.spec.uses_graph:
             return jnp.zeros(())
@@ -157,6 +160,10 @@ class Sides:
         sampled = self._batch.sampled_BK
         own = sampled is not None and len(sampled) == batch
         rows = self._ego if own else self._ego[: 2 * batch]
+        if chosen_BK is not None:
+            first, drawn = jnp.split(rows, [2 * batch])
+            drawn = jnp.where(chosen_BK.reshape(-1, 1), drawn, 0.0)
+            rows = jnp.concatenate([first, drawn])
         return 0.5 * jnp.sum(rows**2) / batch
 
     def _keep(self, stream: int, numbers: jax.Array) -> jax.Array:

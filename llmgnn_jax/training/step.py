@@ -19,7 +19,7 @@ from llmgnn_jax.parallel.strategy import Strategy
 from llmgnn_jax.training import vector_losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.program import Program, compile_steps
-from llmgnn_jax.training.scores import loss_of_scores
+from llmgnn_jax.training.scores import Scored, loss_of_scores
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainData, TrainState, split_params
 from llmgnn_jax.training.text_step import EncoderSpec, encode_some
@@ -94,15 +94,17 @@ def batch_loss(
 
     user_BD, item_RD = sides.users(), sides.items()
     if train.loss == "alignment_uniformity":
-        loss_B = vector_losses.alignment_uniformity(
-            user_BD,
-            item_RD,
-            rows_b=batch.rows_B,
-            weight=train.uniformity,
-            placement=placement,
+        scored = Scored(
+            vector_losses.alignment_uniformity(
+                user_BD,
+                item_RD,
+                rows_b=batch.rows_B,
+                weight=train.uniformity,
+                placement=placement,
+            )
         )
     else:
-        loss_B = loss_of_scores(
+        scored = loss_of_scores(
             user_BD,
             item_RD,
             batch,
@@ -111,8 +113,8 @@ def batch_loss(
             size=size,
             placement=placement,
         )
-    loss = jnp.sum(loss_B) / len(batch.users_B)
-    loss += train.l2 * sides.id_penalty()
+    loss = jnp.sum(scored.loss_B) / len(batch.users_B)
+    loss += train.l2 * sides.id_penalty(scored.chosen_BK)
     if model.spec.sides == "fused":
         loss += config.fusion.anchor * model.fusion.distance_from_start()
     return loss, sides.missed

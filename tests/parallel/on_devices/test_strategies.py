@@ -108,6 +108,12 @@ CASES = {
         "parallel.slack": 16.0,
     },
     "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
+    "by popularity": {"train.negatives": "popularity", "train.num_negatives": 16},
+    "hard": {
+        "train.loss": "bpr",
+        "train.negatives": "hard",
+        "train.num_negatives": 4,
+    },
     "alignment and uniformity": {
         "train.loss": "alignment_uniformity",
         "train.negatives": "in_batch",
