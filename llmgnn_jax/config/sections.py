@@ -46,6 +46,13 @@ class GraphConfig:
     temperature: float = 0.0
     """Above 0, what the graph side scores by: the cosine over this. Vectors then have
     the length 1 / sqrt(temperature). 0: dot products."""
+    contrast: float = 0.0
+    """Weight of a contrast of two perturbed views of what the graph says of the batch's
+    users and items, each of which is to be told from the others (SimGCL); 0: none."""
+    contrast_noise: float = 0.1
+    """Length of the noise that makes a view, towards the signs of the vector."""
+    contrast_temperature: float = 0.2
+    """Of the cosines between views."""
     backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
     """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
     it chose is written into the run."""
@@ -138,6 +145,12 @@ class FusionConfig:
     fit the train part before the node vectors are learned."""
     modality_dropout: float = 0.1
     """How often a side is replaced by its learned null vector in training."""
+    alignment: float = 0.0
+    """Weight of a contrast between both sides before they are fused: what the graph
+    says of the batch's users and items is to tell each one's own text from the others'
+    (RLMRec); 0: none."""
+    alignment_temperature: float = 0.2
+    """Of the cosines between sides."""
 
 
 @dataclass(frozen=True, kw_only=True)

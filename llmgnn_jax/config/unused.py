@@ -61,6 +61,8 @@ def unused_fields(config: Config) -> dict[str, str]:
             texts = [name for name in every if name.startswith("text.")]
             of_texts = ["train.weight_decay", "parallel.parameters"]
             leave_out([*texts, *of_texts], models)
+    if not config.fusion.alignment:
+        leave_out(["fusion.alignment_temperature"], "fusion.alignment is 0")
     if config.fusion.kind != "concat":
         leave_out(["fusion.activation"], f"fusion.kind is {config.fusion.kind}")
     if config.fusion.kind == "sum":
@@ -79,10 +81,14 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.models == ("text",):
         of_nodes = (
             *("layer", "num_layers", "fanouts", "init", "init_scale", "temperature"),
+            *("contrast", "contrast_noise", "contrast_temperature"),
             *("filter", *_OF_FILTER),
         )
         leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)
         leave_out(["train.table_optimizer", "train.table_learning_rate"], models)
+    if not config.graph.contrast:
+        of_views = ["graph.contrast_noise", "graph.contrast_temperature"]
+        leave_out(of_views, "graph.contrast is 0")
     if config.graph.filter == "none":
         names = [f"graph.{name}" for name in _OF_FILTER]
         leave_out(names, "graph.filter is none")

@@ -250,6 +250,10 @@ class RecommenderModel(nnx.Module):
             return nodes_RD
         return unit_length(nodes_RD) * self.spec.temperature**-0.5
 
+    def project(self, text_BT: jax.Array) -> jax.Array:
+        """(B, D), what the text side says with (B, T) text vectors."""
+        return text_BT @ self.text_projection[...]
+
     def merge(
         self,
         *,
@@ -276,7 +280,7 @@ class RecommenderModel(nnx.Module):
         assert text_known_B is not None
         text_BD = jnp.where(
             text_known_B[:, None],
-            text_BT @ self.text_projection[...],
+            self.project(text_BT),
             self.null_text[...][None, :],
         )
         if self.spec.sides == "text":

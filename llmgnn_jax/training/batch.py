@@ -24,7 +24,9 @@ from llmgnn_jax.training.state import TrainData
     POSITIVES,
     TEXTS,
     NEIGHBOURS,
-) = range(9)
+    USER_VIEWS,
+    ITEM_VIEWS,
+) = range(11)
 
 
 class Batch(NamedTuple):

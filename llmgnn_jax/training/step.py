@@ -16,7 +16,7 @@ from llmgnn_jax.config import Config
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.parallel.strategy import Strategy
-from llmgnn_jax.training import vector_losses
+from llmgnn_jax.training import regularisers, vector_losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.program import Program, compile_steps
 from llmgnn_jax.training.scores import Scored, loss_of_scores
@@ -115,8 +115,16 @@ def batch_loss(
         )
     loss = jnp.sum(scored.loss_B) / len(batch.users_B)
     loss += train.l2 * sides.id_penalty(scored.chosen_BK)
+    if config.graph.contrast and model.spec.uses_graph:
+        loss += config.graph.contrast * regularisers.contrast(
+            sides, batch, graph=config.graph, placement=placement
+        )
     if model.spec.sides == "fused":
         loss += config.fusion.anchor * model.fusion.distance_from_start()
+        if config.fusion.alignment:
+            loss += config.fusion.alignment * regularisers.text_alignment(
+                model, sides, batch, fusion=config.fusion, placement=placement
+            )
     return loss, sides.missed
 
 

@@ -12,7 +12,13 @@ import pytest
 
 from llmgnn_jax.graph.placement import OneDevice
 from llmgnn_jax.parallel.mesh import DATA
-from llmgnn_jax.training.vector_losses import alignment_uniformity, uniformity
+from llmgnn_jax.training.vector_losses import (
+    alignment_uniformity,
+    first_of_each,
+    info_nce,
+    perturbed,
+    uniformity,
+)
 
 ONE = OneDevice(backend="segment")
 
@@ -128,3 +134,97 @@ def test_programs_share_a_gradient() -> None:
         *(users, items, rows),
     )
     np.testing.assert_allclose(gradients.mean(axis=0), expected, rtol=1e-4, atol=1e-6)
+
+
+def slow_info_nce(first: Any, second: Any, keep: Any, temperature: float) -> float:
+    """The mean over kept rows."""
+    first, second, losses = unit(first), unit(second), []
+    kept = np.flatnonzero(keep)
+    for row in kept:
+        scores = [first[row] @ second[other] / temperature for other in kept]
+        total = math.log(sum(map(math.exp, scores)))
+        losses.append(total - first[row] @ second[row] / temperature)
+    return float(np.mean(losses))
+
+
+@pytest.mark.parametrize(
+    "keep", [[1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 0, 1], [0, 0, 0, 0, 1, 0]]
+)
+def test_info_nce_equals_a_loop(keep: list[int]) -> None:
+    first, second, kept = drawn(3), drawn(4), jnp.asarray(keep, bool)
+    rows = jnp.arange(6)
+    found = info_nce(
+        first, second, keep_b=kept, rows_b=rows, temperature=0.3, placement=ONE
+    )
+    expected = slow_info_nce(first, second, keep, 0.3)
+    assert float(jnp.mean(found)) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    np.testing.assert_array_equal(np.asarray(found)[~np.asarray(kept)], 0.0)
+    spread_out = in_programs(
+        lambda one, other, kept, rows: info_nce(
+            one, other, keep_b=kept, rows_b=rows, temperature=0.3, placement=MANY
+        ),
+        *(first, second, kept, rows),
+    )
+    np.testing.assert_allclose(spread_out, found, rtol=1e-5, atol=1e-6)
+
+
+def test_info_nce_by_hand() -> None:
+    axes = jnp.eye(2)
+    options = {"keep_b": jnp.ones(2, bool), "rows_b": jnp.arange(2)}
+    found = info_nce(axes, 3 * axes, temperature=0.5, placement=ONE, **options)
+    np.testing.assert_allclose(found, math.log1p(math.exp(-2.0)), rtol=1e-6)
+    crossed = info_nce(axes, axes[::-1], temperature=0.5, placement=ONE, **options)
+    np.testing.assert_allclose(crossed, math.log1p(math.exp(2.0)), rtol=1e-6)
+
+
+def test_info_nce_of_nothing_has_no_gradient() -> None:
+    def loss(first: jax.Array) -> jax.Array:
+        return jnp.sum(
+            info_nce(
+                first,
+                drawn(1),
+                keep_b=jnp.zeros(6, bool),
+                rows_b=jnp.arange(6),
+                temperature=0.1,
+                placement=ONE,
+            )
+        )
+
+    value, gradient = jax.value_and_grad(loss)(drawn(0))
+    assert float(value) == 0
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
+def test_the_first_row_of_each_number() -> None:
+    numbers = jnp.asarray([4, 7, 4, 7, 7, 2])
+    keep = jnp.asarray([True, False, True, True, True, True])
+    expected = [True, False, False, True, False, True]
+    rows = jnp.arange(6)
+    found = first_of_each(numbers, keep_b=keep, rows_b=rows, placement=ONE)
+    np.testing.assert_array_equal(found, expected)
+    spread_out = in_programs(
+        lambda numbers, keep, rows: first_of_each(
+            numbers, keep_b=keep, rows_b=rows, placement=MANY
+        ),
+        *(numbers, keep, rows),
+    )
+    np.testing.assert_array_equal(spread_out, expected)
+
+
+def test_noise_has_a_length_and_keeps_to_the_orthant() -> None:
+    vectors = drawn(0, rows=8).at[3].set(0.0)
+    numbers = jnp.asarray([5, 1, 5, 0, 2, 3, 4, 6])
+    key = jax.random.key(1)
+    noise = np.asarray(perturbed(vectors, numbers, key=key, length=0.1) - vectors)
+    others = np.asarray([row for row in range(8) if row != 3])
+    np.testing.assert_allclose(
+        np.linalg.norm(noise[others], axis=1), 0.1, rtol=1e-4
+    )
+    assert not noise[3].any()
+    signs = np.sign(np.asarray(vectors))
+    assert (np.sign(noise[others]) == signs[others]).all()
+    # One number, one noise; another number or key, another.
+    np.testing.assert_allclose(np.abs(noise[0]), np.abs(noise[2]), rtol=1e-3)
+    assert np.abs(np.abs(noise[0]) - np.abs(noise[1])).max() > 1e-3
+    other = perturbed(vectors, numbers, key=jax.random.key(2), length=0.1)
+    assert np.abs(np.asarray(other - vectors) - noise)[others].max(axis=1).min() > 1e-3
