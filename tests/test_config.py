@@ -129,6 +129,7 @@ POSITIVE = (
     *("train.steps", "train.steps_per_call", "train.validate_every"),
     *("train.checkpoint_every", "train.keep_checkpoints"),
     "evaluation.memory_limit_mb",
+    *("graph.contrast_temperature", "fusion.alignment_temperature"),
 )
 NOT_NEGATIVE = (
     *("seed", "graph.init_scale", "graph.temperature"),
@@ -136,6 +137,7 @@ NOT_NEGATIVE = (
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
     *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
     *("train.uniformity", "train.popularity_power"),
+    *("graph.contrast", "graph.contrast_noise", "graph.text_pull", "fusion.alignment"),
 )
 
 
@@ -182,6 +184,11 @@ def test_numbers_from_0_on(name: str) -> None:
             {"train.loss": "bpr", "train.negatives": "all"},
             "train.negatives: expected uniform, popularity, hard or in_batch with the "
             "loss bpr",
+        ),
+        (
+            {"models": ("graph",), "graph.init": "text"},
+            "graph.init: expected normal, xavier or spectral where no model reads "
+            "texts, got 'text'; choose one of these, or train --models graph fused",
         ),
         (
             {"train.negatives": "hard"},

@@ -89,6 +89,7 @@ class Config:
             "train.popularity_power": self.train.popularity_power,
             "graph.init_scale": self.graph.init_scale,
             "graph.temperature": self.graph.temperature,
+            "graph.text_pull": self.graph.text_pull,
             "graph.contrast": self.graph.contrast,
             "graph.contrast_noise": self.graph.contrast_noise,
             "graph.rating_power": self.graph.rating_power,
@@ -186,6 +187,17 @@ class Config:
                 expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} with the loss bpr",
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
+            )
+        if (
+            self.graph.init == "text"
+            and self.task == "ranking"
+            and self.models == ("graph",)
+        ):
+            raise UserError.field(
+                "graph.init",
+                expected="normal, xavier or spectral where no model reads texts",
+                got="'text'",
+                fix="choose one of these, or train --models graph fused",
             )
         if self.train.loss == "sampled_softmax" and self.train.negatives == "hard":
             raise UserError.field(

@@ -38,11 +38,17 @@ class GraphConfig:
     embedding_dim: int = 64
     """Width D of node vectors and of the fused vectors that are ranked by; of hidden
     layers, where nodes have features."""
-    init: Literal["normal", "xavier"] = "normal"
-    """Of the node vectors: normal, or uniform with Glorot and Bengio's bound for each
-    side's table, sqrt(6 / (rows + width))."""
+    init: Literal["normal", "xavier", "spectral", "text"] = "normal"
+    """Of the node vectors: normal; uniform with Glorot and Bengio's bound for each
+    side's table, sqrt(6 / (rows + width)); the leading singular vectors of the
+    normalised train part (`spectral`); or the principal components of the frozen text
+    vectors, a user's being the mean of its items' (`text`). Whoever has no pair, or no
+    text, starts as with `normal`."""
     init_scale: float = 0.1
-    """Standard deviation of the initial node vectors, for `normal`."""
+    """Standard deviation of the initial node vectors of each side, but for `xavier`."""
+    text_pull: float = 0.0
+    """L2 pull of the id vectors of a batch's items to a learned linear image of their
+    texts, in the fused model; 0: none."""
     temperature: float = 0.0
     """Above 0, what the graph side scores by: the cosine over this. Vectors then have
     the length 1 / sqrt(temperature). 0: dot products."""

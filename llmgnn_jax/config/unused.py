@@ -56,6 +56,7 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out(["train.patience"], "data.valid_share is 0")
     models = "models are " + " ".join(config.models)
     if "fused" not in config.models:
+        leave_out(["graph.text_pull"], models)
         leave_out([name for name in every if name.startswith("fusion.")], models)
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
@@ -106,6 +107,6 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out(of_mesh, "parallel.strategy is pmap")
     if not config.graph.fanouts:
         leave_out(_OF_MESSAGES, "graph.fanouts is empty")
-    if config.graph.init != "normal":
+    if config.graph.init == "xavier":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found

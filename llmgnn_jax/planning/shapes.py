@@ -122,6 +122,7 @@ def planned_step(
         activation=config.fusion.activation,
         fusion=config.fusion.kind,
         groups=layout.groups,
+        text_pull=sides == "fused" and config.graph.text_pull > 0,
     )
     definition, params = _declared(spec)
     text = None

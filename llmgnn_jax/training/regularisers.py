@@ -22,7 +22,7 @@ def contrast(
 ) -> jax.Array:
     """(), of two views of each of the batch's users and items, InfoNCE; the sum of both.
 
-    SimGCL (Yu et al. 2022, https://arxiv.org/abs/2112.08679, eq. 5 and 7), with the
+    SimGCL (Yu et al. 2022, https://arxiv.org/abs/2112.08679), with the
     noise in the propagated vectors. There each layer's noise is propagated on as well,
     which takes two more propagations a step; here a view costs nothing but its rows,
     and comes from whatever gave the vectors: any kernel, layer, placement, sampled
@@ -76,7 +76,7 @@ def text_alignment(
     """(), of what the graph and the text say before fusion, InfoNCE; users' and items'.
 
     RLMRec-Con (Ren et al. 2024, "Representation learning with large language models for
-    recommendation", https://arxiv.org/abs/2310.15950, eq. 10 and 11): the node vector
+    recommendation", https://arxiv.org/abs/2310.15950): the node vector
     is to tell its own text from those of the batch's others. The text goes through the
     model's own projection, not a network beside it, and a user's is that of the first
     row that names it, whose target is left out. Who has no text is left out.
@@ -108,3 +108,18 @@ def text_alignment(
         )
         total += jnp.mean(loss_B)
     return total
+
+
+def text_pull(model: RecommenderModel, sides: Sides) -> jax.Array:
+    """(), half the squared distance of a positive's id vector from its text's image.
+
+    The image is linear and learned, and starts at 0: the pull is plain L2 at first. An
+    item without a text is not pulled.
+
+    Args:
+        model: With both sides, and a `text_image`.
+        sides: Of the batch.
+    """
+    texts_BT, known_B = sides.positive_texts()
+    apart_BD = sides.positive_ids() - texts_BT @ model.text_image[...]
+    return 0.5 * jnp.mean(jnp.where(known_B, jnp.sum(apart_BD**2, axis=-1), 0.0))

@@ -172,6 +172,11 @@ class Sides:
             positive_BD = self._item_graph[: len(self._batch.positives_B)]
         return self._user_graph, positive_BD
 
+    def positive_ids(self) -> jax.Array:
+        """(B, D) id vectors of the rows' positives."""
+        batch = len(self._batch.users_B)
+        return self._ego[batch : 2 * batch]
+
     def id_penalty(self, chosen_BK: jax.Array | None = None) -> jax.Array:
         """(), half the squared norm of a row's id vectors (He et al. 2020, eq. 15).
 

@@ -125,6 +125,8 @@ def batch_loss(
             loss += config.fusion.alignment * regularisers.text_alignment(
                 model, sides, batch, fusion=config.fusion, placement=placement
             )
+        if config.graph.text_pull:
+            loss += config.graph.text_pull * regularisers.text_pull(model, sides)
     return loss, sides.missed
 
 

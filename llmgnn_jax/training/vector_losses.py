@@ -24,7 +24,7 @@ def alignment_uniformity(
     """||u - i||^2 of unit vectors, plus the uniformity of the batch's users and items.
 
     DirectAU (Wang et al. 2022, "Towards representation alignment and uniformity in
-    collaborative filtering", https://arxiv.org/abs/2206.12811, eq. 8). It needs no
+    collaborative filtering", https://arxiv.org/abs/2206.12811). It needs no
     negatives. As there, lengths are free, and ranking is by dot products of the vectors
     as they are: an item's length says how far it is moved up for everybody.
 
@@ -139,7 +139,7 @@ def perturbed(
     """(b, D) vectors plus random ones of a length, which keep to their orthants.
 
     Yu et al. 2022, "Are graph augmentations necessary? Simple graph contrastive
-    learning for recommendation" (https://arxiv.org/abs/2112.08679, eq. 7).
+    learning for recommendation" (https://arxiv.org/abs/2112.08679).
 
     Args:
         vectors_bD: (b, D).

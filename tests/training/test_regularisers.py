@@ -153,3 +153,33 @@ def without_text(made: Any, item: int) -> Any:
     features = dataclasses.replace(made.data.features, text=text)
     data = dataclasses.replace(made.data, features=features)
     return dataclasses.replace(made, data=data)
+
+
+@pytest.mark.parametrize("negatives", ["all", "in_batch", "uniform"])
+def test_pull_to_the_image_of_a_text(
+    small: Callable[..., Any], negatives: str
+) -> None:
+    changes = {"train.negatives": negatives, "train.batch_size": 16}
+    made = small("fused", **changes, **{"graph.text_pull": 0.7})
+    assert not made.params["text_image"].any()
+    image = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    params = made.params | {"text_image": jnp.asarray(image)}
+    made = dataclasses.replace(made, params=params)
+    positives = np.asarray(batch_of(made).positives_B)
+    silent = int(positives[0])
+    made = without_text(made, silent)
+    ids = made.spec.layout.split(np.asarray(made.params["node_embedding"]))[1]
+    stored, total = np.asarray(made.data.features.text.item_IT), 0.0
+    for item in positives.tolist():
+        if item != silent:
+            total += 0.5 * ((ids[item] - stored[item] @ image) ** 2).sum() / 16
+    off = without_text(small("fused", **changes), silent)
+    assert loss(made) - loss(off) == pytest.approx(0.7 * total, rel=1e-3)
+
+
+def test_the_image_is_learned(small: Callable[..., Any]) -> None:
+    made = small("fused", **{"graph.text_pull": 0.5})
+    state, _ = made.program()(made.state(), made.data, jnp.int32(4))
+    assert np.asarray(state.params["text_image"]).all()
+    assert "text_image" not in small("graph", **{"graph.text_pull": 0.5}).params
+    assert "text_image" not in small("fused").params
