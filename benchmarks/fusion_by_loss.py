@@ -4,8 +4,8 @@
         --json docs/results/fusion-by-loss.json
 
 The fused model of the recipe, judged on the validation part: the test part is never
-read. What a row says of itself is all that is changed; a row that is in the file already,
-of the same configuration, is not run again. Seconds are the model's own: compilation,
+read. What a row says of itself is all that is changed; a row of the same configuration
+that is in the file already is not run again. Seconds are the model's own: compilation,
 steps and validations.
 """
 

@@ -20,7 +20,7 @@ from llmgnn_jax.training.vector_losses import first_of_each, info_nce, perturbed
 def contrast(
     sides: Sides, batch: Batch, *, graph: GraphConfig, placement: Placement
 ) -> jax.Array:
-    """(), of two views of each of the batch's users and items, InfoNCE; the sum of both.
+    """(), InfoNCE of two views of each of the batch's users, plus that of its items.
 
     SimGCL (Yu et al. 2022, https://arxiv.org/abs/2112.08679), with the
     noise in the propagated vectors. There each layer's noise is propagated on as well,
@@ -73,7 +73,7 @@ def text_alignment(
     fusion: FusionConfig,
     placement: Placement,
 ) -> jax.Array:
-    """(), of what the graph and the text say before fusion, InfoNCE; users' and items'.
+    """(), InfoNCE of what graph and text say before fusion, of users plus of items.
 
     RLMRec-Con (Ren et al. 2024, "Representation learning with large language models for
     recommendation", https://arxiv.org/abs/2310.15950): the node vector

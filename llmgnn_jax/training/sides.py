@@ -92,8 +92,7 @@ class Sides:
 
     def users(self) -> jax.Array:
         """(B, D): each row's user, its target left out of its text."""
-        users_B, spec = self._batch.users_B, self._model.spec
-        rows_B = self._batch.rows_B
+        rows_B, spec = self._batch.rows_B, self._model.spec
         graph_BD = graph_known_B = text_BT = text_known_B = None
         if spec.uses_graph:
             graph_BD = self._user_graph

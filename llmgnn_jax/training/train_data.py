@@ -61,9 +61,7 @@ def _popularity(prepared: Prepared) -> AliasTable | None:
 
 def popularity_weights(prepared: Prepared) -> np.ndarray:
     """(num_items,) float64, what negatives are drawn in proportion to."""
-    counts = np.bincount(
-        prepared.history.indices, minlength=prepared.dataset.num_items
-    )
+    counts = np.bincount(prepared.history.indices, minlength=prepared.dataset.num_items)
     return counts.astype(np.float64) ** prepared.config.train.popularity_power
 
 

@@ -73,7 +73,13 @@ def test_rows_that_are_there_are_kept(
     assert len(json.loads(file.read_text("utf-8"))["rows"]) == 2
     fusion_by_loss.main(command)
     # The one that was broken off is run again, and no other.
-    assert [kind for kind, _, _ in ran] == ["concat", "sum", "gate", "gate", "attention"]
+    assert [kind for kind, _, _ in ran] == [
+        "concat",
+        "sum",
+        "gate",
+        "gate",
+        "attention",
+    ]
     document = json.loads(file.read_text("utf-8"))
     assert len(document["rows"]) == len(document["means"]) == 4
     # Other steps are another configuration, and take no row's place.

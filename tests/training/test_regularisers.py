@@ -1,6 +1,7 @@
 """Terms beside the ranking: what each adds to a step's loss, by loops in NumPy."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,28 +12,57 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from llmgnn_jax.graph.placement import OneDevice
 from llmgnn_jax.training import batch as streams
+from llmgnn_jax.training import regularisers
 from llmgnn_jax.training.batch import Batch, draw_batch
+from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.step import batch_loss
 from llmgnn_jax.training.vector_losses import perturbed
 
-STEP = 1
+STEP = 0
+ONE = OneDevice(backend="csr")
+NEGATIVES = ["all", "in_batch", "uniform"]
 
 
-def loss(made: Any, **options: Any) -> float:
-    value, missed = jax.jit(
-        lambda params: batch_loss(
-            params,
-            made.definition,
+def term(made: Any, function: Callable[..., jax.Array]) -> float:
+    """function(model, sides, batch) of a step."""
+
+    def compute(params: Any) -> jax.Array:
+        model = nnx.merge(made.definition, params)
+        batch = batch_of(made)
+        sides = Sides(
+            model,
             made.data,
-            key=jax.random.key(0),
-            step=jnp.int32(STEP),
-            config=made.config,
-            **options,
+            batch,
+            dropout=made.config.fusion.modality_dropout,
+            whole=made.config.train.negatives == "all",
         )
-    )(made.params)
-    assert not missed
-    return float(value)
+        return function(model, sides, batch)
+
+    return float(jax.jit(compute)(made.params))
+
+
+def contrast_of(made: Any) -> float:
+    return term(
+        made,
+        lambda model, sides, batch: regularisers.contrast(
+            sides, batch, graph=made.config.graph, placement=ONE
+        ),
+    )
+
+
+def alignment_of(made: Any) -> float:
+    return term(
+        made,
+        lambda model, sides, batch: regularisers.text_alignment(
+            model, sides, batch, fusion=made.config.fusion, placement=ONE
+        ),
+    )
+
+
+def pull_of(made: Any) -> float:
+    return term(made, lambda model, sides, batch: regularisers.text_pull(model, sides))
 
 
 def batch_of(made: Any) -> Batch:
@@ -62,18 +92,15 @@ def info_nce(pairs: Iterable[tuple[Any, Any]], temperature: float) -> float:
     return sum(losses) / len(losses)
 
 
-@pytest.mark.parametrize("sides", ["graph", "fused"])
-@pytest.mark.parametrize("negatives", ["all", "in_batch", "uniform"])
-def test_contrast_of_two_views(
-    small: Callable[..., Any], sides: str, negatives: str
-) -> None:
-    changes = {"train.negatives": negatives, "train.batch_size": 16}
-    contrasted = {
-        "graph.contrast": 0.7,
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_contrast_of_two_views(small: Callable[..., Any], negatives: str) -> None:
+    changes = {
+        "train.negatives": negatives,
+        "train.batch_size": 16,
         "graph.contrast_noise": 0.05,
         "graph.contrast_temperature": 0.3,
     }
-    made = small(sides, **changes, **contrasted)
+    made = small("graph", **changes)
     batch = batch_of(made)
     numbers = np.asarray(batch.users_B), np.asarray(batch.positives_B)
     assert any(len(set(side.tolist())) < len(side) for side in numbers)
@@ -95,21 +122,13 @@ def test_contrast_of_two_views(
             for key in jax.random.split(jax.random.fold_in(batch.key, stream))
         ]
         expected += info_nce(zip(*views, strict=True), 0.3)
-    added = loss(made) - loss(small(sides, **changes))
-    assert added == pytest.approx(0.7 * expected, rel=1e-3)
+    assert contrast_of(made) == pytest.approx(expected, rel=1e-4)
 
 
-def test_text_alone_has_nothing_to_contrast(small: Callable[..., Any]) -> None:
-    assert loss(small("text", **{"graph.contrast": 1.0})) == loss(small("text"))
-
-
-@pytest.mark.parametrize("negatives", ["all", "in_batch", "uniform"])
-def test_alignment_of_graph_and_text(
-    small: Callable[..., Any], negatives: str
-) -> None:
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_alignment_of_graph_and_text(small: Callable[..., Any], negatives: str) -> None:
     changes = {"train.negatives": negatives, "train.batch_size": 16}
-    aligned = {"fusion.alignment": 0.7, "fusion.alignment_temperature": 0.3}
-    made = small("fused", **changes, **aligned)
+    made = small("fused", **changes, **{"fusion.alignment_temperature": 0.3})
     text, history = made.data.features.text, made.prepared.history
     # One item without a text, which is a positive of the batch.
     batch = batch_of(made)
@@ -129,9 +148,7 @@ def test_alignment_of_graph_and_text(
         if target != silent:
             pairs["items"][target] = (of_items[target], stored[target] @ projection)
     expected = sum(info_nce(side.values(), 0.3) for side in pairs.values())
-    off = without_text(small("fused", **changes), silent)
-    added = loss(forgotten) - loss(off)
-    assert added == pytest.approx(0.7 * expected, rel=1e-3)
+    assert alignment_of(forgotten) == pytest.approx(expected, rel=1e-4)
 
 
 def without_text(made: Any, item: int) -> Any:
@@ -155,10 +172,8 @@ def without_text(made: Any, item: int) -> Any:
     return dataclasses.replace(made, data=data)
 
 
-@pytest.mark.parametrize("negatives", ["all", "in_batch", "uniform"])
-def test_pull_to_the_image_of_a_text(
-    small: Callable[..., Any], negatives: str
-) -> None:
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_pull_to_the_image_of_a_text(small: Callable[..., Any], negatives: str) -> None:
     changes = {"train.negatives": negatives, "train.batch_size": 16}
     made = small("fused", **changes, **{"graph.text_pull": 0.7})
     assert not made.params["text_image"].any()
@@ -173,13 +188,35 @@ def test_pull_to_the_image_of_a_text(
     for item in positives.tolist():
         if item != silent:
             total += 0.5 * ((ids[item] - stored[item] @ image) ** 2).sum() / 16
-    off = without_text(small("fused", **changes), silent)
-    assert loss(made) - loss(off) == pytest.approx(0.7 * total, rel=1e-3)
+    assert pull_of(made) == pytest.approx(total, rel=1e-5)
 
 
-def test_the_image_is_learned(small: Callable[..., Any]) -> None:
-    made = small("fused", **{"graph.text_pull": 0.5})
-    state, _ = made.program()(made.state(), made.data, jnp.int32(4))
-    assert np.asarray(state.params["text_image"]).all()
-    assert "text_image" not in small("graph", **{"graph.text_pull": 0.5}).params
+def test_a_step_adds_them_by_their_weights(small: Callable[..., Any]) -> None:
+    weights = {"graph.contrast": 0.5, "fusion.alignment": 0.7, "graph.text_pull": 30.0}
+    losses = []
+    for changes in ({}, weights):
+        made = small("fused", **changes)
+        loss, _ = jax.jit(functools.partial(loss_of, made))(made.params)
+        losses.append(float(loss))
+    terms = contrast_of(made), alignment_of(made), pull_of(made)
+    parts = [weight * one for weight, one in zip(weights.values(), terms, strict=True)]
+    assert min(parts) > 0.1
+    assert losses[1] - losses[0] == pytest.approx(sum(parts), rel=1e-4)
+
+
+def loss_of(made: Any, params: Any) -> tuple[jax.Array, jax.Array]:
+    return batch_loss(
+        params,
+        made.definition,
+        made.data,
+        key=jax.random.key(0),
+        step=jnp.int32(STEP),
+        config=made.config,
+    )
+
+
+def test_the_fused_model_alone_has_an_image_of_texts(small: Callable[..., Any]) -> None:
+    pulled = {"graph.text_pull": 0.5}
+    assert small("fused", **pulled).params["text_image"].shape == (6, 4)
+    assert "text_image" not in small("graph", **pulled).params
     assert "text_image" not in small("fused").params

@@ -62,9 +62,7 @@ def test_alignment_and_uniformity_equal_loops(seed: int) -> None:
     users, items = drawn(seed), drawn(seed + 10)
     items = items.at[4].set(items[1])  # A pair of one item counts too.
     rows = jnp.arange(6)
-    found = alignment_uniformity(
-        users, items, rows_b=rows, weight=0.7, placement=ONE
-    )
+    found = alignment_uniformity(users, items, rows_b=rows, weight=0.7, placement=ONE)
     both = unit(users), unit(items)
     spread = sum(map(slow_uniformity, both)) / 2
     expected = ((both[0] - both[1]) ** 2).sum(axis=1) + 0.7 * spread
@@ -217,9 +215,7 @@ def test_noise_has_a_length_and_keeps_to_the_orthant() -> None:
     key = jax.random.key(1)
     noise = np.asarray(perturbed(vectors, numbers, key=key, length=0.1) - vectors)
     others = np.asarray([row for row in range(8) if row != 3])
-    np.testing.assert_allclose(
-        np.linalg.norm(noise[others], axis=1), 0.1, rtol=1e-4
-    )
+    np.testing.assert_allclose(np.linalg.norm(noise[others], axis=1), 0.1, rtol=1e-4)
     assert not noise[3].any()
     signs = np.sign(np.asarray(vectors))
     assert (np.sign(noise[others]) == signs[others]).all()
