@@ -46,9 +46,10 @@ LOSSES: dict[str, dict[str, Any]] = {
         "train.negatives": "in_batch",
     },
 }
+# Weights of a first guess, but for the contrast's: at 0.1 it costs more than it brings.
 ADDED: dict[str, dict[str, Any]] = {
     "alignment of graph and text": {"fusion.alignment": 0.1},
-    "contrast of two views": {"graph.contrast": 0.1},
+    "contrast of two views": {"graph.contrast": 0.03},
     "spectral start": {"graph.init": "spectral"},
     "start from texts": {"graph.init": "text"},
     "pull to texts": {"graph.text_pull": 0.1},
