@@ -105,7 +105,7 @@ def test_no_option_changes_nothing():
         (["--evaluation.ks", "0"], r"evaluation\.ks: expected cut-offs from 1 on"),
         (["--evaluation.metric", "ndcg@7"], r"evaluation\.metric: .* got 'ndcg@7'"),
         (["--evaluation.baselines", "no"], "baselines: expected True or False, got 'n"),
-        (["--train.loss", "bpr"], r"train\.negatives: expected uniform or in_batch"),
+        (["--train.loss", "bpr"], r"train\.negatives: expected uniform, popul"),
         (["stray"], "'stray': expected an option .* after the recipe"),
     ],
 )
