@@ -62,7 +62,10 @@ def test_as_text(workplace, capsys):
         ),
         (("--tokens", "0"), "--tokens: expected a number of tokens"),
         (("--nodes", "1.5"), "argument --nodes: invalid"),
-        (("--train.negatives", "all"), "expected uniform or in_batch"),
+        (
+            ("--train.negatives", "all"),
+            "expected uniform, popularity, hard or in_batch",
+        ),
         (("--parallel.strategy", "pmap"), "parallel: expected a mesh of all 1 chips"),
         (("--graph.fanouts", "3", "2"), "graph.fanouts: expected a number from 1 on"),
     ],

@@ -93,7 +93,7 @@ def test_run_folders_of_before_a_field_was_a_choice(old: bool, now: str) -> None
         ("", "models", ["mlp"], r"models: expected graph \| text \| fused, got 'mlp'"),
         ("train", "l2", "x", "train: l2: expected <class 'float'>, got 'x'"),
         ("train", "l2", True, "train: l2: expected <class 'float'>, got True"),
-        ("train", "loss", "mse", r"loss: expected bpr \| sampled_softmax, got 'mse'"),
+        ("train", "loss", "mse", r"loss: expected bpr \| sampled_softmax .* got 'mse'"),
         ("train", "loss", ["bpr"], r"loss: expected bpr .* got \['bpr'\]"),
         ("evaluation", "ks", [1.5], "ks: expected <class 'int'>, got 1.5"),
         ("evaluation", "baselines", 1, "baselines: expected <class 'bool'>, got 1"),
@@ -129,12 +129,15 @@ POSITIVE = (
     *("train.steps", "train.steps_per_call", "train.validate_every"),
     *("train.checkpoint_every", "train.keep_checkpoints"),
     "evaluation.memory_limit_mb",
+    *("graph.contrast_temperature", "fusion.alignment_temperature"),
 )
 NOT_NEGATIVE = (
     *("seed", "graph.init_scale", "graph.temperature"),
     *("graph.spare_users", "graph.spare_items"),
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
     *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
+    *("train.uniformity", "train.popularity_power"),
+    *("graph.contrast", "graph.contrast_noise", "graph.text_pull", "fusion.alignment"),
 )
 
 
@@ -197,7 +200,33 @@ def test_numbers_from_0_on(name: str) -> None:
         ({"evaluation.metric": "auc"}, "evaluation.metric: expected one of recall@10"),
         (
             {"train.loss": "bpr", "train.negatives": "all"},
-            "train.negatives: expected uniform or in_batch with the loss bpr",
+            "train.negatives: expected uniform, popularity, hard or in_batch with the "
+            "loss bpr",
+        ),
+        (
+            {"models": ("graph",), "graph.init": "text"},
+            "graph.init: expected normal, xavier or spectral where no model reads "
+            "texts, got 'text'; choose one of these, or train --models graph fused",
+        ),
+        (
+            {"train.negatives": "hard"},
+            "train.negatives: expected uniform, popularity, in_batch or all with the "
+            "loss sampled_softmax: .*, got 'hard'; choose one of these or --train.loss",
+        ),
+        (
+            {"train.loss": "alignment_uniformity"},
+            "train.negatives: expected in_batch with the loss alignment_uniformity, "
+            "which compares the rows of a batch, got 'all'; add --train.negatives in_b",
+        ),
+        (
+            {
+                "train.loss": "alignment_uniformity",
+                "train.negatives": "in_batch",
+                "train.batch_size": 4,
+                "train.accumulate": 4,
+            },
+            "train.batch_size: expected two rows or more in each of the 4 parts, .*, "
+            "got 4$",
         ),
         ({"task": "node_classification"}, "models: expected graph in the task node_"),
         ({"train.accumulate": 3}, "train.accumulate: expected a number that divides"),

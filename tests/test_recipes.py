@@ -105,7 +105,7 @@ def test_no_option_changes_nothing():
         (["--evaluation.ks", "0"], r"evaluation\.ks: expected cut-offs from 1 on"),
         (["--evaluation.metric", "ndcg@7"], r"evaluation\.metric: .* got 'ndcg@7'"),
         (["--evaluation.baselines", "no"], "baselines: expected True or False, got 'n"),
-        (["--train.loss", "bpr"], r"train\.negatives: expected uniform or in_batch"),
+        (["--train.loss", "bpr"], r"train\.negatives: expected uniform, popul"),
         (["stray"], "'stray': expected an option .* after the recipe"),
     ],
 )
@@ -153,6 +153,11 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
             ["--train.table-optimizer", "rowwise_adagrad"],
             "the task is node_classification",
         ),
+        ("ml-100k", ["--train.uniformity", "2"], "train.loss is sampled_softmax"),
+        ("ml-100k", ["--train.popularity-power", "1"], "train.negatives is all"),
+        ("ml-100k", ["--graph.contrast-noise", "1"], "graph.contrast is 0"),
+        ("ml-100k", ["--fusion.alignment-temperature", "1"], "fusion.alignment is 0"),
+        ("synthetic", ["--graph.text-pull", "1"], "models are graph"),
         ("synthetic", ["--fusion.anchor", "2"], "models are graph"),
         ("synthetic", ["--text.max-length", "2"], "models are graph"),
         ("gowalla-lightgcn", ["--graph.init-scale", "1"], "graph.init is xavier"),
@@ -172,6 +177,14 @@ def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
     [
         ("ml-100k", ["--fusion.anchor", "2", "--text.max-length", "8"]),
         ("ml-100k", ["--train.negatives", "uniform", "--train.num-negatives", "8"]),
+        (
+            "ml-100k",
+            [
+                *("--train.loss", "alignment_uniformity", "--train.uniformity", "2"),
+                *("--train.negatives", "in_batch", "--graph.init-scale", "0.2"),
+                *("--graph.init", "spectral", "--graph.text-pull", "0.1"),
+            ],
+        ),
         ("gowalla-lightgcn", ["--data.valid-share", "0.1", "--train.l2", "0"]),
         (
             "ml-100k",

@@ -3,6 +3,7 @@
 from llmgnn_jax.config.document import flatten, from_json, replace, to_json
 from llmgnn_jax.config.run import Config, ModelName, TaskName
 from llmgnn_jax.config.sections import (
+    DRAWN_NEGATIVES,
     DataConfig,
     EvaluationConfig,
     FusionConfig,
@@ -15,6 +16,7 @@ from llmgnn_jax.config.sections import (
 from llmgnn_jax.config.unused import unused_fields
 
 __all__ = [
+    "DRAWN_NEGATIVES",
     "Config",
     "DataConfig",
     "EvaluationConfig",

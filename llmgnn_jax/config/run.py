@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from llmgnn_jax.config.sections import (
+    DRAWN_NEGATIVES,
     DataConfig,
     EvaluationConfig,
     FusionConfig,
@@ -53,9 +54,11 @@ class Config:
         positive = {
             "graph.num_layers": self.graph.num_layers,
             "graph.embedding_dim": self.graph.embedding_dim,
+            "graph.contrast_temperature": self.graph.contrast_temperature,
             "graph.filter_l2": self.graph.filter_l2,
             "graph.filter_rank": self.graph.filter_rank,
             "graph.filter_weight": self.graph.filter_weight,
+            "fusion.alignment_temperature": self.fusion.alignment_temperature,
             "text.max_length": self.text.max_length,
             "text.learning_rate": self.text.learning_rate,
             "text.texts_per_step": self.text.texts_per_step,
@@ -83,12 +86,18 @@ class Config:
                 raise UserError.field(name, expected="a number above 0", got=value)
         not_negative = {
             "seed": self.seed,
+            "train.uniformity": self.train.uniformity,
+            "train.popularity_power": self.train.popularity_power,
             "graph.init_scale": self.graph.init_scale,
             "graph.temperature": self.graph.temperature,
+            "graph.text_pull": self.graph.text_pull,
+            "graph.contrast": self.graph.contrast,
+            "graph.contrast_noise": self.graph.contrast_noise,
             "graph.rating_power": self.graph.rating_power,
             "graph.spare_users": self.graph.spare_users,
             "graph.spare_items": self.graph.spare_items,
             "graph.spare_edges": self.graph.spare_edges,
+            "fusion.alignment": self.fusion.alignment,
             "fusion.anchor": self.fusion.anchor,
             "fusion.learning_rate_scale": self.fusion.learning_rate_scale,
             "train.half_life": self.train.half_life,
@@ -173,17 +182,57 @@ class Config:
         if fanouts and self.train.negatives == "all":
             raise UserError.field(
                 "train.negatives",
-                expected="uniform or in_batch where neighbours are drawn: all items' "
-                "vectors need the whole graph",
+                expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} where neighbours "
+                "are drawn: all items' vectors need the whole graph",
                 got="'all'",
                 fix="choose one of these, or leave --graph.fanouts empty",
             )
         if self.train.loss == "bpr" and self.train.negatives == "all":
             raise UserError.field(
                 "train.negatives",
-                expected="uniform or in_batch with the loss bpr",
+                expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} with the loss bpr",
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
+            )
+        if (
+            self.graph.init == "text"
+            and self.task == "ranking"
+            and self.models == ("graph",)
+        ):
+            raise UserError.field(
+                "graph.init",
+                expected="normal, xavier or spectral where no model reads texts",
+                got="'text'",
+                fix="choose one of these, or train --models graph fused",
+            )
+        if self.train.loss == "sampled_softmax" and self.train.negatives == "hard":
+            raise UserError.field(
+                "train.negatives",
+                expected="uniform, popularity, in_batch or all with the loss "
+                "sampled_softmax: the hardest of some draws estimates no sum over all "
+                "items",
+                got="'hard'",
+                fix="choose one of these or --train.loss bpr",
+            )
+        if self.train.loss == "alignment_uniformity":
+            self._check_alignment_uniformity()
+
+    def _check_alignment_uniformity(self) -> None:
+        if self.train.negatives != "in_batch":
+            raise UserError.field(
+                "train.negatives",
+                expected="in_batch with the loss alignment_uniformity, which compares "
+                "the rows of a batch",
+                got=repr(self.train.negatives),
+                fix="add --train.negatives in_batch",
+            )
+        if self.train.batch_size == self.train.accumulate:
+            raise UserError.field(
+                "train.batch_size",
+                expected="two rows or more in each of the "
+                f"{self.train.accumulate} parts, which the loss alignment_uniformity "
+                "compares",
+                got=self.train.batch_size,
             )
 
     def _check_cold(self) -> None:
@@ -232,6 +281,10 @@ class Config:
                     expected=f"{_typed(there_is)} in the task node_classification",
                     got=_typed(value),
                 )
+
+
+def _any_of(*names: str) -> str:
+    return ", ".join(names[:-1]) + f" or {names[-1]}"
 
 
 def _typed(value: Any) -> str:

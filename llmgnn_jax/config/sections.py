@@ -6,6 +6,9 @@ Every field is an option of the command line: `--train.learning-rate 0.01`.
 from dataclasses import dataclass
 from typing import Literal
 
+DRAWN_NEGATIVES = ("uniform", "popularity", "hard")
+"""Of `train.negatives`, those that are drawn, `train.num_negatives` of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -62,14 +65,27 @@ class GraphConfig:
     embedding_dim: int = 64
     """Width D of node vectors and of the fused vectors that are ranked by; of hidden
     layers, where nodes have features."""
-    init: Literal["normal", "xavier"] = "normal"
-    """Of the node vectors: normal, or uniform with Glorot and Bengio's bound for each
-    side's table, sqrt(6 / (rows + width))."""
+    init: Literal["normal", "xavier", "spectral", "text"] = "normal"
+    """Of the node vectors: normal; uniform with Glorot and Bengio's bound for each
+    side's table, sqrt(6 / (rows + width)); the leading singular vectors of the
+    normalised train part (`spectral`); or the principal components of the frozen text
+    vectors, a user's being the mean of its items' (`text`). Whoever has no pair, or no
+    text, starts as with `normal`."""
     init_scale: float = 0.1
-    """Standard deviation of the initial node vectors, for `normal`."""
+    """Standard deviation of the initial node vectors of each side, but for `xavier`."""
+    text_pull: float = 0.0
+    """L2 pull of the id vectors of a batch's items to a learned linear image of their
+    texts, in the fused model; 0: none."""
     temperature: float = 0.0
     """Above 0, what the graph side scores by: the cosine over this. Vectors then have
     the length 1 / sqrt(temperature). 0: dot products."""
+    contrast: float = 0.0
+    """Weight of a contrast of two perturbed views of what the graph says of the batch's
+    users and items, each of which is to be told from the others (SimGCL); 0: none."""
+    contrast_noise: float = 0.1
+    """Length of the noise that makes a view, towards the signs of the vector."""
+    contrast_temperature: float = 0.2
+    """Of the cosines between views."""
     backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
     """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
     it chose is written into the run."""
@@ -162,18 +178,33 @@ class FusionConfig:
     fit the train part before the node vectors are learned."""
     modality_dropout: float = 0.1
     """How often a side is replaced by its learned null vector in training."""
+    alignment: float = 0.0
+    """Weight of a contrast between both sides before they are fused: what the graph
+    says of the batch's users and items is to tell each one's own text from the others'
+    (RLMRec); 0: none."""
+    alignment_temperature: float = 0.2
+    """Of the cosines between sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How the models are trained."""
 
-    loss: Literal["bpr", "sampled_softmax"] = "sampled_softmax"
-    """Pairwise or over the positive and its negatives."""
-    negatives: Literal["uniform", "in_batch", "all"] = "all"
-    """Drawn uniformly, the other rows' positives, or every item that is not known."""
+    loss: Literal["bpr", "sampled_softmax", "alignment_uniformity"] = "sampled_softmax"
+    """Pairwise; over the positive and its negatives; or `alignment_uniformity`: vectors
+    of unit length, near to their positive's and far from those of other rows. Whatever
+    the loss, what is ranked by is the dot product of the vectors as they are."""
+    uniformity: float = 1.0
+    """Weight of the uniformity, for `alignment_uniformity`."""
+    negatives: Literal["uniform", "in_batch", "all", "popularity", "hard"] = "all"
+    """Drawn uniformly, the other rows' positives, every item that is not known, or
+    drawn by how often an item is in the train part (`popularity`). `hard`, for `bpr`:
+    of a row's uniform draws the one that the model scores highest."""
     num_negatives: int = 256
-    """K, for `uniform`; shared by a batch under `sampled_softmax`, per row in `bpr`."""
+    """K, for what is drawn; shared by a batch under `sampled_softmax`, per row in
+    `bpr`."""
+    popularity_power: float = 0.75
+    """`popularity` draws by an item's count to this power; 0: uniformly."""
     examples: Literal["interactions", "users"] = "interactions"
     """Rows are drawn among the interactions, shuffled anew each epoch; or a user is
     drawn, then one of its items."""
@@ -181,7 +212,8 @@ class TrainConfig:
     """B interactions a step, over all devices."""
     accumulate: int = 1
     """Parts that a batch is computed in, one after another: less memory, the same
-    draws. `in_batch` negatives and trained texts are those of a part."""
+    draws. `in_batch` negatives, all else that compares the rows of a batch, and trained
+    texts are those of a part."""
     learning_rate: float = 1.5e-2
     """Adam's step size at the first step."""
     half_life: int = 500

@@ -2,6 +2,7 @@
 
 from llmgnn_jax.config.document import flatten
 from llmgnn_jax.config.run import Config
+from llmgnn_jax.config.sections import DRAWN_NEGATIVES
 
 # What node classification reads of the sections that it shares with ranking.
 _OF_NODES = {
@@ -63,11 +64,14 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out(["train.patience"], "data.valid_share is 0")
     models = "models are " + " ".join(config.models)
     if "fused" not in config.models:
+        leave_out(["graph.text_pull"], models)
         leave_out([name for name in every if name.startswith("fusion.")], models)
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
             of_texts = ["train.weight_decay", "parallel.parameters"]
             leave_out([*texts, *of_texts], models)
+    if not config.fusion.alignment:
+        leave_out(["fusion.alignment_temperature"], "fusion.alignment is 0")
     if config.fusion.kind != "concat":
         leave_out(["fusion.activation"], f"fusion.kind is {config.fusion.kind}")
     if config.fusion.kind == "sum":
@@ -86,16 +90,24 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.models == ("text",):
         of_nodes = (
             *("layer", "num_layers", "fanouts", "init", "init_scale", "temperature"),
+            *("contrast", "contrast_noise", "contrast_temperature"),
             *("filter", *_OF_FILTER),
         )
         leave_out([*(f"graph.{name}" for name in of_nodes), "train.l2"], models)
         leave_out(["train.table_optimizer", "train.table_learning_rate"], models)
+    if not config.graph.contrast:
+        of_views = ["graph.contrast_noise", "graph.contrast_temperature"]
+        leave_out(of_views, "graph.contrast is 0")
     if config.graph.filter == "none":
         names = [f"graph.{name}" for name in _OF_FILTER]
         leave_out(names, "graph.filter is none")
-    if config.train.negatives != "uniform":
-        why = f"train.negatives is {config.train.negatives}"
+    why = f"train.negatives is {config.train.negatives}"
+    if config.train.negatives not in DRAWN_NEGATIVES:
         leave_out(["train.num_negatives"], why)
+    if config.train.negatives != "popularity":
+        leave_out(["train.popularity_power"], why)
+    if config.train.loss != "alignment_uniformity":
+        leave_out(["train.uniformity"], f"train.loss is {config.train.loss}")
     if config.train.table_optimizer == "adam":
         leave_out(["train.table_learning_rate"], "train.table_optimizer is adam")
     if config.parallel.strategy == "pmap":
@@ -103,6 +115,6 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out(of_mesh, "parallel.strategy is pmap")
     if not config.graph.fanouts:
         leave_out(_OF_MESSAGES, "graph.fanouts is empty")
-    if config.graph.init != "normal":
+    if config.graph.init == "xavier":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found

@@ -41,7 +41,8 @@ class ModelSpec:
         layer: "lightgcn" or "gcn".
         num_layers: Rounds of message passing.
         embedding_dim: D.
-        init: "normal" or "xavier".
+        init: "xavier", or "normal"; of the others, which come from data and take the
+            place of normal ones, the model knows nothing.
         init_scale: Standard deviation of the initial node vectors, for "normal".
         temperature: Of the cosine that the graph side scores by; 0: dot products.
         filter_rank: K, width of the linear filter's vectors; 0 where there is none.
@@ -50,6 +51,7 @@ class ModelSpec:
         backend: Kernel of the aggregation.
         fusion: Its kind, a key of `FUSIONS`.
         activation: sigma of the fusion.
+        text_pull: Whether there is a linear image of texts among the id vectors.
     """
 
     sides: ModelName
@@ -70,6 +72,7 @@ class ModelSpec:
     filter_rank: int = 0
     filter_weight: float = 1.0
     groups: int = 1
+    text_pull: bool = False
 
     @classmethod
     def of(
@@ -103,6 +106,7 @@ class ModelSpec:
             activation=config.fusion.activation,
             fusion=config.fusion.kind,
             groups=graph.layout.groups,
+            text_pull=sides == "fused" and config.graph.text_pull > 0,
         )
 
     @property
@@ -151,6 +155,8 @@ class RecommenderModel(nnx.Module):
         if spec.sides == "fused":
             self.null_graph = nnx.Param(jnp.zeros(dim))
             self.fusion = FUSIONS[spec.fusion](dim, activation=spec.activation)
+        if spec.text_pull:
+            self.text_image = nnx.Param(jnp.zeros((spec.text_dim, dim)))
 
     def propagate(
         self, graph: InteractionGraph, placement: Placement | None = None
@@ -250,6 +256,10 @@ class RecommenderModel(nnx.Module):
             return nodes_RD
         return unit_length(nodes_RD) * self.spec.temperature**-0.5
 
+    def project(self, text_BT: jax.Array) -> jax.Array:
+        """(B, D), what the text side says with (B, T) text vectors."""
+        return text_BT @ self.text_projection[...]
+
     def merge(
         self,
         *,
@@ -276,7 +286,7 @@ class RecommenderModel(nnx.Module):
         assert text_known_B is not None
         text_BD = jnp.where(
             text_known_B[:, None],
-            text_BT @ self.text_projection[...],
+            self.project(text_BT),
             self.null_text[...][None, :],
         )
         if self.spec.sides == "text":

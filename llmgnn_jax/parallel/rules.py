@@ -29,6 +29,7 @@ RULES: tuple[tuple[str, P], ...] = (
     (r"\b(degrees|connected)$", P(AXES)),
     (r"\bknown\.(indptr|indices|bits)$", P(AXES)),
     (r"\b(users_E|items_E|active_users_A|item_counts_I)$", P(AXES)),
+    (r"\bpopularity\.(accept_I|other_I|log_share_I)$", P(AXES)),
     (r"\bencoder\.(ids_IL|counts_I)$", P(AXES)),
     (
         _ENCODER + r"\.(query|key|value|intermediate|gate|up)\.(kernel|lora_b)$",

@@ -15,6 +15,7 @@ from llmgnn_jax.parallel.exchange import EdgeBlock, Exchange, Shares
 from llmgnn_jax.parallel.popularity import Popularity
 from llmgnn_jax.parallel.sampling import SharedTable
 from llmgnn_jax.planning.cut import Cut
+from llmgnn_jax.training.alias import AliasTable
 from llmgnn_jax.training.known_items import KnownItems
 
 
@@ -144,7 +145,17 @@ def pairs_of(
     examples = None
     if config.train.examples == "interactions":
         examples = ints(_up(sizes.interactions, count))
+    popularity = None
+    if config.train.negatives == "popularity":
+        slots = layout.item_capacity
+        popularity = AliasTable(
+            accept_I=shape_of(slots),
+            other_I=ints(slots),
+            log_share_I=shape_of(slots),
+            size=sizes.items,
+        )
     return {
+        "popularity": popularity,
         "users_E": examples,
         "items_E": examples,
         "known": KnownItems(

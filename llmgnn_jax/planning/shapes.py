@@ -87,8 +87,8 @@ def planned_step(
     if config.train.negatives == "all":
         raise UserError.field(
             "train.negatives",
-            expected="uniform or in_batch: all items as negatives are for data "
-            "that fit one device",
+            expected="those that are drawn, or in_batch: all items as negatives are "
+            "for data that fit one device",
             got="'all'",
             fix="add --train.negatives uniform",
         )
@@ -122,6 +122,7 @@ def planned_step(
         activation=config.fusion.activation,
         fusion=config.fusion.kind,
         groups=layout.groups,
+        text_pull=sides == "fused" and config.graph.text_pull > 0,
     )
     definition, params = _declared(spec)
     text = None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.config import DRAWN_NEGATIVES, TrainConfig
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.training.draws import draw_examples, draw_items, draw_of_users
 from llmgnn_jax.training.state import TrainData
@@ -24,7 +24,9 @@ from llmgnn_jax.training.state import TrainData
     POSITIVES,
     TEXTS,
     NEIGHBOURS,
-) = range(9)
+    USER_VIEWS,
+    ITEM_VIEWS,
+) = range(11)
 
 
 class Batch(NamedTuple):
@@ -35,7 +37,7 @@ class Batch(NamedTuple):
         rows_B: (B,) int32, which rows of the whole batch they are.
         users_B: (B,) int32.
         positives_B: (B,) int32, an item of each user.
-        sampled_BK: (B, K) int32 uniform draws, (1, K) where the rows share them; None
+        sampled_BK: (B, K) int32 drawn negatives, (1, K) where the rows share them; None
             where negatives are not drawn.
         numbers_BK: (B, K) int32, likewise, the number of each draw in the whole batch.
     """
@@ -67,7 +69,7 @@ def num_named(train: TrainConfig) -> int:
     """R, how many items `Batch.items_R` names, some of them more than once; of a part,
     where a batch is computed in parts."""
     size = train.batch_size // train.accumulate
-    if train.negatives != "uniform":
+    if train.negatives not in DRAWN_NEGATIVES:
         return size
     rows = 1 if _shares_negatives(train) else size
     return size + rows * train.num_negatives
@@ -125,10 +127,16 @@ def draw_batch(
             placement.take(table, examples_B) for table in (data.users_E, data.items_E)
         )
     sampled_BK = places_BK = None
-    if train.negatives == "uniform":
+    if train.negatives in DRAWN_NEGATIVES:
         count = train.num_negatives
         own_B = rows_B[:1] * 0 if _shares_negatives(train) else rows_B
         places_BK = own_B[:, None] * count + jnp.arange(count, dtype=jnp.int32)[None, :]
         negative_key = jax.random.fold_in(step_key, NEGATIVES)
-        sampled_BK = draw_items(negative_key, places_BK, num_items=data.num_items)
+        if train.negatives == "popularity":
+            assert data.popularity is not None
+            sampled_BK = data.popularity.draw(
+                negative_key, places_BK, take=placement.take
+            )
+        else:
+            sampled_BK = draw_items(negative_key, places_BK, num_items=data.num_items)
     return Batch(step_key, rows_B, users_B, positives_B, sampled_BK, places_BK)

@@ -26,6 +26,21 @@ def bpr(
     return jnp.sum(jnp.where(keep_BK, pairs_BK, 0.0), axis=1) / jnp.maximum(kept_B, 1)
 
 
+def hardest(negative_BK: jax.Array, *, keep_BK: jax.Array) -> jax.Array:
+    """(B, K) bool, of each row's kept negatives the one that scores highest.
+
+    Dynamic negative sampling: Zhang et al. 2013, "Optimizing top-n collaborative
+    filtering via dynamic negative item sampling". A row that has none keeps none.
+
+    Args:
+        negative_BK: (B, K) scores of the negatives.
+        keep_BK: (B, K) bool; False leaves one out.
+    """
+    scores_BK = jnp.where(keep_BK, negative_BK, -jnp.inf)
+    best_B1 = jnp.argmax(scores_BK, axis=1, keepdims=True)
+    return keep_BK & (jnp.arange(keep_BK.shape[1])[None, :] == best_B1)
+
+
 def sampled_softmax(
     positive_B: jax.Array,
     negative_BK: jax.Array,

@@ -92,19 +92,13 @@ class Sides:
 
     def users(self) -> jax.Array:
         """(B, D): each row's user, its target left out of its text."""
-        users_B, spec = self._batch.users_B, self._model.spec
-        rows_B = self._batch.rows_B
+        rows_B, spec = self._batch.rows_B, self._model.spec
         graph_BD = graph_known_B = text_BT = text_known_B = None
         if spec.uses_graph:
             graph_BD = self._user_graph
             graph_known_B = self._user_known & self._keep(USER_GRAPH, rows_B)
         if spec.uses_text:
-            assert self._data.features.text is not None
-            text_BT, text_known_B = self._data.features.text.of_users(
-                users_B,
-                left_out_B=self._batch.positives_B,
-                take=self._placement.take,
-            )
+            text_BT, text_known_B = self.user_texts()
             text_known_B &= self._keep(USER_TEXT, rows_B)
         return self._model.merge(
             graph_BD=graph_BD,
@@ -132,12 +126,7 @@ class Sides:
                 if self._fresh is not None:
                     text_RT = self._fresh.put_into(text_RT)
             else:
-                text_RT, text_known_R = (
-                    self._placement.take(table, items_R)
-                    for table in (text.item_IT, text.item_known_I)
-                )
-                if self._fresh is not None:
-                    text_RT = self._fresh.instead_of(text_RT, items_R)
+                text_RT, text_known_R = self._texts_of(items_R)
             text_known_R &= self._keep(ITEM_TEXT, items_R)
         return self._model.merge(
             graph_BD=graph_RD,
@@ -146,10 +135,54 @@ class Sides:
             text_known_B=text_known_R,
         )
 
-    def id_penalty(self) -> jax.Array:
+    def user_texts(self) -> tuple[jax.Array, jax.Array]:
+        """(B, T) texts of the rows' users, their targets left out, before any dropout;
+        (B,) bool, whether there are any."""
+        assert self._data.features.text is not None
+        return self._data.features.text.of_users(
+            self._batch.users_B,
+            left_out_B=self._batch.positives_B,
+            take=self._placement.take,
+        )
+
+    def positive_texts(self) -> tuple[jax.Array, jax.Array]:
+        """(B, T) texts of the rows' positives, before any dropout; (B,) bool, whether
+        they have one."""
+        return self._texts_of(self._batch.positives_B)
+
+    def _texts_of(self, items_R: jax.Array) -> tuple[jax.Array, jax.Array]:
+        text = self._data.features.text
+        assert text is not None
+        text_RT, known_R = (
+            self._placement.take(table, items_R)
+            for table in (text.item_IT, text.item_known_I)
+        )
+        if self._fresh is not None:
+            text_RT = self._fresh.instead_of(text_RT, items_R)
+        return text_RT, known_R
+
+    def propagated(self) -> tuple[jax.Array, jax.Array]:
+        """(B, D) h^GNN of the rows' users, and of their positives."""
+        if self._whole:
+            positive_BD = self._placement.take(
+                self._item_graph, self._batch.positives_B
+            )
+        else:
+            positive_BD = self._item_graph[: len(self._batch.positives_B)]
+        return self._user_graph, positive_BD
+
+    def positive_ids(self) -> jax.Array:
+        """(B, D) id vectors of the rows' positives."""
+        batch = len(self._batch.users_B)
+        return self._ego[batch : 2 * batch]
+
+    def id_penalty(self, chosen_BK: jax.Array | None = None) -> jax.Array:
         """(), half the squared norm of a row's id vectors (He et al. 2020, eq. 15).
 
         Of its user, its positive and the negatives that it shares with no other row.
+
+        Args:
+            chosen_BK: (B, K) bool, which of these are its negatives; None for all.
         """
         if not self._model.spec.uses_graph:
             return jnp.zeros(())
@@ -157,6 +190,10 @@ class Sides:
         sampled = self._batch.sampled_BK
         own = sampled is not None and len(sampled) == batch
         rows = self._ego if own else self._ego[: 2 * batch]
+        if chosen_BK is not None:
+            first, drawn = jnp.split(rows, [2 * batch])
+            drawn = jnp.where(chosen_BK.reshape(-1, 1), drawn, 0.0)
+            rows = jnp.concatenate([first, drawn])
         return 0.5 * jnp.sum(rows**2) / batch
 
     def _keep(self, stream: int, numbers: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from llmgnn_jax.models.features import Features, TextFeatures
+from llmgnn_jax.training.alias import AliasTable
 from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.text_step import EncoderInputs
 
@@ -48,6 +49,7 @@ class TrainState:
         "item_counts_I",
         "active_users_A",
         "encoder",
+        "popularity",
     ],
     meta_fields=["num_items", "num_examples", "num_active"],
 )
@@ -66,6 +68,7 @@ class TrainData:
         active_users_A: (A,) int32, the users that have a train pair, filled up
             likewise.
         encoder: What a trained text encoder reads; None where it is frozen.
+        popularity: What negatives are drawn by, for "popularity"; else None.
         num_items: Item slots in use: negatives are drawn below it.
         num_examples: Different train pairs.
         num_active: Users that have one.
@@ -81,6 +84,7 @@ class TrainData:
     num_examples: int
     num_active: int
     encoder: EncoderInputs | None = None
+    popularity: AliasTable | None = None
 
 
 def create_state(

@@ -1,6 +1,6 @@
 """One training step of a ranking model, and the compiled program of many.
 
-Shapes: B rows, R items that a batch names, K negatives, D width of a ranked vector.
+Shapes: B rows, R items that a batch names, D width of a ranked vector.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ from llmgnn_jax.config import Config
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.parallel.strategy import Strategy
-from llmgnn_jax.training import losses
+from llmgnn_jax.training import regularisers, vector_losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
-from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.program import Program, compile_steps
+from llmgnn_jax.training.scores import Scored, loss_of_scores
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainData, TrainState, split_params
 from llmgnn_jax.training.text_step import EncoderSpec, encode_some
@@ -92,62 +92,41 @@ def batch_loss(
         size=train.batch_size,
     )
 
-    def known(items_BK: jax.Array) -> jax.Array:
-        """(B, K) bool, whether the rows' users are known to like them."""
-        return placement.ask(
-            KnownItems.contain,
-            data.known,
-            users_B,
-            items_BK,
-            rows=data.known.num_users,
-        )
-
-    users_B, positives_B, sampled_BK = (
-        batch.users_B,
-        batch.positives_B,
-        batch.sampled_BK,
-    )
     user_BD, item_RD = sides.users(), sides.items()
-    if train.negatives == "all":
-        positive_BD = item_RD[positives_B]
-        negative_BK = user_BD @ item_RD.T
-        keep_BK = ~placement.ask(
-            KnownItems.rows, data.known, users_B, rows=data.known.num_users
+    if train.loss == "alignment_uniformity":
+        scored = Scored(
+            vector_losses.alignment_uniformity(
+                user_BD,
+                item_RD,
+                rows_b=batch.rows_B,
+                weight=train.uniformity,
+                placement=placement,
+            )
         )
-        keep_BK &= (jnp.arange(keep_BK.shape[1]) < data.num_items)[None, :]
-        log_expected_K = jnp.zeros(keep_BK.shape[1])
-    elif sampled_BK is None:
-        positive_BD = item_RD
-        everyones_K = placement.everyones(positives_B)
-        negative_BK = user_BD @ placement.everyones(positive_BD).T
-        keep_BK = ~known(jnp.broadcast_to(everyones_K[None, :], negative_BK.shape))
-        # The other rows' positives: drawn by popularity.
-        counts_K = placement.take(data.item_counts_I, everyones_K)
-        log_expected_K = jnp.log(counts_K * ((size - 1) / data.num_examples))
     else:
-        positive_BD, negative_RD = jnp.split(item_RD, [len(users_B)])
-        if train.loss == "sampled_softmax":  # The draws are shared by all rows.
-            negative_BK = user_BD @ negative_RD.T
-            sampled_BK = jnp.broadcast_to(sampled_BK, negative_BK.shape)
-        else:
-            negative_BKD = negative_RD.reshape(*sampled_BK.shape, -1)
-            negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
-        keep_BK = ~known(sampled_BK)
-        log_expected_K = jnp.full(
-            train.num_negatives, jnp.log(train.num_negatives / data.num_items)
+        scored = loss_of_scores(
+            user_BD,
+            item_RD,
+            batch,
+            data,
+            train=train,
+            size=size,
+            placement=placement,
         )
-
-    positive_B = jnp.sum(user_BD * positive_BD, axis=-1)
-    if train.loss == "bpr":
-        loss_B = losses.bpr(positive_B, negative_BK, keep_BK=keep_BK)
-    else:
-        loss_B = losses.sampled_softmax(
-            positive_B, negative_BK, keep_BK=keep_BK, log_expected_K=log_expected_K
+    loss = jnp.sum(scored.loss_B) / len(batch.users_B)
+    loss += train.l2 * sides.id_penalty(scored.chosen_BK)
+    if config.graph.contrast and model.spec.uses_graph:
+        loss += config.graph.contrast * regularisers.contrast(
+            sides, batch, graph=config.graph, placement=placement
         )
-    loss = jnp.sum(loss_B) / len(users_B)
-    loss += train.l2 * sides.id_penalty()
     if model.spec.sides == "fused":
         loss += config.fusion.anchor * model.fusion.distance_from_start()
+        if config.fusion.alignment:
+            loss += config.fusion.alignment * regularisers.text_alignment(
+                model, sides, batch, fusion=config.fusion, placement=placement
+            )
+        if config.graph.text_pull:
+            loss += config.graph.text_pull * regularisers.text_pull(model, sides)
     return loss, sides.missed
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.training.alias import AliasTable
 from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.state import TrainData
@@ -46,7 +47,22 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
         num_items=prepared.dataset.num_items,
         num_examples=history.nnz,
         num_active=len(active),
+        popularity=_popularity(prepared),
     )
+
+
+def _popularity(prepared: Prepared) -> AliasTable | None:
+    if prepared.config.train.negatives != "popularity":
+        return None
+    return AliasTable.build(
+        popularity_weights(prepared), slots=prepared.graph.item_capacity
+    )
+
+
+def popularity_weights(prepared: Prepared) -> np.ndarray:
+    """(num_items,) float64, what negatives are drawn in proportion to."""
+    counts = np.bincount(prepared.history.indices, minlength=prepared.dataset.num_items)
+    return counts.astype(np.float64) ** prepared.config.train.popularity_power
 
 
 def positive_counts(prepared: Prepared) -> np.ndarray:
@@ -69,6 +85,8 @@ def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:
     """Whether a step asks of so many pairs if they are known that bits are worth it."""
     if train.negatives == "all":
         return True  # B x I of memory anyway.
+    if train.loss == "alignment_uniformity":
+        return False  # It asks of none.
     # B x K, or B x B: all rows by all negatives.
     every_pair = train.loss == "sampled_softmax" or train.negatives == "in_batch"
     return every_pair and num_users * num_items / 8 <= _MOST_BYTES_OF_BITS

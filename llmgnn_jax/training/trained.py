@@ -14,10 +14,12 @@ from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.checkpoint import CheckpointFolder
+from llmgnn_jax.training.first_vectors import first_vectors
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.snapshot import Progress, Snapshot
 from llmgnn_jax.training.state import (
+    NODE_TABLE,
     TEXT_ENCODER,
     copy_params,
     create_state,
@@ -71,8 +73,15 @@ class Setup:
     snapshot: Snapshot
 
 
-def set_up(name: ModelName, prepared: Prepared) -> Setup:
-    """The model, its optimizer and its initial state, from the run's seed."""
+def set_up(name: ModelName, prepared: Prepared, *, trains: bool = True) -> Setup:
+    """The model, its optimizer and its initial state, from the run's seed.
+
+    Args:
+        name: Which model.
+        prepared: The run's data.
+        trains: Whether training may begin with it; else it is a template of what was
+            trained, and its values do not matter.
+    """
     config = prepared.config
     spec = ModelSpec.of(
         config,
@@ -82,6 +91,9 @@ def set_up(name: ModelName, prepared: Prepared) -> Setup:
         backend=prepared.backend,
     )
     definition, params = create(spec, seed=config.seed)
+    if trains and spec.uses_graph:
+        nodes = first_vectors(spec, prepared, params[NODE_TABLE])
+        params = {**params, NODE_TABLE: nodes}
     text = trained_text(prepared) if spec.uses_text else None
     stored = None
     if text is not None:
@@ -109,7 +121,7 @@ def load_trained(name: ModelName, prepared: Prepared, *, folder: Path) -> Traine
     Raises:
         UserError: If there is none, or it cannot be read.
     """
-    setup = set_up(name, prepared)
+    setup = set_up(name, prepared, trains=False)
     snapshot = newest_snapshot(
         folder / "checkpoints" / name, setup.snapshot, prepared.config
     )

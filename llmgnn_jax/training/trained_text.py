@@ -23,7 +23,7 @@ from llmgnn_jax.training.encoder_parts import take_apart, trainable_encoder
 from llmgnn_jax.training.node_texts import encode_texts, node_texts, text_features
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.text_step import EncoderInputs, EncoderSpec
-from llmgnn_jax.training.train_data import positive_counts
+from llmgnn_jax.training.train_data import popularity_weights, positive_counts
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,11 @@ def _chances(prepared: Prepared, counts: np.ndarray, *, texts: int) -> np.ndarra
     size = train.batch_size // train.accumulate
     named = size * positive_counts(prepared) / prepared.history.nnz
     drawn = num_named(train) - size
-    named[:num_items] += drawn / num_items
+    if train.negatives == "popularity":
+        weights = popularity_weights(prepared)
+        named[:num_items] += drawn * weights / weights.sum()
+    else:
+        named[:num_items] += drawn / num_items
     chances = np.where(counts > 0, -np.expm1(-named), 0.0)
     return chances * min(1.0, texts / max(chances.sum(), 1e-9))
 

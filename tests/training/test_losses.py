@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmgnn_jax.training.losses import bpr, sampled_softmax
+from llmgnn_jax.training.losses import bpr, hardest, sampled_softmax
 
 
 def scores(seed: int, rows: int = 5, negatives: int = 7) -> tuple[jax.Array, ...]:
@@ -43,6 +43,19 @@ def test_bpr_by_hand() -> None:
     for difference, expected in ((-1e4, 1e4), (1e4, 0.0)):
         loss = bpr(jnp.full(1, difference), jnp.zeros((1, 1)), keep_BK=keep)
         assert float(loss[0]) == pytest.approx(expected)
+
+
+def test_the_hardest_is_the_highest_that_is_kept() -> None:
+    scores = jnp.asarray([[1.0, 3.0, 2.0], [5.0, 4.0, 4.0], [1.0, 2.0, 3.0]])
+    keep = jnp.asarray([[True, True, True], [False, True, True], [False] * 3])
+    kept = np.asarray(hardest(scores, keep_BK=keep))
+    # Of equals the first; a row without any keeps none.
+    expected = [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(kept, np.asarray(expected, bool))
+    positive = jnp.asarray([2.5, 0.0, 0.0])
+    found = bpr(positive, scores, keep_BK=jnp.asarray(kept))
+    by_hand = [math.log1p(math.exp(0.5)), math.log1p(math.exp(4.0)), 0.0]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))

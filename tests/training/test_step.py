@@ -35,6 +35,12 @@ COMBINATIONS = [
     ("bpr", "uniform"),
     ("bpr", "in_batch"),
 ]
+MORE_COMBINATIONS = [
+    ("alignment_uniformity", "in_batch"),
+    ("sampled_softmax", "popularity"),
+    ("bpr", "hard"),
+    pytest.param("bpr", "popularity", marks=pytest.mark.slow),
+]
 
 
 class Reference:
@@ -146,8 +152,16 @@ class Reference:
             others = train.batch_size - 1
             drawn = [(item, others * self.share(item)) for item in self.positives]
         else:
-            items = self.drawn(row)
-            drawn = [(item, train.num_negatives / num_items) for item in items]
+            shares = [1 / num_items] * num_items
+            if train.negatives == "popularity":
+                counts = [
+                    sum(i in had for had in self.history) for i in range(num_items)
+                ]
+                weights = [count**train.popularity_power for count in counts]
+                shares = [weight / sum(weights) for weight in weights]
+            drawn = [
+                (item, train.num_negatives * shares[item]) for item in self.drawn(row)
+            ]
         known = self.history[self.users[row]]
         return [(item, expected) for item, expected in drawn if item not in known]
 
@@ -160,21 +174,30 @@ class Reference:
         return len(sizes) / sum(map(len, self.history))
 
     def drawn(self, row: int) -> list[int]:
-        """The uniform draws of a row."""
+        """The draws of a row."""
         train, num_items = self.small.config.train, self.small.prepared.train.num_items
         first = row * train.num_negatives if train.loss == "bpr" else 0
         places = jnp.arange(first, first + train.num_negatives)
         key = jax.random.fold_in(self.step_key, streams.NEGATIVES)
+        if train.negatives == "popularity":
+            table = self.small.data.popularity
+            drawn = table.draw(key, places, take=lambda rows, numbers: rows[numbers])
+            return np.asarray(drawn).tolist()
         return np.asarray(draw_items(key, places, num_items=num_items)).tolist()
 
     def loss(self) -> float:
         config = self.small.config
         items = [self.item(i) for i in range(self.small.prepared.train.num_items)]
-        total = 0.0
+        batch, total = config.train.batch_size, 0.0
+        penalty = config.train.l2 * 0.5 * self.squares(items) / batch
+        if config.train.loss == "alignment_uniformity":
+            return self.alignment_uniformity(items) / batch + penalty
         for row in self.rows:
             user = self.user(row)
             positive = user @ items[self.positives[row]]
             negatives = self.negatives(row)
+            if config.train.negatives == "hard":
+                negatives = self.hardest(negatives, user, items)
             if config.train.loss == "bpr":
                 pairs = [
                     np.log1p(np.exp(user @ items[i] - positive)) for i, _ in negatives
@@ -183,14 +206,47 @@ class Reference:
             else:
                 rest = sum(np.exp(user @ items[i]) / n for i, n in negatives)
                 total += np.log(np.exp(positive) + rest) - positive
-        batch = config.train.batch_size
-        return total / batch + config.train.l2 * 0.5 * self.squares() / batch
+        return total / batch + penalty
 
-    def squares(self) -> float:
+    def alignment_uniformity(self, items: list[np.ndarray]) -> float:
+        """Over the rows: squared distances, and how near rows are to one another."""
+        users = np.stack([self.user(row) for row in self.rows])
+        positives = np.stack([items[item] for item in self.positives])
+        total, spread = 0.0, 0.0
+        users, positives = (
+            # Whose sides are both dropped has no direction.
+            side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12)
+            for side in (users, positives)
+        )
+        for user, positive in zip(users, positives, strict=True):
+            total += ((user - positive) ** 2).sum()
+        for side in (users, positives):
+            near = [
+                np.exp(-2 * ((side[one] - side[other]) ** 2).sum())
+                for one in self.rows
+                for other in range(one)
+            ]
+            spread += np.log(np.mean(near)) / 2
+        return total + len(users) * self.small.config.train.uniformity * spread
+
+    def hardest(
+        self,
+        negatives: list[tuple[int, float]],
+        user: np.ndarray,
+        items: list[np.ndarray],
+    ) -> list[tuple[int, float]]:
+        """The one that the model scores highest, if there is any."""
+        return sorted(negatives, key=lambda pair: user @ items[pair[0]])[-1:]
+
+    def squares(self, items: list[np.ndarray]) -> float:
         """Of the id vectors of each row, its own negatives among them."""
         train, first_item = self.small.config.train, self.small.spec.user_capacity
         nodes = [*self.users, *(first_item + item for item in self.positives)]
-        if train.loss == "bpr" and train.negatives == "uniform":
+        if train.negatives == "hard":
+            for row in self.rows:
+                kept = self.hardest(self.negatives(row), self.user(row), items)
+                nodes += [first_item + item for item, _ in kept]
+        elif train.loss == "bpr" and train.negatives != "in_batch":
             nodes += [
                 first_item + item for row in self.rows for item in self.drawn(row)
             ]
@@ -213,7 +269,7 @@ def ready(small: Callable[..., Any], loss: str, negatives: str) -> tuple[Any, Pr
     return made, made.program()
 
 
-@pytest.mark.parametrize(("loss", "negatives"), COMBINATIONS)
+@pytest.mark.parametrize(("loss", "negatives"), [*COMBINATIONS, *MORE_COMBINATIONS])
 def test_each_combination(small: Callable[..., Any], loss: str, negatives: str) -> None:
     made, program = ready(small, loss, negatives)
     state, metrics = program(made.state(), made.data, jnp.int32(1))

@@ -108,6 +108,32 @@ CASES = {
         "parallel.slack": 16.0,
     },
     "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
+    "contrast and alignment": {
+        "train.negatives": "in_batch",
+        "graph.contrast": 0.3,
+        "fusion.alignment": 0.3,
+        "graph.text_pull": 0.3,
+    },
+    "contrast and alignment, all": {"graph.contrast": 0.3, "fusion.alignment": 0.3},
+    "contrast, sampled": {
+        "graph.fanouts": (3, 2),
+        "train.negatives": "in_batch",
+        "graph.contrast": 0.3,
+        "graph.text_pull": 0.3,
+        "parallel.slack": 16.0,
+    },
+    "spectral": {"graph.init": "spectral"},
+    "from texts": {"graph.init": "text"},
+    "by popularity": {"train.negatives": "popularity", "train.num_negatives": 16},
+    "hard": {
+        "train.loss": "bpr",
+        "train.negatives": "hard",
+        "train.num_negatives": 4,
+    },
+    "alignment and uniformity": {
+        "train.loss": "alignment_uniformity",
+        "train.negatives": "in_batch",
+    },
 }
 
 
