@@ -515,11 +515,15 @@ def zero(path):
     ("pattern", "damage"),
     [
         ("_METADATA", truncate),
-        ("_METADATA", zero),
-        ("manifest.ocdbt", zero),
-        ("manifest.ocdbt", lambda path: path.unlink()),
-        ("ocdbt.process_0/d/*", truncate),
-        ("ocdbt.process_0/d/*", lambda path: path.unlink()),
+        pytest.param("_METADATA", zero, marks=pytest.mark.slow),
+        pytest.param("manifest.ocdbt", zero, marks=pytest.mark.slow),
+        pytest.param(
+            "manifest.ocdbt", lambda path: path.unlink(), marks=pytest.mark.slow
+        ),
+        pytest.param("ocdbt.process_0/d/*", truncate, marks=pytest.mark.slow),
+        pytest.param(
+            "ocdbt.process_0/d/*", lambda path: path.unlink(), marks=pytest.mark.slow
+        ),
     ],
 )
 @pytest.mark.parametrize("verb", ["recommend", "resume"])

@@ -248,6 +248,7 @@ def hub_plan(num_edges: int = HUB) -> EdgePlan:
     return plan_edges(senders, receivers, 300, weights=weights, buckets=True)
 
 
+@pytest.mark.slow
 def test_hubs(backend: Backend) -> None:
     plan = hub_plan()
     nodes, direction = (normal(300, 2, seed=s) for s in (1, 2))

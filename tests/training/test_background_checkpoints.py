@@ -194,7 +194,9 @@ def test_what_ended_a_run_is_not_replaced(
 
     with pytest.raises(ZeroDivisionError):
         run()
-    (record,) = caplog.records
+    # An exception that nobody asked for may be told whenever it is collected.
+    ours = [one for one in caplog.records if one.name.startswith("llmgnn_jax")]
+    (record,) = ours
     assert "expected a checkpoint that can be written" in record.getMessage()
 
 

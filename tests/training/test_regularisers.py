@@ -92,6 +92,7 @@ def info_nce(pairs: Iterable[tuple[Any, Any]], temperature: float) -> float:
     return sum(losses) / len(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("negatives", NEGATIVES)
 def test_contrast_of_two_views(small: Callable[..., Any], negatives: str) -> None:
     changes = {

@@ -307,6 +307,7 @@ def test_stored_vectors_are_those_of_the_last_refresh(train, saved, prepared, mo
     assert np.abs(refreshed[3].encode(texts) - refreshed[6].encode(texts)).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_the_best_parameters_are_measured_with_their_own_encoder(
     train, prepared, monkeypatch, mode

@@ -69,6 +69,7 @@ def test_more_padding_changes_nothing(
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @every_layer
 def test_a_tree_is_a_graph(drawn: Callable[..., Any], name: str) -> None:
     """The same layer hears the same on a tree as on its edges as any graph.
