@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.table import Block, read_blocks, read_header
+from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks, read_header
 from llmgnn_jax.data.sources.tags import Tags
 from llmgnn_jax.data.sources.wording import catalogue_text, clean
 
@@ -64,7 +64,7 @@ def read_lastfm(folder: Path | str, *, name: str | None = None) -> Dataset:
                 block.numbers("weight"),
             )
         )
-    users, items, values = (np.concatenate(one) for one in zip(*parts, strict=True))
+    users, items, values = concatenated(parts)
     dataset = Dataset(
         name=name or folder.name,
         user_ids=tuple(user_index),

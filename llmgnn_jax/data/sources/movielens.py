@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.table import read_blocks
+from llmgnn_jax.data.sources.table import concatenated, read_blocks
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, year_of
 
 FILES = ("u.data", "u.item", "u.user", "u.genre")
@@ -96,9 +96,7 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
                 block.seconds("timestamp"),
             )
         )
-    users, items, values, timestamps = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    users, items, values, timestamps = concatenated(parts)
     return Dataset(
         name=name or folder.name,
         user_ids=tuple(user_index),

@@ -16,6 +16,7 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.csv_table import read_csv
+from llmgnn_jax.data.sources.table import concatenated
 from llmgnn_jax.data.sources.tags import Tags
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, year_of
 
@@ -63,9 +64,7 @@ def read_movielens_csv(folder: Path | str, *, name: str | None = None) -> Datase
                 block.seconds("timestamp"),
             )
         )
-    users, items, values, timestamps = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    users, items, values, timestamps = concatenated(parts)
     dataset = Dataset(
         name=name or folder.name,
         user_ids=tuple(user_index),

@@ -28,7 +28,13 @@ from typing import TypeVar
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.table import Block, number_or_nan, read_blocks, read_header
+from llmgnn_jax.data.sources.table import (
+    Block,
+    concatenated,
+    number_or_nan,
+    read_blocks,
+    read_header,
+)
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, titled, year_of
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
@@ -78,9 +84,7 @@ def read_recbole(folder: Path | str, *, name: str | None = None) -> Dataset:
             )
         )
         texts += _joined(block, text_columns)
-    user_rows, item_rows, values, timestamps = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    user_rows, item_rows, values, timestamps = concatenated(parts)
     for side in (users, items):
         if side.listed and len(side.index) > side.listed:
             logger.warning(

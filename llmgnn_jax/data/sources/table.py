@@ -281,6 +281,11 @@ def unreadable(path: Path, error: OSError) -> UserError:
     )
 
 
+def concatenated(parts: Iterable[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """The columns of a file, from those of each of its blocks; one at least."""
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
 def number_or_nan(field: str) -> float:
     try:
         return float(field)
