@@ -174,15 +174,25 @@ def test_numbers_from_0_on(name: str) -> None:
         ({"fusion.modality_dropout": 1.0}, "fusion.modality_dropout: .*got 1.0"),
         ({"fusion.modality_dropout": -0.1}, "fusion.modality_dropout: .*got -0.1"),
         ({"node.dropout": 1.0}, "node.dropout: .*got 1.0"),
-        ({"data.cold_share": 1.0}, "data.cold_share: expected a share in .*got 1.0"),
-        ({"data.cold_share": 0.0}, "data.cold_share: expected a number above 0, got"),
+        (
+            {"data.split": "cold_items", "data.cold_share": 1.0},
+            "data.cold_share: expected a share between 0 and 1, got 1.0",
+        ),
+        (
+            {"data.split": "cold_items", "data.cold_share": 0.0},
+            "data.cold_share: expected a share between 0 and 1, got 0.0",
+        ),
+        (
+            {"data.split": "cold_items", "data.warm_share": 0.5},
+            r"data.warm_share: expected a share in \[0, 0.5\), got 0.5",
+        ),
         (
             {"data.split": "cold_users", "data.folds": 5, "data.fold": 5},
             "data.fold: expected 0 to 4, got 5",
         ),
         (
             {"data.split": "cold_users", "data.fold": 1},
-            "data.fold: expected 0 where data.folds is 0, got 1",
+            "data.fold: expected 0 where there are no folds, got 1",
         ),
         (
             {"data.split": "cold_both", "data.folds": 1},
@@ -190,7 +200,8 @@ def test_numbers_from_0_on(name: str) -> None:
         ),
         (
             {"data.split": "cold_both", "data.folds": 4, "data.valid_share": 0.8},
-            "data.valid_share: expected less than the 0.75 that test leaves, got 0.8",
+            "data.valid_share: expected a share from 0 on that leaves something to "
+            "train on beside the 0.25 of test, got 0.8",
         ),
         ({"models": ()}, "models: expected different ones of .*, got none"),
         ({"models": ("text", "text")}, "models: expected .*, got text text"),

@@ -29,6 +29,7 @@ from llmgnn_jax.config import (
 )
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.parts import Split
+from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.graph import structure
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.training.batch import draw_batch
@@ -144,7 +145,7 @@ def _prepared(
         split=split,
         train=train,
         history=train.csr(),
-        valid=split.held_out("valid"),
+        on_valid=question_of(split, "valid"),
         graph=graph,
         features=Features(graph=graph, text=None),
         encoder=None,

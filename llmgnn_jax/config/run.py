@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
+from llmgnn_jax.config.held_out import check_cold_shares
 from llmgnn_jax.config.sections import (
     DRAWN_NEGATIVES,
     DataConfig,
@@ -58,6 +59,7 @@ class Config:
             "graph.filter_l2": self.graph.filter_l2,
             "graph.filter_rank": self.graph.filter_rank,
             "graph.filter_weight": self.graph.filter_weight,
+            "graph.filter_text_sharpness": self.graph.filter_text_sharpness,
             "fusion.alignment_temperature": self.fusion.alignment_temperature,
             "text.max_length": self.text.max_length,
             "text.learning_rate": self.text.learning_rate,
@@ -79,7 +81,6 @@ class Config:
             "parallel.model": self.parallel.model,
             "parallel.slack": self.parallel.slack,
             "parallel.row_slack": self.parallel.row_slack,
-            "data.cold_share": self.data.cold_share,
         }
         for name, value in positive.items():
             if not 0 < value < math.inf:
@@ -94,6 +95,7 @@ class Config:
             "graph.contrast": self.graph.contrast,
             "graph.contrast_noise": self.graph.contrast_noise,
             "graph.rating_power": self.graph.rating_power,
+            "graph.filter_text_l2": self.graph.filter_text_l2,
             "graph.spare_users": self.graph.spare_users,
             "graph.spare_items": self.graph.spare_items,
             "graph.spare_edges": self.graph.spare_edges,
@@ -106,8 +108,6 @@ class Config:
             "train.patience": self.train.patience,
             "parallel.data": self.parallel.data,
             "parallel.groups": self.parallel.groups,
-            "data.folds": self.data.folds,
-            "data.fold": self.data.fold,
         }
         for name, value in not_negative.items():
             if not 0 <= value < math.inf:
@@ -118,7 +118,6 @@ class Config:
             raise UserError.field("seed", expected="below 2**32", got=self.seed)
         shares = {
             "data.valid_share": self.data.valid_share,
-            "data.cold_share": self.data.cold_share,
             "node.dropout": self.node.dropout,
             "fusion.modality_dropout": self.fusion.modality_dropout,
         }
@@ -126,7 +125,14 @@ class Config:
             if not 0 <= value < 1:
                 raise UserError.field(name, expected="a share in [0, 1)", got=value)
         if self.data.is_cold:
-            self._check_cold()
+            check_cold_shares(
+                "data",
+                cold_share=self.data.cold_share,
+                valid_share=self.data.valid_share,
+                warm_share=self.data.warm_share,
+                folds=self.data.folds,
+                fold=self.data.fold,
+            )
         if not self.models or len(set(self.models)) != len(self.models):
             raise UserError.field(
                 "models",
@@ -233,26 +239,6 @@ class Config:
                 f"{self.train.accumulate} parts, which the loss alignment_uniformity "
                 "compares",
                 got=self.train.batch_size,
-            )
-
-    def _check_cold(self) -> None:
-        folds, fold = self.data.folds, self.data.fold
-        if folds == 1:
-            raise UserError.field(
-                "data.folds", expected="2 or more, or 0 for a random share", got=folds
-            )
-        if fold >= max(folds, 1):
-            raise UserError.field(
-                "data.fold",
-                expected=f"0 to {folds - 1}" if folds else "0 where data.folds is 0",
-                got=fold,
-            )
-        test = 1 / folds if folds else self.data.cold_share
-        if test + self.data.valid_share >= 1:
-            raise UserError.field(
-                "data.valid_share",
-                expected=f"less than the {1 - test:g} that test leaves",
-                got=self.data.valid_share,
             )
 
     def _check_whole_numbers(self) -> None:

@@ -6,6 +6,8 @@ Every field is an option of the command line: `--train.learning-rate 0.01`.
 from dataclasses import dataclass
 from typing import Literal
 
+from llmgnn_jax.config.held_out import SplitRule
+
 DRAWN_NEGATIVES = ("uniform", "popularity", "hard")
 """Of `train.negatives`, those that are drawn, `train.num_negatives` of them."""
 
@@ -16,15 +18,7 @@ class DataConfig:
 
     source: str = "ml-100k"
     """An asset's name, `synthetic`, or a folder in a known layout."""
-    split: Literal[
-        "random",
-        "leave_last_out",
-        "temporal",
-        "published",
-        "cold_items",
-        "cold_users",
-        "cold_both",
-    ] = "random"
+    split: SplitRule = "random"
     """How interactions are held out; `random` is 8:1:1 within each user, `published`
     tests on what the data come with, `cold_items`, `cold_users` and `cold_both` on all
     interactions of items or users that training never meets."""
@@ -39,6 +33,9 @@ class DataConfig:
     is tested on in one of as many runs. 0: `cold_share` of them is drawn."""
     fold: int = 0
     """Which of the folds this run tests on, from 0."""
+    warm_share: float = 0.0
+    """How much of each user's other interactions the cold splits test on too, and
+    validate on: what is cold is then ranked among all items."""
 
     @property
     def is_cold(self) -> bool:
@@ -99,6 +96,12 @@ class GraphConfig:
     """L2 of the filter's weights, in users."""
     filter_rank: int = 512
     """Width of the vectors whose inner products the filter's scores are."""
+    filter_text_l2: float = 1.0
+    """L2 of the map from texts to what the filter says of an item, by which a model
+    that reads texts scores items without an interaction; 0: none."""
+    filter_text_sharpness: float = 2.0
+    """How fast texts cease to be alike for that map: the kernel is exp(this times
+    (cosine - 1))."""
     rating_power: float = 0.5
     """The filter reads (rating / highest rating) to this power; 0: all alike."""
     spare_users: int = 64

@@ -24,9 +24,14 @@ _OF_NODES = {
     "parallel": (),
 }
 
-_OF_COLD = ["data.cold_share", "data.folds", "data.fold"]
+_OF_COLD = ["data.cold_share", "data.folds", "data.fold", "data.warm_share"]
 
-_OF_FILTER = ("filter_weight", "filter_l2", "filter_rank", "rating_power")
+_OF_FILTER_TEXT = ["graph.filter_text_l2", "graph.filter_text_sharpness"]
+
+_OF_FILTER = (
+    *("filter_weight", "filter_l2", "filter_rank", "rating_power"),
+    *("filter_text_l2", "filter_text_sharpness"),
+)
 
 _OF_MESSAGES = ["parallel.slack", "parallel.row_slack"]
 
@@ -69,7 +74,7 @@ def unused_fields(config: Config) -> dict[str, str]:
         if "text" not in config.models:
             texts = [name for name in every if name.startswith("text.")]
             of_texts = ["train.weight_decay", "parallel.parameters"]
-            leave_out([*texts, *of_texts], models)
+            leave_out([*texts, *of_texts, *_OF_FILTER_TEXT], models)
     if not config.fusion.alignment:
         leave_out(["fusion.alignment_temperature"], "fusion.alignment is 0")
     if config.fusion.kind != "concat":
@@ -101,6 +106,8 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.graph.filter == "none":
         names = [f"graph.{name}" for name in _OF_FILTER]
         leave_out(names, "graph.filter is none")
+    if not config.graph.filter_text_l2:
+        leave_out(["graph.filter_text_sharpness"], "graph.filter_text_l2 is 0")
     why = f"train.negatives is {config.train.negatives}"
     if config.train.negatives not in DRAWN_NEGATIVES:
         leave_out(["train.num_negatives"], why)

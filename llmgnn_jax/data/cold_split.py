@@ -1,9 +1,9 @@
 """The rules that hold out all that was done with some items, by some users, or both."""
 
-import math
-
 import numpy as np
 
+from llmgnn_jax.config.held_out import check_cold_shares
+from llmgnn_jax.data.by_user import random_parts
 from llmgnn_jax.data.cold_start import COLD_SIDES, ColdRule, draw_cold
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.parts import Split
@@ -23,6 +23,7 @@ def split_cold(
     valid_share: float = 0.1,
     folds: int = 0,
     fold: int = 0,
+    warm_share: float = 0.0,
 ) -> Split:
     """Hides a share of the items, of the users or of both; trains on all other rows.
 
@@ -31,6 +32,9 @@ def split_cold(
     is every interaction with something that test hides, valid every other one with
     something that valid hides: what is tuned on valid has never met what is tested.
     Which they are, `Split.cold_items` and `Split.cold_users` say.
+
+    With a `warm_share` as much of each user's other interactions is held out for test,
+    and for valid, at random: what is known beside what is cold.
 
     Items are drawn from those with a text and at least one interaction, users from
     those with at least one interaction; with `folds` they are dealt into as many, so
@@ -44,6 +48,8 @@ def split_cold(
         valid_share: How much valid hides, likewise; at 0 nothing is validated on.
         folds: From 2 on, or 0 for a random share.
         fold: Which one test hides, from 0; valid takes of those that follow it.
+        warm_share: How much of the interactions with nothing hidden test holds out, and
+            valid as well, where it hides something.
 
     Raises:
         UserError: If the rule is unknown, a share, `folds` or `fold` is out of range,
@@ -56,7 +62,14 @@ def split_cold(
             got=repr(rule),
             fix=did_you_mean(rule, COLD_SIDES),
         )
-    _check_ranges(share=share, valid_share=valid_share, folds=folds, fold=fold)
+    check_cold_shares(
+        "split",
+        cold_share=share,
+        valid_share=valid_share,
+        warm_share=warm_share,
+        folds=folds,
+        fold=fold,
+    )
     cold = draw_cold(
         dataset,
         rule=rule,
@@ -65,10 +78,18 @@ def split_cold(
         valid_share=valid_share,
         folds=folds,
         fold=fold,
+        warm_share=warm_share,
     )
-    valid, test = cold.rows(dataset)
-    train = ~(valid | test)
-    if not train.any():
+    of_valid, of_test = cold.rows(dataset)
+    valid, test = np.flatnonzero(of_valid), np.flatnonzero(of_test)
+    train = dataset.canonical_order
+    train = train[~(of_valid | of_test)[train]]
+    if warm_share:
+        validated = warm_share if valid_share else 0.0
+        ratios = (1 - warm_share - validated, validated, warm_share)
+        train, *warm = random_parts(dataset, train, seed=seed, ratios=ratios)
+        valid, test = np.union1d(valid, warm[0]), np.union1d(test, warm[1])
+    if not len(train):
         raise UserError.field(
             f"split.rule {rule!r}",
             expected="interactions left to train on",
@@ -79,36 +100,9 @@ def split_cold(
         dataset,
         rule,
         seed,
-        np.flatnonzero(train),
-        np.flatnonzero(valid),
-        np.flatnonzero(test),
+        train,
+        valid,
+        test,
         valid_share=valid_share,
         cold=cold,
     )
-
-
-def _check_ranges(*, share: float, valid_share: float, folds: int, fold: int) -> None:
-    if folds < 0 or folds == 1:
-        raise UserError.field(
-            "split.folds", expected="2 or more, or 0 for a random share", got=folds
-        )
-    if not 0 <= fold < max(folds, 1):
-        raise UserError.field(
-            "split.fold",
-            expected=f"0 to {folds - 1}" if folds else "0 where there are no folds",
-            got=fold,
-        )
-    if folds:
-        share = 1 / folds
-    elif not 0 < share < 1:
-        raise UserError.field(
-            "split.cold_share", expected="a share between 0 and 1", got=share
-        )
-    both = share + valid_share
-    if not (valid_share >= 0 and both < 1) or math.isclose(both, 1):
-        raise UserError.field(
-            "split.valid_share",
-            expected="a share from 0 on that leaves something to train on beside "
-            f"the {share:g} of test",
-            got=valid_share,
-        )

@@ -35,6 +35,8 @@ class ColdStart:
         share: How much of a side test hides; None where that is one of several folds.
         folds: Into how many folds the sides are cut; 0 where a share is drawn.
         fold: Which of them test hides.
+        warm_share: How much of each user's interactions with nothing hidden test holds
+            out, and valid as well.
     """
 
     valid_items: np.ndarray
@@ -44,17 +46,25 @@ class ColdStart:
     share: float | None
     folds: int = 0
     fold: int = 0
+    warm_share: float = 0.0
 
     @property
     def label(self) -> str:
-        """For people: "0.1", or "fold 0 of 5"."""
-        if self.folds:
-            return f"fold {self.fold} of {self.folds}"
-        return f"{self.share:g}"
+        """For people: "0.1", or "fold 0 of 5", and how much is held out of the rest."""
+        fold = f"fold {self.fold} of {self.folds}"
+        hidden = fold if self.share is None else f"{self.share:g}"
+        return hidden + (f" warm {self.warm_share:g}" if self.warm_share else "")
 
     def protocol(self) -> dict[str, object]:
-        """What of it numbers that are compared have in common."""
-        return {"cold_share": self.share, "folds": self.folds, "fold": self.fold}
+        """What of it numbers that are averaged or compared have in common.
+
+        Folds of one protocol are averaged: which of them it is, is no part of it.
+        """
+        return {
+            "cold_share": self.share,
+            "folds": self.folds,
+            "warm_share": self.warm_share,
+        }
 
     def ids(self, dataset: Dataset) -> list[list[str]]:
         """The sorted external ids of each mask, in the order of the attributes."""
@@ -66,7 +76,7 @@ class ColdStart:
         ]
 
     def rows(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-        """(E,) bool twice: the interactions of valid and those of test.
+        """(E,) bool twice: the interactions with what valid hides, and what test hides.
 
         An interaction with anything that test hides is of test, whatever else it is
         with: what is tuned on valid has never met what is tested.
@@ -93,14 +103,21 @@ class ColdStart:
                     expected="none hidden by both valid and test",
                     got=twice,
                 )
+        hidden = self.rows(dataset)
+        anything = hidden[0] | hidden[1]
         for name, rows, mask in zip(
-            ("valid", "test"), (valid, test), self.rows(dataset), strict=True
+            ("valid", "test"), (valid, test), hidden, strict=True
         ):
-            if not np.array_equal(rows, np.flatnonzero(mask)):
+            of_hidden = rows[anything[rows]]
+            others = len(rows) - len(of_hidden)
+            whole = np.array_equal(of_hidden, np.flatnonzero(mask))
+            if not whole or (others and not self.warm_share):
                 raise UserError.field(
                     f"split: {name}",
-                    expected=f"all interactions of what {name} hides, and no others",
-                    got=f"{len(rows)} of them, not these {int(mask.sum())}",
+                    expected=f"all interactions of what {name} hides"
+                    + ("" if self.warm_share else ", and no others"),
+                    got=f"{len(of_hidden)} of them, {others} others, not these "
+                    f"{int(mask.sum())}",
                 )
 
 
@@ -113,6 +130,7 @@ def draw_cold(
     valid_share: float,
     folds: int,
     fold: int,
+    warm_share: float,
 ) -> ColdStart:
     """Draws what is hidden; the arguments are those of `cold_split.split_cold`.
 
@@ -148,7 +166,13 @@ def draw_cold(
             test[order[:count]] = True
             valid[order[count : count + num_valid]] = True
         masks[f"valid_{side}"], masks[f"test_{side}"] = map(read_only, (valid, test))
-    return ColdStart(**masks, share=None if folds else share, folds=folds, fold=fold)
+    return ColdStart(
+        **masks,
+        share=None if folds else share,
+        folds=folds,
+        fold=fold,
+        warm_share=warm_share,
+    )
 
 
 def _drawn_order(

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from llmgnn_jax.data.by_user import Ratios
 from llmgnn_jax.data.cold_start import ColdStart
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.dataset import Dataset
@@ -23,7 +24,6 @@ from llmgnn_jax.data.validation import read_only
 from llmgnn_jax.errors import UserError
 
 HeldOutPart = Literal["valid", "test"]
-Ratios = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,15 +193,16 @@ class Split:
             self.dataset.feed_rows(hasher, rows[np.argsort(position[rows])])
         if self.cold is not None:
             drawn = [self.rule, self.valid_share, *self.cold.protocol().items()]
-            hasher.strings(drawn).strings(self.cold.ids(self.dataset))
+            hasher.strings([*drawn, ("fold", self.cold.fold)])
+            hasher.strings(self.cold.ids(self.dataset))
         return hasher.hexdigest()
 
     def fingerprint(self, *, masking: str, metric: str) -> str:
         """Sha256 (hex) of the protocol: data, filters, rule, masking, metric.
 
-        The rule with its ratios or shares and its fold. Numbers may be compared only
-        where it is equal. The seed is no part of it: draws of one protocol may be
-        averaged; `split_hash` tells them apart.
+        The rule with its ratios or shares and how many folds there are. Numbers may be
+        compared only where it is equal. Neither the seed nor the fold is part of it:
+        draws of one protocol may be averaged; `split_hash` tells them apart.
         """
         protocol: dict[str, object] = {
             "content_hash": self.dataset.content_hash(),

@@ -8,21 +8,21 @@ the order of rows in a file nor on the numbering of users and items.
 
 import functools
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
+from llmgnn_jax.config.held_out import SplitRule
+from llmgnn_jax.data.by_user import Ratios, parts_by_user, random_parts
 from llmgnn_jax.data.cold_split import COLD_SHARE, split_cold
 from llmgnn_jax.data.cold_start import COLD_SIDES
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.parts import HeldOutPart, Ratios, Split, TrainSplit
+from llmgnn_jax.data.parts import HeldOutPart, Split, TrainSplit
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
 __all__ = [
     "HeldOutPart",
     "Ratios",
-    "Rule",
     "Split",
     "TrainSplit",
     "split_by_rule",
@@ -31,16 +31,6 @@ __all__ = [
     "split_published",
     "split_random",
     "split_temporal",
-]
-
-Rule = Literal[
-    "random",
-    "leave_last_out",
-    "temporal",
-    "published",
-    "cold_items",
-    "cold_users",
-    "cold_both",
 ]
 
 VALID_SHARE = 0.1
@@ -52,22 +42,14 @@ def split_random(
 ) -> Split:
     """Splits each user's interactions at random, with RecBole's rounding.
 
-    For a user with n interactions valid and test get `int(ratio * n)`; then the last
-    parts get one each where that is 0 and train can spare it (RecBole's `RS` split
-    grouped by user, `recbole.data.dataset.Dataset._calcu_split_ids`).
+    See `random_parts`.
 
     Raises:
         UserError: If a ratio is negative or the train ratio is not positive.
     """
     ratios = _checked_ratios(ratios)
-    order = dataset.canonical_order
-    draws = np.random.default_rng(seed).random(len(order))
-    # One draw an interaction, in canonical order: shuffled within each user.
-    order = order[np.lexsort((draws, dataset.users[order]))]
-    counts = _recbole_counts(
-        np.bincount(dataset.users, minlength=dataset.num_users), ratios
-    )
-    return _cut_by_user(dataset, "random", seed, order, counts, ratios)
+    parts = random_parts(dataset, dataset.canonical_order, seed=seed, ratios=ratios)
+    return Split(dataset, "random", seed, *parts, ratios)
 
 
 def split_leave_last_out(dataset: Dataset, *, seed: int = 0) -> Split:
@@ -88,7 +70,8 @@ def split_leave_last_out(dataset: Dataset, *, seed: int = 0) -> Split:
     test = (totals >= 2).astype(np.int64)
     valid = (totals >= 3).astype(np.int64)
     counts = np.stack([totals - valid - test, valid, test])
-    return _cut_by_user(dataset, "leave_last_out", seed, order, counts, None)
+    parts = parts_by_user(dataset, order, counts)
+    return Split(dataset, "leave_last_out", seed, *parts)
 
 
 def split_temporal(
@@ -151,19 +134,14 @@ def split_published(
         )
     order = dataset.canonical_order
     order = order[~dataset.published_test[order]]
-    # One draw an interaction, in canonical order: shuffled within each user.
-    draws = np.random.default_rng(seed).random(len(order))
-    order = order[np.lexsort((draws, dataset.users[order]))]
-    users = dataset.users[order]
-    totals = np.bincount(users, minlength=dataset.num_users)
-    counts = _recbole_counts(totals, (1 - valid_share, valid_share, 0.0))
-    in_train = _places(users, totals) < counts[0, users]
+    ratios = (1 - valid_share, valid_share, 0.0)
+    train, valid, _ = random_parts(dataset, order, seed=seed, ratios=ratios)
     return Split(
         dataset,
         "published",
         seed,
-        order[in_train],
-        order[~in_train],
+        train,
+        valid,
         np.flatnonzero(dataset.published_test),
         valid_share=valid_share,
     )
@@ -172,23 +150,25 @@ def split_published(
 def split_by_rule(
     dataset: Dataset,
     *,
-    rule: Rule | str,
+    rule: SplitRule | str,
     seed: int,
     valid_share: float = VALID_SHARE,
     cold_share: float = COLD_SHARE,
     folds: int = 0,
     fold: int = 0,
+    warm_share: float = 0.0,
 ) -> Split:
     """Splits by the named rule with its default ratios.
 
     Args:
         dataset: What to split.
-        rule: One of `Rule`.
+        rule: One of `SplitRule`.
         seed: Of the draw.
         valid_share: For "published" and the cold rules alone.
         cold_share: For the cold rules alone, as `split_cold` has it.
         folds: Likewise.
         fold: Likewise.
+        warm_share: Likewise.
 
     Raises:
         UserError: If the rule is unknown, or does not suit the dataset.
@@ -206,6 +186,7 @@ def split_by_rule(
                 valid_share=valid_share,
                 folds=folds,
                 fold=fold,
+                warm_share=warm_share,
             )
             for cold in COLD_SIDES
         },
@@ -218,50 +199,6 @@ def split_by_rule(
             fix=did_you_mean(rule, rules),
         )
     return rules[rule](dataset, seed=seed)
-
-
-def _recbole_counts(totals: np.ndarray, ratios: Ratios) -> np.ndarray:
-    """(3, U) int64: how many of each user's interactions go to train, valid, test."""
-    counts = np.stack([(ratio * totals).astype(np.int64) for ratio in ratios])
-    counts[0] = totals - counts[1:].sum(axis=0)
-    for i in range(1, len(ratios)):
-        share = ratios[-i] * totals
-        # Once train is down to 1 it stays there: RecBole's `break`, for all users.
-        more = (counts[0] > 1) & (share > 0) & (share < 1)
-        counts[-i] += more
-        counts[0] -= more
-    return counts
-
-
-def _cut_by_user(
-    dataset: Dataset,
-    rule: str,
-    seed: int,
-    order: np.ndarray,
-    counts: np.ndarray,
-    ratios: Ratios | None,
-) -> Split:
-    """Cuts rows ordered by user into each user's first, middle and last `counts`."""
-    users = dataset.users[order]
-    totals = counts.sum(axis=0)
-    place = _places(users, totals)
-    ends = np.cumsum(counts, axis=0)
-    in_train = place < ends[0, users]
-    in_test = place >= ends[1, users]
-    return Split(
-        dataset,
-        rule,
-        seed,
-        order[in_train],
-        order[~in_train & ~in_test],
-        order[in_test],
-        ratios,
-    )
-
-
-def _places(users: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """(n,) int64: the place of each of n rows, ordered by user, among its user's."""
-    return np.arange(len(users)) - (np.cumsum(totals) - totals)[users]
 
 
 def _checked_ratios(ratios: Ratios) -> Ratios:

@@ -12,7 +12,7 @@ import scipy.sparse
 
 from llmgnn_jax.data.csr import Csr
 
-NAMES = ("novelty", "diversity", "popularity_lift", "gini")
+NAMES = ("novelty", "diversity", "popularity_lift", "gini", "new_share")
 
 _DIVERSITY_USERS = 2_000
 """Lists that `diversity` is the mean of: each asks for all users of its items."""
@@ -26,10 +26,12 @@ class Catalogue:
     Attributes:
         history: (users x I) train pairs.
         num_items: I.
+        candidates: (I,) bool, which items could be shown; None for all of them.
     """
 
     history: Csr
     num_items: int
+    candidates: np.ndarray | None = None
 
     @cached_property
     def counts_I(self) -> np.ndarray:
@@ -63,6 +65,7 @@ def beyond_accuracy(
         popularity_lift@k  mean over users of (mean n_i of the list) / (mean n_i of the
                            train history), less 1: above 0, more popular than its taste
         gini@k             of how often items are shown: 0, all as often; 1, one alone
+        new_share@k        of all places, how many show an item with n_i = 0
 
     Sources: Zhou et al., "Solving the apparent diversity-accuracy dilemma" (2010);
     Ziegler et al., "Improving recommendation lists through topic diversification"
@@ -87,6 +90,7 @@ def beyond_accuracy(
         measured[f"diversity@{k}"] = _diversity(shown_UK, catalogue)
         measured[f"popularity_lift@{k}"] = _popularity_lift(shown_UK, users, catalogue)
         measured[f"gini@{k}"] = _gini(shown_UK, catalogue)
+        measured[f"new_share@{k}"] = _new_share(shown_UK, catalogue)
     return measured
 
 
@@ -140,9 +144,17 @@ def _diversity(shown_UK: np.ndarray, catalogue: Catalogue) -> float:
 
 def _gini(shown_UK: np.ndarray, catalogue: Catalogue) -> float:
     shown = shown_UK[shown_UK >= 0]
-    times_I = np.sort(np.bincount(shown, minlength=catalogue.num_items))
+    times_I = np.bincount(shown, minlength=catalogue.num_items)
+    if catalogue.candidates is not None:
+        times_I = times_I[catalogue.candidates]
+    times_I = np.sort(times_I)
     count = len(times_I)
     if count < 2 or not len(shown):
         return 0.0
     weights_I = 2.0 * np.arange(1, count + 1) - count - 1
     return float((weights_I * times_I).sum() / ((count - 1) * len(shown)))
+
+
+def _new_share(shown_UK: np.ndarray, catalogue: Catalogue) -> float:
+    shown = shown_UK[shown_UK >= 0]
+    return float((catalogue.counts_I[shown] == 0).mean()) if len(shown) else 0.0

@@ -56,12 +56,14 @@ class Judge:
         history: Users x items of the train part: what slices and popularity go by.
         num_items: Of the catalogue.
         ks: Cut-offs.
+        candidates: (num_items,) bool, which items were ranked; None for all of them.
     """
 
     positives: Csr
     history: Csr
     num_items: int
     ks: Sequence[int]
+    candidates: np.ndarray | None = None
 
     def metrics(self, rankings: Rankings) -> Metrics:
         """How right the lists are, and nothing else."""
@@ -71,6 +73,7 @@ class Judge:
             self.positives,
             ks=self.ks,
             num_items=self.num_items,
+            num_candidates=None if self.candidates is None else self.candidates.sum(),
         )
 
     def __call__(self, rankings: Rankings) -> Judgement:
@@ -96,7 +99,7 @@ class Judge:
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        return Catalogue(self.history, self.num_items)
+        return Catalogue(self.history, self.num_items, self.candidates)
 
 
 def comparisons(

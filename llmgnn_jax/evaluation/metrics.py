@@ -37,6 +37,7 @@ def evaluate_rankings(
     *,
     ks: Sequence[int] = (10, 20),
     num_items: int,
+    num_candidates: int | None = None,
 ) -> Metrics:
     """Scores rankings against held-out positives.
 
@@ -50,7 +51,7 @@ def evaluate_rankings(
         ndcg@k       sum_{i<=k} rel_i / log2(i + 1), over the same sum for
                      min(P, k) positives ranked first
         coverage@k   distinct items in the first k places of all evaluated users, over
-                     num_items
+                     num_candidates
 
     Users without positives are left out of everything. A place without an item (-1)
     counts as a miss. Source: RecBole 1.2, `recbole/evaluator/metrics.py`.
@@ -60,7 +61,8 @@ def evaluate_rankings(
         users: (U,) user index of each row.
         positives: Users x items to be found.
         ks: Cut-offs, none above K.
-        num_items: Number of items that could have been recommended.
+        num_items: Number of items: indices are below it.
+        num_candidates: How many of them could have been recommended; all by default.
 
     Raises:
         UserError: If none of the users has a positive: no mean exists.
@@ -106,7 +108,9 @@ def evaluate_rankings(
             per_user[f"{name}@{k}"] = values[name]
             mean[f"{name}@{k}"] = float(values[name].mean())
         shown = np.unique(items[:, :k])
-        mean[f"coverage@{k}"] = float((shown >= 0).sum() / num_items)
+        mean[f"coverage@{k}"] = float(
+            (shown >= 0).sum() / (num_candidates or num_items)
+        )
     return Metrics(mean=mean, per_user=per_user, users=users)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -31,6 +32,7 @@ def rank_pieces(
     num_items: int,
     seen: Csr | None,
     k: int,
+    candidates: np.ndarray | None = None,
     memory_limit_mb: float = 256,
 ) -> Rankings:
     """The k best unseen items of each user by inner products in float32, exactly.
@@ -43,6 +45,7 @@ def rank_pieces(
         num_items: Likewise.
         seen: (num_users x num_items) pairs that are masked, or None.
         k: Length of each ranking.
+        candidates: (num_items,) bool, which items may be ranked; None for all of them.
         memory_limit_mb: Cap of the scores and their temporaries on a device.
 
     Returns:
@@ -52,10 +55,12 @@ def rank_pieces(
         UserError: If a score is not finite, or the cap is too small.
     """
     depth = min(k, num_items)
+    allowed_I = np.zeros(item_vectors_ID.shape[0], bool)
+    allowed_I[:num_items] = True if candidates is None else candidates
 
     def chunk(users_B: Any, rows_P: Any, items_P: Any) -> Any:
         vectors = (user_vectors_UD, item_vectors_ID)
-        return _rank_chunk(*vectors, users_B, rows_P, items_P, mesh, num_items, depth)
+        return _rank_chunk(*vectors, users_B, rows_P, items_P, allowed_I, mesh, depth)
 
     return ranked_in_chunks(
         chunk,
@@ -71,15 +76,15 @@ def rank_pieces(
     )
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6, 7))
+@functools.partial(jax.jit, static_argnums=(6, 7))
 def _rank_chunk(
     users_UD: jax.Array,
     items_ID: jax.Array,
     users_B: jax.Array,
     rows_P: jax.Array,
     items_P: jax.Array,
+    allowed_I: jax.Array,
     mesh: Mesh,
-    num_items: int,
     k: int,
 ) -> tuple[jax.Array, jax.Array]:
     """(B, k) items and scores of a chunk, on all devices."""
@@ -90,6 +95,7 @@ def _rank_chunk(
         users_B: jax.Array,
         rows_P: jax.Array,
         items_P: jax.Array,
+        allowed_i: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
         share, size = jax.lax.axis_index(AXES), len(items_iD)
         scores_Bi = jnp.matmul(
@@ -99,8 +105,7 @@ def _rank_chunk(
             preferred_element_type=jnp.float32,
         )
         first = share * size
-        numbers_1i = first + jnp.arange(size, dtype=jnp.int32)[None, :]
-        scores_Bi = jnp.where(numbers_1i < num_items, scores_Bi, -jnp.inf)
+        scores_Bi = jnp.where(allowed_i[None, :], scores_Bi, -jnp.inf)
         # Items of other pieces go beyond the last column, and so nowhere.
         columns_P = items_P - first
         inside_P = (columns_P >= 0) & (columns_P < size)
@@ -119,8 +124,8 @@ def _rank_chunk(
     spread = jax.shard_map(
         local,
         mesh=mesh,
-        in_specs=(P(AXES), P(AXES), P(), P(), P()),
+        in_specs=(P(AXES), P(AXES), P(), P(), P(), P(AXES)),
         out_specs=(P(), P()),
         check_vma=False,
     )
-    return spread(users_UD, items_ID, users_B, rows_P, items_P)
+    return spread(users_UD, items_ID, users_B, rows_P, items_P, allowed_I)

@@ -64,6 +64,7 @@ def rank(
     num_items: int,
     seen: Csr | None,
     k: int,
+    candidates: np.ndarray | None = None,
     users: np.ndarray | None = None,
     memory_limit_mb: float = 256,
     chunk_size: int | None = None,
@@ -91,6 +92,8 @@ def rank(
         num_items: I.
         seen: (num_users x I) pairs that are masked, or None.
         k: Length of each ranking; may exceed I (the rest is -1).
+        candidates: (I,) bool, which items may be ranked; None for all of them. Which
+            ones they are compiles nothing anew.
         users: (U,) user indices to rank, repeats allowed; None ranks all.
         memory_limit_mb: Cap of the added device memory, in 2**20 bytes.
         chunk_size: Users a chunk, in place of what the cap allows; at least 8 are used.
@@ -108,9 +111,11 @@ def rank(
         user_spec = jax.ShapeDtypeStruct((_MIN_CHUNK,), np.int32)
         width = jax.eval_shape(score_chunk, data, user_spec).shape[1]
 
+    allowed = on_device(candidates, num_items)
+
     def chunk(users_B: np.ndarray, rows_S: np.ndarray, items_S: np.ndarray) -> Any:
         return _rank_chunk(
-            data, users_B, rows_S, items_S, score_chunk, num_items, depth
+            data, users_B, rows_S, items_S, allowed, score_chunk, num_items, depth
         )
 
     return ranked_in_chunks(
@@ -208,6 +213,7 @@ def rank_factors(
     *,
     seen: Csr | None,
     k: int,
+    candidates: np.ndarray | None = None,
     users: np.ndarray | None = None,
     memory_limit_mb: float = 256,
     chunk_size: int | None = None,
@@ -228,6 +234,7 @@ def rank_factors(
         num_items=num_items,
         seen=seen,
         k=k,
+        candidates=candidates,
         users=users,
         memory_limit_mb=memory_limit_mb,
         chunk_size=chunk_size,
@@ -244,12 +251,22 @@ def inner_products(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
     )
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+def on_device(candidates: np.ndarray | None, num_items: int) -> jax.Array | None:
+    """(I,) bool of `rank`, checked."""
+    if candidates is None:
+        return None
+    if candidates.shape != (num_items,) or candidates.dtype != np.bool_:
+        raise ValueError(f"candidates: not ({num_items},) bool")
+    return jnp.asarray(candidates)
+
+
+@functools.partial(jax.jit, static_argnums=(5, 6, 7))
 def _rank_chunk(
     data: Any,
     users_B: jax.Array,
     rows_S: jax.Array,
     items_S: jax.Array,
+    candidates_I: jax.Array | None,
     score_chunk: ScoreChunk,
     num_items: int,
     k: int,
@@ -265,6 +282,9 @@ def _rank_chunk(
     # Both masks write into the scores in place: no second (B, W) array.
     padding_BP = jnp.full((num_rows, scores_BW.shape[1] - num_items), -jnp.inf)
     scores_BW = jax.lax.dynamic_update_slice(scores_BW, padding_BP, (0, num_items))
+    if candidates_I is not None:
+        allowed_W = jnp.pad(candidates_I, (0, scores_BW.shape[1] - num_items))
+        scores_BW = jnp.where(allowed_W[None, :], scores_BW, -jnp.inf)
     scores_BW = scores_BW.at[rows_S, items_S].set(
         -jnp.inf, mode="drop", unique_indices=True, indices_are_sorted=True
     )

@@ -65,6 +65,9 @@ class ModelResult:
         slices: Slice -> METRIC -> value on test.
         beyond_accuracy: What its lists on test are like: novelty, diversity and so on.
         budget: Trials, grid, what was chosen; steps for learned models.
+        kinds: "warm", "cold items" and so on -> "users", how many; METRIC -> value of
+            finding such pairs among such items, "alone", and in the lists that `test`
+            is of, "together". Where pairs of several kinds are to be found.
     """
 
     valid: Mapping[str, float]
@@ -76,6 +79,7 @@ class ModelResult:
     slices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     beyond_accuracy: Mapping[str, float] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -341,9 +341,14 @@ class RecommenderModel(nnx.Module):
         if not self.spec.filter_rank:
             return users_UD, items_ID
         assert features.filter is not None
+        item_IK = features.filter.item_IK
+        if not self.spec.uses_text:
+            assert item_connected is not None
+            # What texts say of items that nobody had is not for a model of ids alone.
+            item_IK = jnp.where(item_connected[:, None], item_IK, 0.0)
         return (
             self.with_filter(users_UD, features.filter.user_UK),
-            self.with_filter(items_ID, features.filter.item_IK),
+            self.with_filter(items_ID, item_IK),
         )
 
     def with_filter(self, vectors_BD: jax.Array, filter_BK: jax.Array) -> jax.Array:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.evaluation.baselines import Baseline
 from llmgnn_jax.evaluation.judgement import Judge
+from llmgnn_jax.evaluation.question import Question
 from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
@@ -27,19 +27,22 @@ def model_vectors(
 
 
 def rank_vectors(
-    users: np.ndarray, items: np.ndarray, prepared: Prepared, seen: Csr
+    users: np.ndarray, items: np.ndarray, prepared: Prepared, question: Question
 ) -> Rankings:
     """All users' lists, by inner products."""
     return rank_factors(
         users,
         items,
-        seen=seen,
+        seen=question.seen,
         k=_length(prepared),
+        candidates=question.candidates,
         memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
     )
 
 
-def rank_baseline(baseline: Baseline, prepared: Prepared, seen: Csr) -> Rankings:
+def rank_baseline(
+    baseline: Baseline, prepared: Prepared, question: Question
+) -> Rankings:
     """All users' lists."""
     dataset = prepared.dataset
     return rank(
@@ -47,19 +50,21 @@ def rank_baseline(baseline: Baseline, prepared: Prepared, seen: Csr) -> Rankings
         baseline.data,
         num_users=dataset.num_users,
         num_items=dataset.num_items,
-        seen=seen,
+        seen=question.seen,
         k=_length(prepared),
+        candidates=question.candidates,
         memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
     )
 
 
-def judge_of(positives: Csr, prepared: Prepared) -> Judge:
-    """Who reads lists against a held-out part."""
+def judge_of(question: Question, prepared: Prepared) -> Judge:
+    """Who reads the lists that were asked for."""
     return Judge(
-        positives=positives,
+        positives=question.positives,
         history=prepared.history,
         num_items=prepared.dataset.num_items,
         ks=prepared.config.evaluation.ks,
+        candidates=question.candidates,
     )
 
 

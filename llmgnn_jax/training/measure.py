@@ -1,5 +1,6 @@
 """What a run is judged by: models, baselines, paths and examples, on the test part."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Sequence
@@ -7,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.evaluation.baselines import Baseline, popularity, tuned_baselines
 from llmgnn_jax.evaluation.environment import device, environment
-from llmgnn_jax.evaluation.judgement import Judgement, comparisons
+from llmgnn_jax.evaluation.judgement import Judge, Judgement, comparisons
+from llmgnn_jax.evaluation.question import Question, kinds, question_of
 from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import ModelResult, Protocol, Results
 from llmgnn_jax.training.examples import examples_of
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 MASKING = "train+valid"
 
+Ranked = Callable[[Question], Rankings]
+"""A model's lists, as they are asked for."""
+
 
 def measure(
     prepared: Prepared, models: Sequence[TrainedModel], *, command: str
@@ -39,16 +43,24 @@ def measure(
     three paths are measured too, and it is compared with all others user by user.
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
-    test, seen = split.held_out("test"), split.seen("test")
-    judge = judge_of(test, prepared)
+    on_test = question_of(split, "test")
+    judge = judge_of(on_test, prepared)
+    of_each_kind = kinds(on_test, split, "test")
     rows: dict[str, ModelResult] = {}
     lists: dict[str, Rankings] = {}
     judged: dict[str, Judgement] = {}
 
-    def add(name: str, ranked: Callable[[Csr], Rankings], **about: Any) -> None:
-        lists[name] = ranked(seen)
+    def add(name: str, ranked: Ranked, **about: Any) -> None:
+        lists[name] = ranked(on_test)
         judged[name] = judge(lists[name])
-        rows[name] = judged[name].result(valid=_on_valid(ranked, prepared), **about)
+        rows[name] = judged[name].result(
+            valid=_on_valid(ranked, prepared),
+            kinds={
+                kind: _alone_and_together(asked, ranked, lists[name], judge, prepared)
+                for kind, asked in of_each_kind.items()
+            },
+            **about,
+        )
 
     if config.evaluation.baselines:
         for name, baseline in _baselines(prepared).items():
@@ -87,8 +99,10 @@ def measure(
         environment=environment(),
         command=command,
         device=device(),
-        paths=measure_paths(last, lists[last.name], prepared, seen, judge),
-        examples=examples_of([model.name for model in models], lists, prepared, test),
+        paths=measure_paths(last, lists[last.name], prepared, on_test),
+        examples=examples_of(
+            [model.name for model in models], lists, prepared, on_test.positives
+        ),
         comparisons=comparisons(last.name, values, metric=metric),
         per_user={
             "users": judged[last.name].users.astype(np.int32),
@@ -102,14 +116,15 @@ def measure(
 def _baselines(prepared: Prepared) -> dict[str, Baseline]:
     """Tuned on the validation part; where there is none, the one that needs none."""
     evaluation, num_items = prepared.config.evaluation, prepared.dataset.num_items
-    if not prepared.valid.nnz:
+    if not prepared.on_valid.positives.nnz:
         logger.warning("tuned baselines left out: there is nothing to tune them on")
         return {"popularity": popularity(prepared.history, num_items)}
     text = prepared.features.text
     return tuned_baselines(
         prepared.history,
-        prepared.valid,
+        prepared.on_valid.positives,
         num_items=num_items,
+        candidates=prepared.on_valid.candidates,
         item_vectors=None if text is None else np.asarray(text.item_IT)[:num_items],
         metric=evaluation.metric,
         memory_limit_mb=evaluation.memory_limit_mb,
@@ -117,11 +132,22 @@ def _baselines(prepared: Prepared) -> dict[str, Baseline]:
     )
 
 
-def _on_valid(
-    ranked: Callable[[Csr], Rankings], prepared: Prepared
-) -> dict[str, float]:
+def _on_valid(ranked: Ranked, prepared: Prepared) -> dict[str, float]:
     """Metrics on the validation part, train items masked; none where there is none."""
-    if not prepared.valid.nnz:
+    question = prepared.on_valid
+    if not question.positives.nnz:
         return {}
-    judge = judge_of(prepared.valid, prepared)
-    return judge.metrics(ranked(prepared.history)).mean
+    return judge_of(question, prepared).metrics(ranked(question)).mean
+
+
+def _alone_and_together(
+    kind: Question, ranked: Ranked, together: Rankings, judge: Judge, prepared: Prepared
+) -> dict[str, Any]:
+    """Pairs of a kind, found among its own items alone, and in the lists of all."""
+    alone = judge_of(kind, prepared).metrics(ranked(kind))
+    of_kind = dataclasses.replace(judge, positives=kind.positives)
+    return {
+        "users": len(alone.users),
+        "alone": alone.mean,
+        "together": of_kind.metrics(together).mean,
+    }

@@ -5,13 +5,17 @@ import logging
 
 import numpy as np
 
-from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation.judgement import Judge
+from llmgnn_jax.evaluation.question import Question
 from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import PathResult
 from llmgnn_jax.models.newcomers import fold_in_users
-from llmgnn_jax.training.lists import latest_titles, model_vectors, rank_vectors
+from llmgnn_jax.training.lists import (
+    judge_of,
+    latest_titles,
+    model_vectors,
+    rank_vectors,
+)
 from llmgnn_jax.training.node_texts import encode_texts
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
@@ -24,15 +28,16 @@ _PATH_USERS = 1000
 
 
 def measure_paths(
-    model: TrainedModel, known: Rankings, prepared: Prepared, seen: Csr, judge: Judge
+    model: TrainedModel, known: Rankings, prepared: Prepared, question: Question
 ) -> dict[str, PathResult]:
     """The three ways to ask, each on the same users and targets.
 
     A known user is asked for by id; then as if it were new, by its train items; then by
     the titles of some of them, as a sentence, without any edge.
     """
+    judge = judge_of(question, prepared)
     asked = np.flatnonzero(
-        (prepared.history.counts() > 0) & (judge.positives.counts() > 0)
+        (prepared.history.counts() > 0) & (question.positives.counts() > 0)
     )
     if not len(asked):
         return {}  # All who are tested on came after the train part.
@@ -54,7 +59,7 @@ def measure_paths(
         """A path whose vectors are those of `asked`, in that order."""
         users = np.zeros((prepared.dataset.num_users, vectors.shape[1]), np.float32)
         users[asked] = vectors
-        rankings = _only(rank_vectors(users, items, prepared, seen), asked)
+        rankings = _only(rank_vectors(users, items, prepared, question), asked)
         metrics = judge.metrics(rankings)
         return PathResult(
             description=description,

@@ -12,6 +12,7 @@ from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.question import Question, question_of
 from llmgnn_jax.graph import structure
 from llmgnn_jax.graph.aggregate import (
     BACKENDS,
@@ -19,10 +20,10 @@ from llmgnn_jax.graph.aggregate import (
     checked_backend,
     resolve_backend,
 )
-from llmgnn_jax.graph.item_item import item_item_filter
 from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
-from llmgnn_jax.models.features import Features, FilterFeatures, build_filter_features
+from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.text_to_filter import TextToFilter
 from llmgnn_jax.parallel.choice import choose_exchange
 from llmgnn_jax.parallel.mesh import device_mesh
 from llmgnn_jax.parallel.processes import choice_of_first
@@ -39,6 +40,7 @@ from llmgnn_jax.text.store import (
     EncodeReport,
 )
 from llmgnn_jax.training.encoder_parts import take_apart
+from llmgnn_jax.training.filters import prepared_filter
 from llmgnn_jax.training.node_texts import encoded_features, node_texts
 
 logger = logging.getLogger(__name__)
@@ -54,12 +56,14 @@ class Prepared:
         split: Its parts.
         train: The train part, all that `features` is made from.
         history: Users x items of the train part.
-        valid: Users x items to be found in the validation part; empty where all of a
-            published train part is trained on.
+        on_valid: What the validation part asks; nothing is to be found where all of
+            the train part is trained on.
         graph: Of the train part.
         features: The graph and text vectors, on the device.
         encoder: Reads texts; None where no model has a text side.
         encoded: What encoding took; None likewise.
+        text_to_filter: What the filter says of an item by its text; None where there is
+            no filter, or no text.
     """
 
     config: Config
@@ -67,11 +71,12 @@ class Prepared:
     split: Split
     train: TrainSplit
     history: Csr
-    valid: Csr
+    on_valid: Question
     graph: structure.InteractionGraph
     features: Features
     encoder: Encoder | None
     encoded: EncodeReport | None
+    text_to_filter: TextToFilter | None = None
 
     @property
     def backend(self) -> Backend:
@@ -113,8 +118,8 @@ def prepare(config: Config) -> Prepared:
     split = _split(config, dataset)
     config, dataset, split = _dealt(config, dataset, split)
     train = split.training()
-    history, valid = train.csr(), split.held_out("valid")
-    _check_enough(config, split, train, valid)
+    history, on_valid = train.csr(), question_of(split, "valid")
+    _check_enough(config, split, train, on_valid.positives)
     logger.info(
         "%s: %d users, %d items, %d interactions (%d to train on)",
         dataset.name,
@@ -143,15 +148,17 @@ def prepare(config: Config) -> Prepared:
         if config.text.mode != "frozen":
             take_apart(encoder, config)  # What it refuses is refused here.
         text, encoded = encoded_features(train, history, encoder, graph)
+    of_filter, text_to_filter = prepared_filter(config, train, graph, text)
     return Prepared(
         config=config,
         dataset=dataset,
         split=split,
         train=train,
         history=history,
-        valid=valid,
+        on_valid=on_valid,
         graph=graph,
-        features=Features(graph=graph, text=text, filter=_filter(config, train, graph)),
+        features=Features(graph=graph, text=text, filter=of_filter),
+        text_to_filter=text_to_filter,
         encoder=encoder,
         encoded=encoded,
     )
@@ -166,6 +173,7 @@ def _split(config: Config, dataset: Dataset) -> Split:
         cold_share=config.data.cold_share,
         folds=config.data.folds,
         fold=config.data.fold,
+        warm_share=config.data.warm_share,
     )
 
 
@@ -225,25 +233,6 @@ def _graph(
     if backend == "bucketed":
         graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     return replace(config, **{"graph.backend": backend}), graph
-
-
-def _filter(
-    config: Config, train: TrainSplit, graph: structure.InteractionGraph
-) -> FilterFeatures | None:
-    """The linear filter that is added to scores, if there is one."""
-    if config.graph.filter == "none" or config.models == ("text",):
-        return None
-    vectors = item_item_filter(
-        train,
-        l2=config.graph.filter_l2,
-        rating_power=config.graph.rating_power,
-        rank=config.graph.filter_rank,
-    )
-    return build_filter_features(
-        vectors,
-        user_capacity=graph.user_capacity,
-        item_capacity=graph.item_capacity,
-    )
 
 
 def _exchanging(

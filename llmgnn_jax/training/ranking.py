@@ -116,7 +116,7 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
         data=strategy.place(data),
         start=setup.snapshot,
         features=features_of,
-        validate=on_valid if prepared.valid.nnz else None,
+        validate=on_valid if prepared.on_valid.positives.nnz else None,
         examples_per_step=config.train.batch_size,
         tokens_per_step=0.0 if text is None else text.tokens_per_step,
         refreshes=text is not None,
@@ -129,7 +129,7 @@ def validate(
     """Ranks the validation part, train items masked."""
     evaluation, dataset = prepared.config.evaluation, prepared.dataset
     users, items = scorer.vectors(params, features)
-    strategy = prepared.strategy
+    strategy, question = prepared.strategy, prepared.on_valid
     if isinstance(strategy, Meshed):
         rankings = rank_pieces(
             users,
@@ -137,8 +137,9 @@ def validate(
             mesh=strategy.mesh,
             num_users=dataset.num_users,
             num_items=dataset.num_items,
-            seen=prepared.history,
+            seen=question.seen,
             k=max(evaluation.ks),
+            candidates=question.candidates,
             memory_limit_mb=evaluation.memory_limit_mb,
         )
     else:
@@ -146,8 +147,9 @@ def validate(
         rankings = rank_factors(
             users[: dataset.num_users],
             items[: dataset.num_items],
-            seen=prepared.history,
+            seen=question.seen,
             k=max(evaluation.ks),
+            candidates=question.candidates,
             memory_limit_mb=evaluation.memory_limit_mb,
         )
-    return judge_of(prepared.valid, prepared).metrics(rankings)
+    return judge_of(question, prepared).metrics(rankings)

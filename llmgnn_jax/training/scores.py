@@ -53,15 +53,19 @@ def loss_of_scores(
     users_B, positives_B = batch.users_B, batch.positives_B
     sampled_BK = batch.sampled_BK
 
-    def known(items_BK: jax.Array) -> jax.Array:
-        """(B, K) bool, whether the rows' users are known to like them."""
-        return placement.ask(
+    def unfit(items_BK: jax.Array) -> jax.Array:
+        """(B, K) bool, whether the rows' users are known to like them, or nobody can.
+
+        Draws of what is hidden count for nothing: of the others as many are expected.
+        """
+        known_BK = placement.ask(
             KnownItems.contain,
             data.known,
             users_B,
             items_BK,
             rows=data.known.num_users,
         )
+        return known_BK if data.hidden_I is None else known_BK | data.hidden_I[items_BK]
 
     if train.negatives == "all":
         positive_BD = item_RD[positives_B]
@@ -70,12 +74,14 @@ def loss_of_scores(
             KnownItems.rows, data.known, users_B, rows=data.known.num_users
         )
         keep_BK &= (jnp.arange(keep_BK.shape[1]) < data.num_items)[None, :]
+        if data.hidden_I is not None:
+            keep_BK &= ~data.hidden_I[None, :]
         log_expected_K = jnp.zeros(keep_BK.shape[1])
     elif sampled_BK is None:
         positive_BD = item_RD
         everyones_K = placement.everyones(positives_B)
         negative_BK = user_BD @ placement.everyones(positive_BD).T
-        keep_BK = ~known(jnp.broadcast_to(everyones_K[None, :], negative_BK.shape))
+        keep_BK = ~unfit(jnp.broadcast_to(everyones_K[None, :], negative_BK.shape))
         # The other rows' positives: drawn by popularity.
         counts_K = placement.take(data.item_counts_I, everyones_K)
         log_expected_K = jnp.log(counts_K * ((size - 1) / data.num_examples))
@@ -87,7 +93,7 @@ def loss_of_scores(
         else:
             negative_BKD = negative_RD.reshape(*sampled_BK.shape, -1)
             negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
-        keep_BK = ~known(sampled_BK)
+        keep_BK = ~unfit(sampled_BK)
         if train.negatives == "hard":
             keep_BK = losses.hardest(negative_BK, keep_BK=keep_BK)
         if train.negatives == "popularity":

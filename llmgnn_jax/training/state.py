@@ -50,6 +50,7 @@ class TrainState:
         "active_users_A",
         "encoder",
         "popularity",
+        "hidden_I",
     ],
     meta_fields=["num_items", "num_examples", "num_active"],
 )
@@ -69,6 +70,8 @@ class TrainData:
             likewise.
         encoder: What a trained text encoder reads; None where it is frozen.
         popularity: What negatives are drawn by, for "popularity"; else None.
+        hidden_I: (item slots,) bool, items that a cold split keeps from training: as if
+            they were not there, they are no negatives; None where there are none.
         num_items: Item slots in use: negatives are drawn below it.
         num_examples: Different train pairs.
         num_active: Users that have one.
@@ -85,6 +88,7 @@ class TrainData:
     num_active: int
     encoder: EncoderInputs | None = None
     popularity: AliasTable | None = None
+    hidden_I: jax.Array | None = None
 
 
 def create_state(

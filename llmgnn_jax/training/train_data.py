@@ -48,7 +48,16 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
         num_examples=history.nnz,
         num_active=len(active),
         popularity=_popularity(prepared),
+        hidden_I=_hidden(prepared),
     )
+
+
+def _hidden(prepared: Prepared) -> jax.Array | None:
+    split = prepared.split
+    hidden = split.cold_items("valid") | split.cold_items("test")
+    if not hidden.any():
+        return None
+    return jnp.asarray(np.pad(hidden, (0, prepared.graph.item_capacity - len(hidden))))
 
 
 def _popularity(prepared: Prepared) -> AliasTable | None:

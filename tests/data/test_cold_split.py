@@ -164,8 +164,8 @@ def test_what_changes_the_split_hash_and_the_fingerprint() -> None:
         # Rounded to as many items: the same rows, another protocol.
         split_cold(dataset, seed=0, share=0.101),
         split_cold(dataset, seed=0, valid_share=0.101),
-        split_cold(dataset, seed=0, folds=10, fold=0),
-        split_cold(dataset, seed=0, folds=10, fold=1),
+        split_cold(dataset, seed=0, folds=10),
+        split_cold(dataset, seed=0, warm_share=0.1),
         split_cold(filter_interactions(dataset, min_value=2), seed=0),
     )
     assert len({one.split_hash for one in (split, *others)}) == 1 + len(others)
@@ -173,14 +173,49 @@ def test_what_changes_the_split_hash_and_the_fingerprint() -> None:
     redrawn = split_cold(dataset, seed=1)
     assert redrawn.split_hash != split.split_hash
     assert fingerprint(redrawn) == fingerprint(split)
+    # So may folds be averaged; fold 1 of two items, say, is not fold 0 of them.
+    folds = [split_cold(dataset, seed=0, folds=10, fold=fold) for fold in (0, 1)]
+    assert folds[0].split_hash != folds[1].split_hash
+    assert fingerprint(folds[0]) == fingerprint(folds[1])
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("valid_share", [0.1, 0.0])
+def test_some_of_the_rest_is_held_out_too(rule: ColdRule, valid_share: float) -> None:
+    dataset = plain()
+    split = split_cold(
+        dataset, rule=rule, seed=0, valid_share=valid_share, warm_share=0.2
+    )
+    bare = split_cold(dataset, rule=rule, seed=0, valid_share=valid_share)
+    for part in PARTS:  # What is hidden is the same, and none of it is trained on.
+        assert set(getattr(bare, part)) <= set(getattr(split, part))
+        for side in ("items", "users"):
+            mask = getattr(split, f"cold_{side}")(part)
+            np.testing.assert_array_equal(mask, getattr(bare, f"cold_{side}")(part))
+            assert not mask[getattr(dataset, side)[split.train]].any()
+    share = len(split.train) / len(bare.train)
+    assert share == pytest.approx(0.6 if valid_share else 0.8, abs=0.08)
+    # As RecBole rounds: of each user that is left some are tested, and some validated.
+    totals = np.bincount(dataset.users[bare.train], minlength=dataset.num_users)
+    for part in PARTS if valid_share else ("test",):
+        warm = np.setdiff1d(getattr(split, part), getattr(bare, part))
+        counts = np.bincount(dataset.users[warm], minlength=dataset.num_users)
+        np.testing.assert_array_equal(
+            counts[totals >= 5], (0.2 * totals[totals >= 5]).astype(int)
+        )
+    again = split_cold(
+        turned(dataset, 3), rule=rule, seed=0, valid_share=valid_share, warm_share=0.2
+    )
+    assert again.split_hash == split.split_hash
+    assert " warm 0.2" in split.name
 
 
 @pytest.mark.parametrize(
     ("rule", "options", "expected"),
     [
-        ("cold_items", {}, "be0c13368884d64ead83b858"),
-        ("cold_users", {}, "734453766fd2a979bd4e8c17"),
-        ("cold_both", {"folds": 5, "fold": 2}, "6fbd8080cba05d038ad08c34"),
+        ("cold_items", {}, "4154a354af5aab1fd2a4d16a"),
+        ("cold_users", {}, "ac3c4452e0f89b1af025d380"),
+        ("cold_both", {"folds": 5, "fold": 2}, "ae3b65e27466c249da03a190"),
     ],
 )
 def test_draws_are_the_same_everywhere(
@@ -277,6 +312,11 @@ def test_a_held_out_review_does_not_reach_training(rule: ColdRule, part: str) ->
         ({"folds": -1}, "split.folds: expected 2 or more, or 0 for a random share"),
         ({"folds": 5, "fold": 5}, "split.fold: expected 0 to 4, got 5"),
         ({"folds": 5, "fold": -1}, "split.fold: expected 0 to 4, got -1"),
+        ({"warm_share": -0.1}, r"split.warm_share: expected a share in [0, 0.5), got"),
+        (
+            {"warm_share": float("nan")},
+            "split.warm_share: expected a share in [0, 0.5), got nan",
+        ),
         ({"fold": 1}, "split.fold: expected 0 where there are no folds, got 1"),
         (
             {"folds": 100},

@@ -21,6 +21,7 @@ from llmgnn_jax.config import (
 )
 from llmgnn_jax.data.splits import split_random
 from llmgnn_jax.data.synthetic import synthetic
+from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.graph.structure import build
 from llmgnn_jax.models.features import Features, build_text_features
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
@@ -127,7 +128,7 @@ def _small(
         split=split,
         train=train,
         history=history,
-        valid=split.held_out("valid"),
+        on_valid=question_of(split, "valid"),
         graph=graph,
         features=Features(graph=graph, text=text),
         encoder=None,

@@ -156,6 +156,6 @@ def test_nothing_to_validate_on_must_be_meant(config: Config, tmp_path: Path) ->
     with pytest.raises(UserError, match="interactions to validate and to test on"):
         prepare(replace(config, **wanted))
     prepared = prepare(replace(config, **{**wanted, "data.valid_share": 0.0}))
-    assert prepared.valid.nnz == 0
+    assert prepared.on_valid.positives.nnz == 0
     with pytest.raises(UserError, match=r"data\.valid_share: expected a share"):
         replace(config, **{"data.valid_share": 1.0})

@@ -68,7 +68,8 @@ def text_knn(
     Args:
         train: (U x I) pairs.
         item_vectors: (I, T), 0 where an item has no text.
-        neighbours: How many of the nearest an item keeps.
+        neighbours: How many of the nearest an item keeps, of those that have a train
+            pair.
         centred: Times the mean of the vectors, which is taken away first: what all
             texts have in common says nothing.
 
@@ -78,7 +79,8 @@ def text_knn(
     start = time.perf_counter()
     check_dense(len(item_vectors))
     chosen = {"neighbours": neighbours, "centred": centred}
-    weights = text_knn_weights(item_vectors, **chosen)
+    heard = np.bincount(train.indices, minlength=len(item_vectors)) > 0
+    weights = text_knn_weights(item_vectors, heard=heard, **chosen)
     return of_weights("text_knn", train, weights, chosen, start)
 
 
@@ -95,9 +97,10 @@ def item_knn_weights(
 
 
 def text_knn_weights(
-    item_vectors: np.ndarray, *, neighbours: float, centred: float
+    item_vectors: np.ndarray, *, heard: np.ndarray, neighbours: float, centred: float
 ) -> np.ndarray:
-    """(I, I) weights from (I, T) text vectors, see `text_knn`."""
+    """(I, I) weights from (I, T) text vectors and (I,) bool, which items have a train
+    pair; see `text_knn`."""
     known = np.any(item_vectors != 0, axis=1)
     vectors = item_vectors.astype(np.float32)
     if known.any():
@@ -105,7 +108,8 @@ def text_knn_weights(
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.where(known[:, None], vectors / np.maximum(lengths, 1e-12), 0.0)
     # Sums over a history: what is far would outvote what is near.
-    return _nearest(np.maximum(vectors @ vectors.T, 0.0), int(neighbours))
+    near = np.maximum(vectors @ vectors.T, 0.0)
+    return _nearest(near, int(neighbours), among=heard)
 
 
 def common_users(train: Csr, num_items: int) -> np.ndarray:
@@ -135,12 +139,15 @@ def of_weights(
     )
 
 
-def _nearest(weights: np.ndarray, neighbours: int) -> np.ndarray:
-    """Each item's largest weights, without its own, in place."""
+def _nearest(
+    weights: np.ndarray, neighbours: int, *, among: np.ndarray | None = None
+) -> np.ndarray:
+    """Each item's largest weights among some, without its own, in place."""
     np.fill_diagonal(weights, 0.0)
-    if neighbours < len(weights):
+    others = weights if among is None or among.all() else weights[:, among]
+    if neighbours < others.shape[1]:
         # Symmetric, and rows are partitioned faster than columns.
-        last = np.partition(weights, -neighbours, axis=1)[:, -neighbours]
+        last = np.partition(others, -neighbours, axis=1)[:, -neighbours]
         weights[weights < last[None]] = 0.0
     return weights
 

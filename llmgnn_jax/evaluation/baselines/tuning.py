@@ -14,6 +14,10 @@ from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.baselines import item_item
 from llmgnn_jax.evaluation.baselines.fitted import Baseline
 from llmgnn_jax.evaluation.baselines.popular import popularity
+from llmgnn_jax.evaluation.baselines.random_order import (
+    breaking_ties,
+    random_order,
+)
 from llmgnn_jax.evaluation.baselines.slim import slim_weights
 from llmgnn_jax.evaluation.baselines.spectral import of_filter, spectral_data
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
@@ -57,6 +61,7 @@ def tuned_baselines(
     valid_positives: Csr,
     *,
     num_items: int,
+    candidates: np.ndarray | None = None,
     item_vectors: np.ndarray | None = None,
     metric: str = "ndcg@10",
     grids: Mapping[str, Grid] = GRIDS,
@@ -69,6 +74,9 @@ def tuned_baselines(
     masked); the best by `metric` is kept, the first of equals. Test is out of reach: it
     is not an argument.
 
+    Where only some items are candidates, as in cold splits, `random` is one of them,
+    and what no baseline of ids knows is in no order that a file has.
+
     A trial ranks 2,000 of the users who have something in valid, the same ones each
     time, or all where there are fewer. Above 10,000 items those that weigh items
     against one another are left out; the log says so.
@@ -77,6 +85,7 @@ def tuned_baselines(
         train: (U x I) train pairs.
         valid_positives: (U x I) pairs to be found in valid.
         num_items: I.
+        candidates: (I,) bool, which items a trial ranks; None for all of them.
         item_vectors: (I, T) text vectors, 0 where an item has none; None leaves
             `text_knn` out.
         metric: "ndcg@10" and so on, from `evaluation.metrics`.
@@ -98,6 +107,7 @@ def tuned_baselines(
             num_items=num_items,
             seen=train,
             k=k,
+            candidates=candidates,
             users=judged,
             memory_limit_mb=memory_limit_mb,
         )
@@ -106,7 +116,14 @@ def tuned_baselines(
         )
         return measured.mean[metric]
 
-    baselines = {"popularity": popularity(train, num_items)}
+    unheard = np.bincount(train.indices, minlength=num_items) == 0
+
+    def fair(fitted: Baseline) -> Baseline:
+        return fitted if candidates is None else breaking_ties(fitted, unheard)
+
+    baselines = {"popularity": fair(popularity(train, num_items))}
+    if candidates is not None:
+        baselines["random"] = random_order(num_items)
     fits = _fits(train, num_items, item_vectors, backend)
     if num_items > dense.MAX_DENSE_ITEMS:
         logger.warning(
@@ -118,7 +135,10 @@ def tuned_baselines(
         fits = {name: fit for name, fit in fits.items() if name not in _DENSE}
     for name, grid in grids.items():
         if name in fits:
-            baselines[name] = _best(name, grid, fits[name], quality, metric)
+            fit = fits[name]
+            baselines[name] = _best(
+                name, grid, lambda *of, fit=fit: fair(fit(*of)), quality, metric
+            )
     return baselines
 
 
@@ -154,7 +174,9 @@ def _fits(
         vectors = item_vectors
         fits["text_knn"] = weights(
             "text_knn",
-            lambda _, **chosen: item_item.text_knn_weights(vectors, **chosen),
+            lambda common, **chosen: item_item.text_knn_weights(
+                vectors, heard=np.diag(common) > 0, **chosen
+            ),
         )
     return fits
 

@@ -1,0 +1,71 @@
+"""Chance: what any order is worth, and what breaks ties where a model knows nothing.
+
+Shapes: B users of a chunk, I items.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from llmgnn_jax.evaluation.baselines.fitted import Baseline
+from llmgnn_jax.evaluation.ranking import ScoreChunk
+
+_LITTLE = 1e-9
+"""Below what any baseline's scores differ by, unless they are equal."""
+
+
+def random_order(num_items: int, *, seed: int = 0) -> Baseline:
+    """Each user's items in an order of their own, drawn at random."""
+    return Baseline(
+        name="random",
+        score_chunk=_drawn,
+        data={"seed": jnp.asarray(seed), "items": jnp.zeros(num_items)},
+        seconds=0.0,
+        budget={"trials": 1, "grid": {}, "chosen": {}},
+    )
+
+
+def breaking_ties(baseline: Baseline, unheard: np.ndarray) -> Baseline:
+    """The same, with items that nobody had in train at random places among equals.
+
+    A model of ids alone scores all of them alike. The order of their numbers is that of
+    a file, which may say what came first, or what is popular.
+
+    Args:
+        baseline: Fitted.
+        unheard: (I,) bool, which items have no train pair.
+    """
+    return dataclasses.replace(
+        baseline,
+        score_chunk=_with_ties_broken(baseline.score_chunk),
+        data={
+            "baseline": baseline.data,
+            "little_I": jnp.asarray(np.where(unheard, _LITTLE, 0.0), jnp.float32),
+        },
+    )
+
+
+def _drawn(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
+    return _uniform(data["seed"], users_B, data["items"].shape[0])
+
+
+def _uniform(seed: jax.Array | int, users_B: jax.Array, num_items: int) -> jax.Array:
+    """(B, I) in [0, 1): a user's are the same in any chunk."""
+    keys_B = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), users_B)
+    return jax.vmap(lambda key: jax.random.uniform(key, (num_items,)))(keys_B)
+
+
+@functools.cache
+def _with_ties_broken(score_chunk: ScoreChunk) -> ScoreChunk:
+    """One function for each: it is compiled once."""
+
+    def scores(data: dict[str, Any], users_B: jax.Array) -> jax.Array:
+        scores_BI = score_chunk(data["baseline"], users_B)
+        little_I = data["little_I"]
+        return scores_BI + little_I * _uniform(0, users_B, len(little_I))
+
+    return scores
