@@ -1,6 +1,7 @@
 """A configuration changed by field, flat, and as the JSON of a run's `config.json`."""
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -95,6 +96,7 @@ def typed_value(name: str, value: Any) -> Any:
     return _checked(field_type(name), value, name)
 
 
+@functools.cache
 def field_type(name: str) -> Any:
     """The declared type of a field, as `flatten` names it.
 

@@ -1,5 +1,6 @@
 """Baselines that are trained, each tuned on valid by as many trials."""
 
+import dataclasses
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -27,11 +28,12 @@ def trained_baselines(
     seed: int = 0,
     folder: str | Path | None = None,
     names: Sequence[str] = BASELINES,
+    more_steps: int = 5,
 ) -> dict[str, TunedModel]:
     """Name -> a baseline trained on train, with what was chosen on valid.
 
-    The data, the split, the steps and their stopping are the configuration's. The test
-    part is out of reach: whoever ranks for it does so with what comes back.
+    The data, the split and the metric are the configuration's. The test part is out of
+    reach: whoever ranks for it does so with what comes back.
 
     Args:
         config: Of the run that they stand beside.
@@ -39,10 +41,17 @@ def trained_baselines(
         seed: Of the searches.
         folder: Finished trials are kept there, NAME.jsonl; None keeps none.
         names: Which of `SPACES`. Those of texts are left out where there are none.
+        more_steps: How many times the configuration's steps and patience a baseline
+            has: from pairs, or the items of a batch, less is learned in a step than
+            from all items at once.
 
     Raises:
         UserError: As `search`.
     """
+    longer = {
+        name: more_steps * getattr(config.train, name) for name in ("steps", "patience")
+    }
+    config = replace(config, train=dataclasses.replace(config.train, **longer))
     config, everything = read_split(config)
     split = everything.without_test()
     del everything

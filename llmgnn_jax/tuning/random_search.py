@@ -77,6 +77,7 @@ def search(
             validate on, a file of another search, or if every trial diverged.
     """
     _check(config, trials)
+    kept = TrialsFile(file) if file is not None else None
     drawn = [draw(space, seed=seed, trial=number) for number in range(trials)]
     given = replace(config, models=(model,))
     for values in drawn:
@@ -99,7 +100,6 @@ def search(
         chosen = flatten(prepare_split(replace(base, **drawn[0]), split).config)
         return {name: chosen[name] for name in _SETTLED}
 
-    kept = TrialsFile(file) if file is not None else None
     if kept is None:
         settled, finished = settle(), dict[int, Trial]()
     else:

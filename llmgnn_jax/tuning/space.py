@@ -23,6 +23,11 @@ both of its ends.
 # What a model is and how it is trained. Another split, metric or layout over devices
 # would make values that cannot be compared.
 _SECTIONS = ("graph", "text", "fusion", "train")
+_FIELDS = tuple(
+    name
+    for name in flatten(Config(recipe="any"))
+    if name.startswith(tuple(f"{section}." for section in _SECTIONS))
+)
 _DIGITS = 4
 
 
@@ -81,17 +86,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _checked(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    known = [
-        field
-        for field in flatten(Config(recipe="any"))
-        if field.partition(".")[0] in _SECTIONS and "." in field
-    ]
-    if name not in known:
+    if name not in _FIELDS:
         raise UserError.field(
             f"space: {name}",
             expected="a field of " + ", ".join(_SECTIONS),
             got="another one",
-            fix=did_you_mean(name, known),
+            fix=did_you_mean(name, _FIELDS),
         )
     if not values:
         raise UserError.field(f"space: {name}", expected="choices", got="none")
