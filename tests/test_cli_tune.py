@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from llmgnn_jax.training.preemption import EXIT_CODE, Preempted
 from llmgnn_jax.tuning.space import draw
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -123,6 +124,18 @@ def test_another_seed_needs_another_file(tuned, refused, workplace):
         "error: found.jsonl: seed: expected 2, as this search has it, got trials with 0"
     )
     assert (workplace / "found.jsonl").read_bytes() == content
+
+
+def test_told_to_stop_it_can_be_run_again(tuned, monkeypatch):
+    def told(*_, **__):
+        raise Preempted("graph: told to stop at step 2")
+
+    monkeypatch.setattr("llmgnn_jax.tuning.random_search.train_model", told)
+    code, out, err = tuned("--trials", "1")
+    assert (code, out) == (EXIT_CODE, "")
+    assert err.splitlines()[-1] == (
+        "graph: told to stop at step 2; the same command makes that trial anew"
+    )
 
 
 def test_its_help_shows_an_example_and_its_options_are_the_recipes(llmgnn):

@@ -45,7 +45,7 @@ def tune(options: argparse.Namespace, overrides: list[str]) -> int:
             file=options.out,
         )
     except Preempted as told:
-        print(f"{told}; the same command goes on from there", file=sys.stderr)
+        print(f"{told}; the same command makes that trial anew", file=sys.stderr)
         return EXIT_CODE
     name = program.split()[-1]
     command = shlex.join(["llmgnn", "train", name, *_typed(recipe(name), found.config)])
