@@ -3,7 +3,9 @@
     python -m benchmarks.quality_ml100k --seeds 0 1 2 --json docs/results/ml-100k.json
 
 Each seed draws its own split and its own parameters. A model's `test` is the mean over
-the seeds, and `per_seed` holds each of them.
+the seeds, and `per_seed` holds each of them. With `--trials 8 --searches FOLDER`
+matrix factorisation, LightGCN and a text-only two-tower stand beside them, each tuned
+on valid by so many trials.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.trained_baselines import measured
 from llmgnn_jax import config as configuration
 from llmgnn_jax.config import Config
 from llmgnn_jax.evaluation import significance
@@ -28,6 +31,7 @@ from llmgnn_jax.evaluation.results import (
     Protocol,
     Results,
     read_per_user,
+    read_results,
     refuse_comparison,
     write_results,
 )
@@ -35,17 +39,38 @@ from llmgnn_jax.recipes import recipe
 from llmgnn_jax.training.run import fit
 
 
-def measure(seeds: Sequence[int], *, command: str) -> Results:
-    """Runs the recipe once a seed and averages."""
+def measure(
+    seeds: Sequence[int],
+    *,
+    command: str,
+    trials: int = 0,
+    searches: Path | None = None,
+) -> Results:
+    """Runs the recipe once a seed and averages.
+
+    Args:
+        seeds: Of the splits, the parameters and the searches.
+        command: For the results.
+        trials: Of each trained baseline; 0 leaves them out.
+        searches: Where the trials of a seed are kept, in a folder each.
+    """
     documents: dict[int, Mapping[str, Any]] = {}
     per_user: list[Mapping[str, np.ndarray]] = []
     for seed in seeds:
         config = configuration.replace(recipe("ml-100k"), seed=seed)
         with tempfile.TemporaryDirectory() as folder:
-            run = fit(config, out=Path(folder) / "run")
-            assert run.results is not None
-            documents[seed] = run.results
-            per_user.append(read_per_user(run.folder))
+            run = Path(folder) / "run"
+            if trials:
+                run.mkdir()
+                kept = None if searches is None else searches / f"seed-{seed}"
+                write_results(
+                    run,
+                    measured(config, trials=trials, command=command, folder=kept),
+                )
+            else:
+                fit(config, out=run)
+            documents[seed] = read_results(run)
+            per_user.append(read_per_user(run))
     first = documents[seeds[0]]
     for other in documents.values():
         refuse_comparison(first, other, paired=False)
@@ -139,13 +164,26 @@ def _markdown(document: Mapping[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--trials", type=int, default=0, help="of each trained baseline; 0: none"
+    )
+    parser.add_argument(
+        "--searches", type=Path, metavar="FOLDER", help="keeps their finished trials"
+    )
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     command = "python -m benchmarks.quality_ml100k --seeds " + " ".join(
         map(str, options.seeds)
     )
-    results = measure(options.seeds, command=command)
+    if options.trials:
+        command += f" --trials {options.trials}"
+    results = measure(
+        options.seeds,
+        command=command,
+        trials=options.trials,
+        searches=options.searches,
+    )
     options.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.json.parent) as folder:
         write_results(folder, results).replace(options.json)

@@ -123,7 +123,7 @@ def test_not_a_configuration(text: str, message: str) -> None:
 
 
 POSITIVE = (
-    *("graph.num_layers", "graph.embedding_dim", "text.max_length"),
+    *("graph.embedding_dim", "text.max_length"),
     *("train.num_negatives", "train.batch_size", "train.learning_rate"),
     "train.table_learning_rate",
     *("train.steps", "train.steps_per_call", "train.validate_every"),
@@ -132,7 +132,7 @@ POSITIVE = (
     *("graph.contrast_temperature", "fusion.alignment_temperature"),
 )
 NOT_NEGATIVE = (
-    *("seed", "graph.init_scale", "graph.temperature"),
+    *("seed", "graph.num_layers", "graph.init_scale", "graph.temperature"),
     *("graph.spare_users", "graph.spare_items"),
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
     *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
@@ -202,6 +202,10 @@ def test_numbers_from_0_on(name: str) -> None:
             {"data.split": "cold_both", "data.folds": 4, "data.valid_share": 0.8},
             "data.valid_share: expected a share from 0 on that leaves something to "
             "train on beside the 0.25 of test, got 0.8",
+        ),
+        (
+            {"graph.layer": "gcn", "graph.num_layers": 0},
+            "graph.num_layers: expected 1 or more with the layer gcn, got 0",
         ),
         ({"models": ()}, "models: expected different ones of .*, got none"),
         ({"models": ("text", "text")}, "models: expected .*, got text text"),

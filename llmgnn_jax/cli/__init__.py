@@ -12,6 +12,7 @@ from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.encode_texts import encode
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
+from llmgnn_jax.cli.tune_recipe import tune
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.native.memory import keep_freed_memory
 
@@ -28,12 +29,14 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 _RECIPES: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "train": commands.train,
     "plan": commands.plan,
+    "tune": tune,
 }
 
 # What an interrupted command leaves.
 _GOES_ON = {
     "train": "; --resume goes on from the last checkpoint, if any",
     "encode": "; the same command goes on where it was",
+    "tune": "; the same command goes on where it was",
 }
 
 

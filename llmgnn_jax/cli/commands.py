@@ -14,7 +14,7 @@ from llmgnn_jax.errors import UserError
 
 def train(options: argparse.Namespace, overrides: list[str]) -> int:
     """Trains, evaluates and reports a recipe."""
-    config, program, overrides = _configured(options, overrides)
+    config, program, overrides = configured(options, overrides)
     if options.profile < 0:
         raise UserError.field(
             "--profile", expected="a number of steps", got=options.profile
@@ -52,7 +52,7 @@ def train(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def _configured(
+def configured(
     options: argparse.Namespace, overrides: list[str]
 ) -> tuple[Config, str, list[str]]:
     """The recipe with its fields changed, the command so far, and the changes."""
@@ -75,7 +75,7 @@ def _configured(
 
 def plan(options: argparse.Namespace, overrides: list[str]) -> int:
     """Compiles a recipe's step for chips, and says what it takes."""
-    config, _, _ = _configured(options, overrides)
+    config, _, _ = configured(options, overrides)
     from llmgnn_jax.planning.plan import Request
     from llmgnn_jax.planning.process import plan_apart
     from llmgnn_jax.planning.table import plan_table

@@ -5,7 +5,7 @@ import typing
 from typing import Any, NoReturn
 
 from llmgnn_jax import __version__
-from llmgnn_jax.config import TextConfig
+from llmgnn_jax.config import ModelName, TextConfig
 from llmgnn_jax.errors import UserError
 
 _DESCRIPTION = "Recommenders that fuse a graph neural network with a language model."
@@ -91,6 +91,46 @@ def build_parser() -> Parser:
         "--options", action="store_true", help="list the recipe's options and exit"
     )
     _add_json(train)
+
+    tune = verb(
+        "tune",
+        "Search for a recipe's hyper-parameters at random, on the validation part, and "
+        "say how to train with the best.",
+        "tune ml-100k --model graph --trials 20 --out graph.jsonl --train.steps 400",
+    )
+    tune.add_argument(
+        "recipe",
+        nargs="?",
+        help="its name, as for train; its --seed is that of the search too",
+    )
+    tune.add_argument(
+        "--model",
+        choices=typing.get_args(ModelName),
+        help="default: that of a named space, or the recipe's last",
+    )
+    tune.add_argument(
+        "--trials",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how many; more may be asked for later (default: 20)",
+    )
+    tune.add_argument(
+        "--space",
+        metavar="NAME|FILE.toml",
+        help="graph, text, fused, bpr_mf, lightgcn or two_tower; or a file: below "
+        "[train], learning_rate = [1e-3, 1e-1, 'log'] is a range (or 'uniform'), "
+        "batch_size = [512, 1024] are choices (default: the model's name)",
+    )
+    tune.add_argument(
+        "--out",
+        metavar="FILE.jsonl",
+        help="a line for each finished trial; the same command goes on where it was",
+    )
+    tune.add_argument(
+        "--options", action="store_true", help="list the recipe's options and exit"
+    )
+    _add_json(tune)
 
     evaluate = verb(
         "evaluate",

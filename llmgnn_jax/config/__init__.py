@@ -1,6 +1,13 @@
 """The configuration of a run: frozen dataclasses that import neither jax nor flax."""
 
-from llmgnn_jax.config.document import flatten, from_json, replace, to_json
+from llmgnn_jax.config.document import (
+    field_type,
+    flatten,
+    from_json,
+    replace,
+    to_json,
+    typed_value,
+)
 from llmgnn_jax.config.run import Config, ModelName, TaskName
 from llmgnn_jax.config.sections import (
     DRAWN_NEGATIVES,
@@ -28,9 +35,11 @@ __all__ = [
     "TaskName",
     "TextConfig",
     "TrainConfig",
+    "field_type",
     "flatten",
     "from_json",
     "replace",
     "to_json",
+    "typed_value",
     "unused_fields",
 ]

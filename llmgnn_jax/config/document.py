@@ -1,6 +1,7 @@
 """A configuration changed by field, flat, and as the JSON of a run's `config.json`."""
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -82,6 +83,35 @@ def _as_now(tree: Any) -> Any:
         if isinstance(values, dict) and isinstance(old := values.get(leaf), bool):
             values[leaf] = renamed[old]
     return tree
+
+
+def typed_value(name: str, value: Any) -> Any:
+    """A value for the field `name`, as `flatten` names it, in the field's own type.
+
+    Raises:
+        UserError: If there is no such field, or its type is another.
+    """
+    # As JSON and TOML have it.
+    value = list(value) if isinstance(value, tuple) else value
+    return _checked(field_type(name), value, name)
+
+
+@functools.cache
+def field_type(name: str) -> Any:
+    """The declared type of a field, as `flatten` names it.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    hint: Any = Config
+    for part in name.split("."):
+        known = typing.get_type_hints(hint) if dataclasses.is_dataclass(hint) else {}
+        hint = known.get(part)
+    if hint is None or dataclasses.is_dataclass(hint):
+        raise UserError.field(
+            name, expected="a field of the configuration", got="an unknown one"
+        )
+    return hint
 
 
 def _build(cls: type, tree: Any, where: str) -> Any:

@@ -53,7 +53,6 @@ class Config:
                 got=repr(self.recipe),
             )
         positive = {
-            "graph.num_layers": self.graph.num_layers,
             "graph.embedding_dim": self.graph.embedding_dim,
             "graph.contrast_temperature": self.graph.contrast_temperature,
             "graph.filter_l2": self.graph.filter_l2,
@@ -89,6 +88,7 @@ class Config:
             "seed": self.seed,
             "train.uniformity": self.train.uniformity,
             "train.popularity_power": self.train.popularity_power,
+            "graph.num_layers": self.graph.num_layers,
             "graph.init_scale": self.graph.init_scale,
             "graph.temperature": self.graph.temperature,
             "graph.text_pull": self.graph.text_pull,
@@ -173,6 +173,13 @@ class Config:
                 expected="replicated with the strategy pmap, which copies all of them",
                 got="'fsdp'",
                 fix="choose --parallel.strategy mesh",
+            )
+        if self.graph.layer == "gcn" and not self.graph.num_layers:
+            raise UserError.field(
+                "graph.num_layers",
+                expected="1 or more with the layer gcn",
+                got=0,
+                fix="choose --graph.layer lightgcn, which may have none",
             )
         fanouts = self.graph.fanouts
         if fanouts and (

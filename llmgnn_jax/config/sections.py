@@ -55,7 +55,8 @@ class GraphConfig:
     layer: Literal["lightgcn", "gcn"] = "lightgcn"
     """`lightgcn`: weighted sums alone; `gcn`: self-loops, a matrix and ReLU."""
     num_layers: int = 3
-    """Rounds of message passing, at least 1."""
+    """Rounds of message passing. With 0, for `lightgcn` alone, id vectors are ranked by
+    as they are: matrix factorisation."""
     fanouts: tuple[int, ...] = ()
     """For each layer, from the batch's nodes on, how many neighbours a node hears in a
     training step, drawn anew; none: all of them. Rankings hear all in any case."""
@@ -138,6 +139,9 @@ class TextConfig:
     filters over 3, 4 and 5 of them, which are trained with the encoder."""
     max_length: int = 256
     """Longest text in tokens; what is longer is cut."""
+    towers: Literal["shared", "two"] = "shared"
+    """Whether users and items are projected by one matrix, or each by their own, which
+    start alike (`two`)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Operands of the encoder's matrix products; sums are float32."""
     mode: Literal["frozen", "lora", "full"] = "frozen"

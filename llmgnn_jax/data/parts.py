@@ -175,6 +175,26 @@ class Split:
             return np.zeros(self.dataset.num_users, bool)
         return self.cold.valid_users if part == "valid" else self.cold.test_users
 
+    def without_test(self) -> "TuningSplit":
+        """Train and valid of a dataset that the test interactions are taken out of."""
+        data = self.dataset
+        kept = np.sort(np.concatenate([self.train, self.valid]))
+        return TuningSplit(
+            data.taken(
+                rows=kept,
+                users=np.arange(data.num_users),
+                items=np.arange(data.num_items),
+            ),
+            self.rule,
+            self.seed,
+            np.searchsorted(kept, self.train),
+            np.searchsorted(kept, self.valid),
+            np.zeros(0, np.int64),
+            self.ratios,
+            self.valid_share,
+            self.cold,
+        )
+
     def _csr(self, rows: np.ndarray) -> Csr:
         data = self.dataset
         return Csr.from_pairs(data.users[rows], data.items[rows], data.num_users)
@@ -218,3 +238,35 @@ class Split:
             protocol |= self.cold.protocol()
         encoded = json.dumps(protocol, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(encoded.encode("ascii")).hexdigest()
+
+
+class NoTestPart(LookupError):
+    """What tunes has asked for the test part."""
+
+
+@dataclass(frozen=True, eq=False)
+class TuningSplit(Split):
+    """All that tuning may see: train and valid; to ask for test raises `NoTestPart`.
+
+    `dataset` holds neither the test interactions nor their texts. All users and items
+    are there, and what the catalogue says of them.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.test):
+            raise ValueError("a split to tune on has test interactions")
+
+    def seen(self, at: HeldOutPart) -> Csr:
+        """As of `Split`, of valid alone."""
+        return super().seen(_not_test(at))
+
+    def held_out(self, part: HeldOutPart) -> Csr:
+        """As of `Split`, of valid alone."""
+        return super().held_out(_not_test(part))
+
+
+def _not_test(part: HeldOutPart) -> HeldOutPart:
+    if part == "test":
+        raise NoTestPart("tuning reads valid; the test part is read once, at the end")
+    return part

@@ -16,15 +16,23 @@ from llmgnn_jax.data.by_user import Ratios, parts_by_user, random_parts
 from llmgnn_jax.data.cold_split import COLD_SHARE, split_cold
 from llmgnn_jax.data.cold_start import COLD_SIDES
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.parts import HeldOutPart, Split, TrainSplit
+from llmgnn_jax.data.parts import (
+    HeldOutPart,
+    NoTestPart,
+    Split,
+    TrainSplit,
+    TuningSplit,
+)
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
 __all__ = [
     "HeldOutPart",
+    "NoTestPart",
     "Ratios",
     "Split",
     "TrainSplit",
+    "TuningSplit",
     "split_by_rule",
     "split_cold",
     "split_leave_last_out",

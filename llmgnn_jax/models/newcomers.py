@@ -37,8 +37,16 @@ def fold_in_users(
         (B, D') float32 on the host.
 
     Raises:
-        UserError: If the graph has no spare room for even one of them.
+        UserError: If the graph has no spare room for even one of them, or the model
+            knows a user by its id vector alone.
     """
+    spec = scorer.spec
+    if spec.sides == "graph" and not (spec.num_layers or spec.filter_rank):
+        raise UserError.field(
+            "graph.num_layers",
+            expected="1 or more, for users that are known by their items",
+            got=0,
+        )
     rounds = _rounds(features, histories)
     vectors = []
     for start, stop in rounds:

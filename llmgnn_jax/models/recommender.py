@@ -8,7 +8,7 @@ training comes in as masks.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ from llmgnn_jax.graph.placement import Draw, Layers, OneDevice, Placement, Sampl
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
 from llmgnn_jax.models.fusion import FUSIONS
+
+Side = Literal["user", "item"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class ModelSpec:
         fusion: Its kind, a key of `FUSIONS`.
         activation: sigma of the fusion.
         text_pull: Whether there is a linear image of texts among the id vectors.
+        towers: "shared", or "two" where users' texts have a projection of their own.
     """
 
     sides: ModelName
@@ -73,6 +76,7 @@ class ModelSpec:
     filter_weight: float = 1.0
     groups: int = 1
     text_pull: bool = False
+    towers: str = "shared"
 
     @classmethod
     def of(
@@ -107,6 +111,7 @@ class ModelSpec:
             fusion=config.fusion.kind,
             groups=graph.layout.groups,
             text_pull=sides == "fused" and config.graph.text_pull > 0,
+            towers=config.text.towers if sides != "graph" else "shared",
         )
 
     @property
@@ -148,9 +153,11 @@ class RecommenderModel(nnx.Module):
         if spec.uses_text:
             scale = spec.text_dim**-0.5
             shape = (spec.text_dim, dim)
-            self.text_projection = nnx.Param(
-                scale * jax.random.normal(rngs.params(), shape)
-            )
+            drawn = scale * jax.random.normal(rngs.params(), shape)
+            self.text_projection = nnx.Param(drawn)
+            if spec.towers == "two":
+                # As the items' at first: like texts score high from the start.
+                self.user_text_projection = nnx.Param(jnp.copy(drawn))
             self.null_text = nnx.Param(jnp.zeros(dim))
         if spec.sides == "fused":
             self.null_graph = nnx.Param(jnp.zeros(dim))
@@ -256,13 +263,16 @@ class RecommenderModel(nnx.Module):
             return nodes_RD
         return unit_length(nodes_RD) * self.spec.temperature**-0.5
 
-    def project(self, text_BT: jax.Array) -> jax.Array:
-        """(B, D), what the text side says with (B, T) text vectors."""
+    def project(self, text_BT: jax.Array, *, of: Side) -> jax.Array:
+        """(B, D), what the text side says with (B, T) vectors of users' or items'."""
+        if of == "user" and self.spec.towers == "two":
+            return text_BT @ self.user_text_projection[...]
         return text_BT @ self.text_projection[...]
 
     def merge(
         self,
         *,
+        of: Side,
         graph_BD: jax.Array | None,
         graph_known_B: jax.Array | None,
         text_BT: jax.Array | None,
@@ -271,6 +281,7 @@ class RecommenderModel(nnx.Module):
         """The vectors that are ranked by, from both sides.
 
         Args:
+            of: Whose they are.
             graph_BD: (B, D) from `propagate`; None without a graph side.
             graph_known_B: (B,) bool; where False the learned null vector stands in.
             text_BT: (B, T) stored text vectors; None without a text side.
@@ -286,7 +297,7 @@ class RecommenderModel(nnx.Module):
         assert text_known_B is not None
         text_BD = jnp.where(
             text_known_B[:, None],
-            self.project(text_BT),
+            self.project(text_BT, of=of),
             self.null_text[...][None, :],
         )
         if self.spec.sides == "text":
@@ -327,12 +338,14 @@ class RecommenderModel(nnx.Module):
             )
             item_text, item_known = features.text.item_IT, features.text.item_known_I
         users_UD = self.merge(
+            of="user",
             graph_BD=user_graph,
             graph_known_B=user_connected,
             text_BT=user_text,
             text_known_B=user_known,
         )
         items_ID = self.merge(
+            of="item",
             graph_BD=item_graph,
             graph_known_B=item_connected,
             text_BT=item_text,

@@ -40,6 +40,7 @@ class Scorer:
             model: RecommenderModel = nnx.merge(definition, params)
             count = len(text_BT)
             vectors_BD = model.merge(
+                of="user",
                 graph_BD=jnp.zeros((count, spec.embedding_dim)),
                 graph_known_B=jnp.zeros(count, bool),
                 text_BT=text_BT,

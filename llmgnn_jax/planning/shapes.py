@@ -123,6 +123,7 @@ def planned_step(
         fusion=config.fusion.kind,
         groups=layout.groups,
         text_pull=sides == "fused" and config.graph.text_pull > 0,
+        towers=config.text.towers if sides != "graph" else "shared",
     )
     definition, params = _declared(spec)
     text = None

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from llmgnn_jax.training.lists import (
 )
 from llmgnn_jax.training.paths import measure_paths
 from llmgnn_jax.training.prepare import Prepared
-from llmgnn_jax.training.trained import TrainedModel
+from llmgnn_jax.training.trained import TrainedModel, TunedModel
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,18 @@ Ranked = Callable[[Question], Rankings]
 
 
 def measure(
-    prepared: Prepared, models: Sequence[TrainedModel], *, command: str
+    prepared: Prepared,
+    models: Sequence[TrainedModel],
+    *,
+    command: str,
+    tuned: Mapping[str, TunedModel] = MappingProxyType({}),
 ) -> Results:
     """Ranks the whole catalogue for every user and reads the test part, once.
 
     Train items are masked at validation, train and validation items at test. Without a
     validation part `valid` is empty. The last model is the one that recommends: its
     three paths are measured too, and it is compared with all others user by user.
+    Trained baselines, `tuned` by name, stand beside those of the configuration.
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
     on_test = question_of(split, "test")
@@ -71,6 +77,15 @@ def measure(
                 baseline=True,
                 budget=baseline.budget,
             )
+    for name, one in tuned.items():
+        vectors = model_vectors(one.model, prepared)
+        add(
+            name,
+            functools.partial(rank_vectors, *vectors, prepared),
+            seconds=one.seconds,
+            baseline=True,
+            budget=one.budget,
+        )
     for model in models:
         add(
             model.name,

@@ -9,11 +9,11 @@ import optax
 
 from llmgnn_jax.config import Config
 from llmgnn_jax.training.rowwise import scale_by_rowwise_adagrad
-from llmgnn_jax.training.state import NODE_TABLE, TEXT_ENCODER
+from llmgnn_jax.training.state import NODE_TABLE, TEXT_ENCODER, TEXT_PROJECTIONS
 
 
 def build_optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam; `weight_decay` acts on the text projection alone.
+    """Adam; `weight_decay` acts on the text projection, or both of them, alone.
 
     Node vectors and the fusion have penalties of their own in the loss. The step size
     is `learning_rate * 0.5 ** (step / half_life)`, and `fusion.learning_rate_scale` of
@@ -51,32 +51,31 @@ def _halving(rate: float, half_life: int) -> float | optax.Schedule:
 
 def _decayed(params: Any) -> Any:
     """Whether weight decay acts on each parameter; a tree of bools."""
-
-    return _whose_path_starts("text_projection", params)
+    return _whose_path_starts(TEXT_PROJECTIONS, params)
 
 
 def _fused(params: Any) -> Any:
     """Whether each parameter is the fusion's; a tree of bools."""
-    return _whose_path_starts("fusion", params)
+    return _whose_path_starts(("fusion",), params)
 
 
 def _of_encoder(params: Any) -> Any:
     """Whether each parameter is the text encoder's; a tree of bools."""
-    return _whose_path_starts(TEXT_ENCODER, params)
+    return _whose_path_starts((TEXT_ENCODER,), params)
 
 
 def _table(params: Any) -> Any:
     """Whether each parameter is the table of node vectors; a tree of bools."""
-    return _whose_path_starts(NODE_TABLE, params)
+    return _whose_path_starts((NODE_TABLE,), params)
 
 
 def _not_table(params: Any) -> Any:
     return jax.tree.map(operator.not_, _table(params))
 
 
-def _whose_path_starts(first: str, params: Any) -> Any:
+def _whose_path_starts(first: tuple[str, ...], params: Any) -> Any:
     def matches(path: tuple, _: Any) -> bool:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return name.partition("/")[0] == first
+        return name.partition("/")[0] in first
 
     return jax.tree_util.tree_map_with_path(matches, params)

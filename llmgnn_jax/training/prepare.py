@@ -114,12 +114,20 @@ def prepare(config: Config) -> Prepared:
         UserError: For an unknown source, data that do not hold together or are too few
             to learn from and to judge by, or an encoder that cannot be read.
     """
+    return prepare_split(*read_split(config))
+
+
+def read_split(config: Config) -> tuple[Config, Split]:
+    """Reads and splits; the configuration with what `parallel.groups` comes to.
+
+    Raises:
+        UserError: As `prepare`, for the data.
+    """
     dataset = catalog.load(config.data.source)
     split = _split(config, dataset)
-    config, dataset, split = _dealt(config, dataset, split)
-    train = split.training()
-    history, on_valid = train.csr(), question_of(split, "valid")
-    _check_enough(config, split, train, on_valid.positives)
+    config, split = _dealt(config, split)
+    _check_parts(config, split)
+    dataset = split.dataset
     logger.info(
         "%s: %d users, %d items, %d interactions (%d to train on)",
         dataset.name,
@@ -128,6 +136,18 @@ def prepare(config: Config) -> Prepared:
         dataset.num_interactions,
         len(split.train),
     )
+    return config, split
+
+
+def prepare_split(config: Config, split: Split) -> Prepared:
+    """Encodes and builds what `read_split` gave, with the test part or without.
+
+    Raises:
+        UserError: As `prepare`, for texts and encoders.
+    """
+    train = split.training()
+    history = train.csr()
+    _check_texts(config, train)
     config, graph = _graph(config, train)
     # What cannot be laid over the devices is refused before anything long is begun.
     strategy = strategy_of(config, backend=checked_backend(config.graph.backend))
@@ -151,11 +171,11 @@ def prepare(config: Config) -> Prepared:
     of_filter, text_to_filter = prepared_filter(config, train, graph, text)
     return Prepared(
         config=config,
-        dataset=dataset,
+        dataset=split.dataset,
         split=split,
         train=train,
         history=history,
-        on_valid=on_valid,
+        on_valid=question_of(split, "valid"),
         graph=graph,
         features=Features(graph=graph, text=text, filter=of_filter),
         text_to_filter=text_to_filter,
@@ -177,16 +197,15 @@ def _split(config: Config, dataset: Dataset) -> Split:
     )
 
 
-def _dealt(
-    config: Config, dataset: Dataset, split: Split
-) -> tuple[Config, Dataset, Split]:
+def _dealt(config: Config, split: Split) -> tuple[Config, Split]:
     """Users and items numbered so that groups of them have about as many edges."""
     groups = config.parallel.groups or _groups(
         device_mesh(config.parallel).devices.size
     )
     config = replace(config, **{"parallel.groups": groups})
     if groups == 1:
-        return config, dataset, split
+        return config, split
+    dataset = split.dataset
     history = split.training().csr()
     layout = NodeLayout.holding(
         users=dataset.num_users + config.graph.spare_users,
@@ -203,7 +222,7 @@ def _dealt(
     )
     again = _split(config, dealt)
     assert again.split_hash == split.split_hash, "a split knows no numbers"
-    return config, dealt, again
+    return config, again
 
 
 def _groups(devices: int) -> int:
@@ -248,10 +267,11 @@ def _exchanging(
     return replace(config, **{"parallel.exchange": exchange})
 
 
-def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -> None:
+def _check_parts(config: Config, split: Split) -> None:
     """What would end the run after hours of training ends it here."""
     # A share of 0 says that nothing is to be validated on.
-    if not (valid.nnz or split.valid_share == 0) or not len(split.test):
+    validates = split.held_out("valid").nnz or split.valid_share == 0
+    if not validates or not len(split.test):
         raise UserError.field(
             f"data.split {config.data.split!r}",
             expected="interactions to validate and to test on",
@@ -259,6 +279,10 @@ def _check_enough(config: Config, split: Split, train: TrainSplit, valid: Csr) -
             f"{split.dataset.num_users} users",
             fix="use more data or another --data.split",
         )
+
+
+def _check_texts(config: Config, train: TrainSplit) -> None:
+    """There are texts where a model reads them, and an encoder that can."""
     if config.models == ("graph",):
         return
     if not any(map(str.strip, node_texts(train))):

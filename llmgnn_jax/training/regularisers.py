@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from llmgnn_jax.config import FusionConfig, GraphConfig
 from llmgnn_jax.graph.placement import Placement
-from llmgnn_jax.models.recommender import RecommenderModel
+from llmgnn_jax.models.recommender import RecommenderModel, Side
 from llmgnn_jax.training.batch import ITEM_VIEWS, USER_VIEWS, Batch
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.vector_losses import first_of_each, info_nce, perturbed
@@ -89,7 +89,9 @@ def text_alignment(
         placement: Where rows lie.
     """
     total = jnp.zeros(())
-    for vectors_BD, (texts_BT, known_B), numbers_B in zip(
+    whose: tuple[Side, ...] = ("user", "item")
+    for of, vectors_BD, (texts_BT, known_B), numbers_B in zip(
+        whose,
         sides.propagated(),
         (sides.user_texts(), sides.positive_texts()),
         (batch.users_B, batch.positives_B),
@@ -100,7 +102,7 @@ def text_alignment(
         )
         loss_B = info_nce(
             vectors_BD,
-            model.project(texts_BT),
+            model.project(texts_BT, of=of),
             keep_b=keep_B,
             rows_b=batch.rows_B,
             temperature=fusion.alignment_temperature,

@@ -101,6 +101,7 @@ class Sides:
             text_BT, text_known_B = self.user_texts()
             text_known_B &= self._keep(USER_TEXT, rows_B)
         return self._model.merge(
+            of="user",
             graph_BD=graph_BD,
             graph_known_B=graph_known_B,
             text_BT=text_BT,
@@ -129,6 +130,7 @@ class Sides:
                 text_RT, text_known_R = self._texts_of(items_R)
             text_known_R &= self._keep(ITEM_TEXT, items_R)
         return self._model.merge(
+            of="item",
             graph_BD=graph_RD,
             graph_known_B=graph_known_R,
             text_BT=text_RT,

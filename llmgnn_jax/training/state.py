@@ -113,6 +113,9 @@ def copy_params(params: Any) -> Any:
     return jax.tree.map(jnp.copy, params)
 
 
+TEXT_PROJECTIONS = ("text_projection", "user_text_projection")
+"""Where the text side's matrices are; the second one with two towers alone."""
+
 NODE_TABLE = "node_embedding"
 """Where the table of node vectors is among the parameters, if a model has one."""
 

@@ -1,5 +1,6 @@
 """A model before and after training: how it is set up, and how it is loaded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,21 @@ class TrainedModel:
     encoder: Encoder | None
     step: int
     best_step: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TunedModel:
+    """A model whose hyper-parameters were searched for.
+
+    Attributes:
+        model: Trained with those that were chosen.
+        budget: What was searched, see `evaluation.search_budget`.
+        seconds: Of the search and of the training.
+    """
+
+    model: TrainedModel
+    budget: Mapping[str, Any]
     seconds: float
 
 

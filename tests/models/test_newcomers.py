@@ -1,6 +1,7 @@
 """Users folded in after training: against a dense computation, in rounds, refused."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -122,6 +123,8 @@ def test_what_was_trained_stays_as_it_was(
 class Degrees:
     """A scorer whose vectors are the users' degrees."""
 
+    spec = SimpleNamespace(sides="graph", num_layers=1, filter_rank=0)
+
     def __init__(self) -> None:
         self.calls = 0
 
@@ -169,3 +172,15 @@ def test_no_room_is_a_clear_error(
         fold_in_users(scorer, None, features(**room), histories=HISTORIES)
     assert "--graph.spare-users and --graph.spare-edges" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_whom_id_vectors_alone_describe_cannot_be_folded_in(
+    features: MakeFeatures, spec: MakeSpec
+) -> None:
+    made = features()
+    scorer, params = scorer_of(made, spec, sides="graph", num_layers=0)
+    with pytest.raises(UserError, match="num_layers: expected 1 or more"):
+        fold_in_users(scorer, params, made, histories=HISTORIES)
+    # Its text is a mean over its items, layers or none.
+    scorer, params = scorer_of(made, spec, num_layers=0)
+    assert fold_in_users(scorer, params, made, histories=HISTORIES).any(axis=1).all()

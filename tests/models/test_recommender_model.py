@@ -86,7 +86,10 @@ def reference_vectors(
             "item": (features.text.item_IT, features.text.item_known_I),
         }
         for side, (stored, is_known) in inputs.items():
-            projected = np.asarray(stored, np.float64) @ params["text_projection"]
+            name = "text_projection"
+            if side == "user" and spec.towers == "two":
+                name = "user_text_projection"
+            projected = np.asarray(stored, np.float64) @ params[name]
             sides[side].append(
                 np.where(np.asarray(is_known)[:, None], projected, params["null_text"])
             )
@@ -101,12 +104,23 @@ def reference_vectors(
     return results[0], results[1]
 
 
-@pytest.mark.parametrize(("sides", "layer"), SIDES_AND_LAYERS)
+@pytest.mark.parametrize(
+    ("sides", "layer", "changes"),
+    [
+        *((sides, layer, {}) for sides, layer in SIDES_AND_LAYERS),
+        *((sides, "lightgcn", {"num_layers": 0}) for sides in ("graph", "fused")),
+        *((sides, "lightgcn", {"towers": "two"}) for sides in ("text", "fused")),
+    ],
+)
 def test_vectors_equal_a_dense_computation(
-    features: MakeFeatures, spec: MakeSpec, sides: str, layer: str
+    features: MakeFeatures,
+    spec: MakeSpec,
+    sides: str,
+    layer: str,
+    changes: dict[str, Any],
 ) -> None:
     made = features(self_loops=layer == "gcn")
-    model_spec = spec(made, sides=sides, layer=layer)
+    model_spec = spec(made, sides=sides, layer=layer, **changes)
     definition, params = create(model_spec, seed=0)
     params = with_noise(params)
     ours = Scorer(definition, model_spec).vectors(params, made)
@@ -144,6 +158,34 @@ def test_a_model_is_a_pure_dict_of_parameters(
     names["fused"] = names["graph"] | names["text"] | {"null_graph", "fusion"}
     gcn = {"gcn_0", "gcn_1"} if layer == "gcn" else set()
     assert set(params) == names[sides] | gcn
+
+
+def test_two_towers_start_alike(features: MakeFeatures, spec: MakeSpec) -> None:
+    made = features()
+    shared, two = (
+        create(spec(made, sides="text", towers=towers), seed=0)[1]
+        for towers in ("shared", "two")
+    )
+    assert two.keys() - shared.keys() == {"user_text_projection"}
+    np.testing.assert_array_equal(two["user_text_projection"], two["text_projection"])
+    np.testing.assert_array_equal(two["text_projection"], shared["text_projection"])
+
+
+@pytest.mark.parametrize("backend", ["csr", "native"])
+def test_without_layers_a_batch_has_its_id_vectors(
+    features: MakeFeatures, spec: MakeSpec, backend: str
+) -> None:
+    model_spec = spec(features(), sides="graph", num_layers=0, backend=backend)
+    definition, params = create(model_spec, seed=0)
+    nodes_R = jnp.asarray([3, 0, 3])
+
+    def total(params: Params) -> jax.Array:
+        model: RecommenderModel = nnx.merge(definition, params)
+        return model.propagate_to(features().graph, nodes_R)[0].sum()
+
+    gradient_ND = jax.grad(total)(params)["node_embedding"]
+    times_N = np.bincount(nodes_R, minlength=len(gradient_ND))
+    np.testing.assert_array_equal(gradient_ND[:, 0], times_N)
 
 
 def test_initial_parameters_follow_the_seed(
@@ -247,6 +289,7 @@ def test_null_vectors_stand_in_where_masks_say(
     def merged(params: Params, graph: jax.Array, text: jax.Array) -> jax.Array:
         model: RecommenderModel = nnx.merge(definition, params)
         return model.merge(
+            of="user",
             graph_BD=graph,
             graph_known_B=jnp.asarray(graph_known),
             text_BT=text,

@@ -13,6 +13,7 @@ from llmgnn_jax.training.optimizer import build_optimizer
 PARAMS: dict[str, Any] = {
     "node_embedding": jnp.full((2, 3), 2.0),
     "text_projection": jnp.full((4, 3), 3.0),
+    "user_text_projection": jnp.full((4, 3), 3.0),
     "null_text": jnp.full(3, 4.0),
     "gcn_0": {"kernel": jnp.full((3, 3), 5.0)},
     "fusion": {"kernel": jnp.full((6, 12), 6.0), "output_bias": jnp.full(6, 7.0)},
@@ -37,9 +38,10 @@ def updates_of(gradient: float, *, steps: int, **changes: Any) -> list[dict[str,
     return found
 
 
-def test_weight_decay_acts_on_the_text_projection_alone() -> None:
+def test_weight_decay_acts_on_the_text_projections_alone() -> None:
     (updates,) = updates_of(0.0, steps=1, weight_decay=0.1, learning_rate=0.5)
-    np.testing.assert_allclose(updates.pop("text_projection"), -0.5 * 0.1 * 3, 1e-6)
+    for name in ("text_projection", "user_text_projection"):
+        np.testing.assert_allclose(updates.pop(name), -0.5 * 0.1 * 3, 1e-6)
     for update in jax.tree.leaves(updates):
         assert not update.any()
 

@@ -22,6 +22,7 @@ from llmgnn_jax.evaluation.baselines.slim import slim_weights
 from llmgnn_jax.evaluation.baselines.spectral import of_filter, spectral_data
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
+from llmgnn_jax.evaluation.search_budget import search_budget
 from llmgnn_jax.graph import item_item as dense
 from llmgnn_jax.graph.aggregate import Backend
 
@@ -198,7 +199,13 @@ def _best(
             best, best_value = fitted, value
     if best is None:
         raise ValueError(f"the grid of {name} is empty")
-    budget = _budget(grid, best.budget["chosen"], trials, metric, best_value)
+    budget = search_budget(
+        grid,
+        best.budget["chosen"],
+        trials=trials,
+        metric=metric,
+        value=best_value,
+    )
     logger.info(
         "%s: %s chosen of %d by valid %s %.4f",
         name,
@@ -208,22 +215,3 @@ def _best(
         best_value,
     )
     return dataclasses.replace(best, seconds=time.perf_counter() - start, budget=budget)
-
-
-def _budget(
-    grid: Grid, chosen: dict[str, float], trials: int, metric: str, value: float
-) -> dict[str, Any]:
-    """What `results.json` says of a search."""
-    return {
-        "trials": trials,
-        "grid": {name: list(values) for name, values in grid.items()},
-        "chosen": chosen,
-        "chosen_by": f"valid {metric}",
-        "value": value,
-        # A grid that ends at its best value may have ended too early.
-        "at_edge": [
-            name
-            for name, values in grid.items()
-            if len(values) > 2 and chosen[name] in (min(values), max(values))
-        ],
-    }
