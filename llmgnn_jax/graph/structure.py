@@ -169,7 +169,9 @@ def build(
     )
 
 
-def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
+def extend(
+    graph: InteractionGraph, support: SupportEdges, *, at_least_items: int = 0
+) -> InteractionGraph:
     """Folds new users and items in by their edges, without a change of any shape.
 
     Edges lead into the new nodes only: a new user hears of its items, what was trained
@@ -179,6 +181,8 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
     Args:
         graph: As built; may have been extended before.
         support: What the new ones are known by.
+        at_least_items: How many item slots are in use then, if not more: a new item may
+            have no edge yet.
 
     Returns:
         A graph of the same shapes with the slots up to the highest new one in use.
@@ -202,9 +206,10 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
         axis=0,
     ).astype(np.int64)
     users, items = pairs[:, 0], pairs[:, 1]
+    wanted_items = max(num_items, at_least_items)
     for name, slots, capacity in (
         ("users", users, layout.user_capacity),
-        ("items", items, layout.item_slots),
+        ("items", np.append(items, wanted_items - 1), layout.item_slots),
     ):
         if len(slots) and not (slots.min() >= 0 and slots.max() < capacity):
             raise UserError.field(
@@ -223,7 +228,7 @@ def extend(graph: InteractionGraph, support: SupportEdges) -> InteractionGraph:
             fix="train again to learn new interactions between known ones",
         )
     new_num_users = max(num_users, int(users.max(initial=-1)) + 1)
-    new_num_items = max(num_items, int(items.max(initial=-1)) + 1)
+    new_num_items = max(num_items, int(items.max(initial=-1)) + 1, wanted_items)
     user_nodes, item_nodes = layout.user_nodes(users), layout.item_nodes(items)
     senders = [item_nodes[new_user], user_nodes[new_item]]
     receivers = [user_nodes[new_user], item_nodes[new_item]]

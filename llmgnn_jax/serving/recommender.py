@@ -18,6 +18,8 @@ from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.new_items import with_new_items
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
@@ -45,6 +47,23 @@ class RecommendedItem:
     rank: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewItem:
+    """An item that came after training.
+
+    Attributes:
+        id: Its external id, of no item that is there.
+        text: What the catalogue says of it, "" for nothing.
+        title: For people, and to be found by.
+        users: External ids of trained users who had it already.
+    """
+
+    id: str
+    text: str = ""
+    title: str = ""
+    users: Sequence[str] = ()
+
+
 class Recommender:
     """A run, loaded. Use `load`.
 
@@ -56,13 +75,20 @@ class Recommender:
     def __init__(self, prepared: Prepared, model: TrainedModel) -> None:
         self._prepared, self._model = prepared, model
         dataset = prepared.dataset
-        users, items = model.scorer.vectors(model.params, model.features)
-        self._users = np.asarray(users[: dataset.num_users])
-        self._items = np.asarray(items[: dataset.num_items])
         self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
-        self._titles = TitleIndex(dataset.item_ids, dataset.item_titles)
         # All that a user is known to have met, held-out parts included.
         self._met = Csr.from_pairs(dataset.users, dataset.items, dataset.num_users)
+        self._know(model.features, dataset.item_ids, dataset.item_titles)
+
+    def _know(
+        self, features: Features, ids: Sequence[str], titles: Sequence[str]
+    ) -> None:
+        """From now on these are the items, and this is what the model reads."""
+        model = self._model
+        users, items = model.scorer.vectors(model.params, features)
+        self._users, self._items = np.asarray(users), np.asarray(items)
+        self._features, self._item_ids, self._item_titles = features, ids, titles
+        self._titles = TitleIndex(ids, titles)
 
     @classmethod
     def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":
@@ -155,6 +181,95 @@ class Recommender:
         assert text is not None
         return self._rank(self._reader(text), np.zeros(0, np.int64), k)
 
+    def add_items(self, items: Sequence[NewItem]) -> None:
+        """From now on these are recommended too, without training or compiling.
+
+        Each takes a spare slot of the graph (`graph.spare_items`). Its text is encoded,
+        and says what the filter, if there is one, would say of it; whoever had it
+        already becomes an edge and is not recommended it. Nothing that was trained
+        changes, so all other scores stay as they are. They live as long as this object:
+        the run is not written to.
+
+        Args:
+            items: All of them are added, or none.
+
+        Raises:
+            UserError: For an id that is empty or there already, an unknown user, an
+                item of which nothing is known that the model reads, or too little spare
+                room in the graph.
+        """
+        if not items:
+            return
+        ids = [*self._item_ids, *(item.id for item in items)]
+        for item in items:
+            if not item.id.strip() or ids.count(item.id) > 1:
+                raise UserError.field(
+                    "items: id",
+                    expected="an id of its own for each new item",
+                    got=repr(item.id) + (" twice" if item.id.strip() else ""),
+                )
+        had_by = [
+            np.unique([self._user_slot(user) for user in item.users]).astype(np.int64)
+            for item in items
+        ]
+        spec = self._model.scorer.spec
+        for item, users in zip(items, had_by, strict=True):
+            by_users = spec.uses_graph and spec.num_layers and len(users)
+            if not by_users and not (spec.uses_text and item.text.strip()):
+                raise UserError.field(
+                    f"item {item.id!r}",
+                    expected="a text" * spec.uses_text
+                    + " or " * (spec.uses_text and spec.uses_graph)
+                    + "users who had it" * spec.uses_graph,
+                    got="none",
+                    fix=f"the model {self._model.name!r} knows items by nothing else",
+                )
+        texts = [item.text for item in items]
+        features = with_new_items(
+            self._features,
+            had_by=had_by,
+            text_BT=self._encoded(texts, self._model.encoder),
+            filter_BK=self._filtered(texts),
+        )
+        rows, columns = self._met.pairs()
+        first = len(self._item_ids)
+        met = Csr.from_pairs(
+            np.concatenate([rows, *had_by]),
+            np.concatenate(
+                [columns, *(np.full(len(u), first + n) for n, u in enumerate(had_by))]
+            ),
+            self._met.num_rows,
+        )
+        titles = [*self._item_titles, *(item.title for item in items)]
+        self._know(features, ids, titles)
+        self._met = met
+
+    def _encoded(
+        self, texts: Sequence[str], encoder: Encoder | None
+    ) -> np.ndarray | None:
+        """(B, T), 0 where there is no text; None for a model that reads none."""
+        if encoder is None:
+            return None
+        vectors = np.zeros((len(texts), encoder.dim), np.float32)
+        rows = [row for row, text in enumerate(texts) if text.strip()]
+        if rows:
+            with refusing_bad_weights():
+                vectors[rows] = encoder.encode([texts[row] for row in rows])
+        return vectors
+
+    def _filtered(self, texts: Sequence[str]) -> np.ndarray | None:
+        """(B, K), what the filter says by their texts; 0 where it says nothing."""
+        prepared, spec = self._prepared, self._model.scorer.spec
+        if not spec.filter_rank:
+            return None
+        said = np.zeros((len(texts), spec.filter_rank), np.float32)
+        # Of the encoder as it was before any training: so were its texts learned from.
+        vectors = self._encoded(texts, prepared.encoder if spec.uses_text else None)
+        if vectors is not None and prepared.text_to_filter is not None:
+            known = np.any(vectors != 0, axis=1)
+            said[known] = prepared.text_to_filter(vectors[known])
+        return said
+
     def _user_slot(self, user: str) -> int:
         if user not in self._slots:
             # No suggestion: an id that is nearly right is somebody else's.
@@ -169,7 +284,7 @@ class Recommender:
     def _newcomer(self, liked: np.ndarray) -> np.ndarray:
         model = self._model
         return fold_in_users(
-            model.scorer, model.params, model.features, histories=[liked]
+            model.scorer, model.params, self._features, histories=[liked]
         )[0]
 
     def _reader(self, text: str) -> np.ndarray:
@@ -190,13 +305,16 @@ class Recommender:
     def _rank(
         self, vector: np.ndarray, met: np.ndarray, k: int
     ) -> list[RecommendedItem]:
+        # By all slots, in use or not: another number of items compiles nothing.
+        in_use = np.arange(len(self._items)) < len(self._item_ids)
         rankings = rank_factors(
             vector[None, :],
             self._items,
             seen=Csr.from_pairs(np.zeros(len(met), np.int64), met, 1),
             k=min(k, len(self._items)),
+            candidates=in_use,
         )
-        ids = self._prepared.dataset.item_ids
+        ids = self._item_ids
         return [
             RecommendedItem(
                 id=ids[item], title=self._title(item), score=score, rank=rank
@@ -211,4 +329,4 @@ class Recommender:
         ]
 
     def _title(self, item: int) -> str:
-        return self._prepared.dataset.item_titles[item]
+        return self._item_titles[item]
