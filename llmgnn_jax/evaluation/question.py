@@ -34,13 +34,16 @@ def question_of(split: Split, part: HeldOutPart) -> Question:
 
     Ranked are the items that were trained on, where any of them is to be found, and
     those that the part hides, where any of those is. So cold items are ranked among
-    themselves unless there is something else to be found, and what the other part hides
-    is in no list.
+    themselves unless there is something else to be found. Items that the other part
+    hides are in no list, and are not to be found: a cold user may have had one.
     """
     positives, seen = split.held_out(part), split.seen(part)
     if split.cold is None:
         return Question(positives=positives, seen=seen)
     cold_I, warm_I = split.cold_items(part), _trained(split)
+    users, items = positives.pairs()
+    keep = (cold_I | warm_I)[items]
+    positives = Csr.from_pairs(users[keep], items[keep], positives.num_rows)
     asked_I = np.zeros(split.dataset.num_items, bool)
     asked_I[positives.indices] = True
     candidates_I = np.zeros_like(asked_I)

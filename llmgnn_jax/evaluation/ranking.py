@@ -79,8 +79,8 @@ def rank(
 
     Memory: the added device memory is at most `memory_limit_mb`, `data` and the
     temporaries of `score_chunk` itself not counted. A chunk of B users needs 8 B W
-    bytes; from W = 8,192 on a little above 4 B W where W is a multiple of 64, else
-    12 B W. On CPU it is kept below 24 MiB where that leaves 32 users, which is faster.
+    bytes; from W = 8,192 on a little above 4 B W where W is a multiple of 64 (8 B W
+    with `candidates`), else 12 B W. On CPU it is kept below 24 MiB where that leaves 32 users, which is faster.
     The host holds the result, 8 U k bytes, and no (U, I) array.
 
     Args:
@@ -128,6 +128,7 @@ def rank(
         users=users,
         memory_limit_mb=memory_limit_mb,
         chunk_size=chunk_size,
+        masked=allowed is not None,
     )
 
 
@@ -143,6 +144,7 @@ def ranked_in_chunks(
     memory_limit_mb: float = 256,
     chunk_size: int | None = None,
     in_flight: int = IN_FLIGHT,
+    masked: bool = False,
 ) -> Rankings:
     """`rank` by any program that ranks a chunk.
 
@@ -158,6 +160,7 @@ def ranked_in_chunks(
         memory_limit_mb: Likewise.
         chunk_size: Likewise.
         in_flight: Chunks that may be enqueued while one is received.
+        masked: Whether the program leaves items out, which takes memory.
     """
     users = _checked_users(users, num_users)
     if k < 1 or num_items < 1:
@@ -168,7 +171,7 @@ def ranked_in_chunks(
         _check_seen(seen, num_users, num_items)
     depth = min(k, num_items)
     if chunk_size is None:
-        chunk_size = _chunk_size(width, depth, memory_limit_mb)
+        chunk_size = _chunk_size(width, depth, memory_limit_mb, masked=masked)
     chunk = max(_MIN_CHUNK, min(chunk_size, -(-len(users) // _MIN_CHUNK) * _MIN_CHUNK))
     num_chunks = -(-len(users) // chunk)
 
@@ -279,11 +282,13 @@ def _rank_chunk(
     if scores_BW.shape[1] < num_items:
         raise ValueError(f"score_chunk gave {scores_BW.shape} for {num_items} items")
     scores_BW = scores_BW.astype(jnp.float32)
-    # Both masks write into the scores in place: no second (B, W) array.
-    padding_BP = jnp.full((num_rows, scores_BW.shape[1] - num_items), -jnp.inf)
-    scores_BW = jax.lax.dynamic_update_slice(scores_BW, padding_BP, (0, num_items))
-    if candidates_I is not None:
-        allowed_W = jnp.pad(candidates_I, (0, scores_BW.shape[1] - num_items))
+    # All masks write into the scores in place: no second (B, W) array.
+    padding = scores_BW.shape[1] - num_items
+    if candidates_I is None:
+        padding_BP = jnp.full((num_rows, padding), -jnp.inf)
+        scores_BW = jax.lax.dynamic_update_slice(scores_BW, padding_BP, (0, num_items))
+    else:
+        allowed_W = jnp.pad(candidates_I, (0, padding))
         scores_BW = jnp.where(allowed_W[None, :], scores_BW, -jnp.inf)
     scores_BW = scores_BW.at[rows_S, items_S].set(
         -jnp.inf, mode="drop", unique_indices=True, indices_are_sorted=True
@@ -292,9 +297,9 @@ def _rank_chunk(
     return jnp.where(top_scores == -jnp.inf, -1, top_items), top_scores
 
 
-def _chunk_size(width: int, k: int, memory_limit_mb: float) -> int:
+def _chunk_size(width: int, k: int, memory_limit_mb: float, *, masked: bool = False) -> int:
     """Users a chunk under the cap, see `rank`."""
-    bytes_a_user = _bytes_a_user(width, k)
+    bytes_a_user = _bytes_a_user(width, k, masked=masked)
     limit = int(memory_limit_mb * 2**20) // bytes_a_user
     if limit < _MIN_CHUNK:
         raise UserError.field(
@@ -309,12 +314,12 @@ def _chunk_size(width: int, k: int, memory_limit_mb: float) -> int:
     return limit // _MIN_CHUNK * _MIN_CHUNK
 
 
-def _bytes_a_user(width: int, k: int) -> int:
+def _bytes_a_user(width: int, k: int, *, masked: bool = False) -> int:
     """What `_rank_chunk` allots for one user: copies of the scores, and more."""
     if not uses_blocks(width, k):
         return 8 * width
     # Padding is done once for each of its two readers.
-    copies = 1 if width % BLOCK == 0 else 3
+    copies = 3 if width % BLOCK else 1 + masked
     maxima, candidates = 8 * (width // BLOCK + 1), 4 * (BLOCK + 2) * k
     return 4 * width * copies + maxima + candidates
 

@@ -137,13 +137,14 @@ def test_one_compilation_serves_all_chunks_and_all_later_calls() -> None:
     assert traces == [(16,)]
 
 
+@pytest.mark.parametrize("some", [False, True])
 @pytest.mark.parametrize("k", [1, 20, 100])
 @pytest.mark.parametrize(
     ("width", "num_items", "copies"),
     [(2_000, 1_990, 2), (40_960, 40_950, 1), (40_981, 40_981, 3)],
 )
 def test_the_stated_memory_is_what_the_compiler_allots(
-    width: int, num_items: int, copies: int, k: int
+    width: int, num_items: int, copies: int, k: int, some: bool
 ) -> None:
     num_users = 32
     data = {
@@ -152,12 +153,15 @@ def test_the_stated_memory_is_what_the_compiler_allots(
     }
     integers = jax.ShapeDtypeStruct((num_users,), jnp.int32)
     pairs = jax.ShapeDtypeStruct((64,), jnp.int32)
+    candidates = jax.ShapeDtypeStruct((num_items,), bool) if some else None
     compiled = ranking._rank_chunk.lower(
-        data, integers, pairs, pairs, inner_products, num_items, k
+        data, integers, pairs, pairs, candidates, inner_products, num_items, k
     ).compile()
     allotted = compiled.memory_analysis().temp_size_in_bytes / num_users
-    stated = ranking._bytes_a_user(width, k)
+    stated = ranking._bytes_a_user(width, k, masked=some)
     assert allotted <= stated + 64
+    # To leave items out takes a copy, unless padding has made one already.
+    copies += some and copies == 1
     assert stated <= 4.13 * width * copies + 264 * k + 8
 
 
@@ -205,3 +209,44 @@ def test_sizes_must_fit(change: dict[str, Any], message: str) -> None:
     arguments = {"num_users": 5, "num_items": 7, "seen": seen, "k": 2} | change
     with pytest.raises(ValueError, match=message):
         rank(look_up, jnp.ones((8, 7)), **arguments)
+
+
+@pytest.mark.parametrize("num_items", [50, 9_000])
+def test_only_candidates_are_ranked(num_items: int) -> None:
+    rng = np.random.default_rng(0)
+    users = rng.normal(size=(20, 4)).astype(np.float32)
+    items = rng.normal(size=(num_items, 4)).astype(np.float32)
+    candidates = rng.random(num_items) < 0.3
+    seen = Csr.from_pairs(
+        np.repeat(np.arange(20), 3), rng.integers(num_items, size=60), 20
+    )
+    found = rank_factors(users, items, seen=seen, k=25, candidates=candidates)
+    scores = np.where(candidates, users @ items.T, -np.inf)
+    for user in range(20):
+        scores[user, seen.row(user)] = -np.inf
+        order = np.argsort(-scores[user], kind="stable")[:25]
+        order = np.where(np.isfinite(scores[user, order]), order, -1)
+        np.testing.assert_array_equal(found.items[user], order)
+    # Where there are fewer than k, the rest is nothing.
+    few = np.zeros(num_items, bool)
+    few[[3, 7]] = True
+    short = rank_factors(users, items, seen=None, k=5, candidates=few).items
+    assert {*short[:, :2].ravel().tolist()} == {3, 7}
+    assert (short[:, 2:] == -1).all()
+
+
+def test_other_candidates_compile_nothing() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 4)).astype(np.float32)
+    for number in range(3):
+        candidates = np.arange(40) > number
+        rank_factors(vectors, vectors, seen=None, k=7, candidates=candidates)
+        if not number:
+            before = ranking._rank_chunk._cache_size()
+    assert ranking._rank_chunk._cache_size() == before
+
+
+@pytest.mark.parametrize("wrong", [np.ones(3, bool), np.ones(4, int)])
+def test_candidates_of_another_shape_or_type(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"candidates: not \(4,\) bool"):
+        rank_factors(np.ones((2, 2)), np.ones((4, 2)), seen=None, k=2, candidates=wrong)

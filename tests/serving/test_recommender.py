@@ -1,5 +1,6 @@
 """A finished run answers for users, items and texts."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -9,7 +10,8 @@ from llmgnn_jax.config import from_json, replace, to_json
 from llmgnn_jax.data.catalog import load
 from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.serving.recommender import Recommender
+from llmgnn_jax.evaluation import ranking
+from llmgnn_jax.serving.recommender import NewItem, Recommender
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -223,3 +225,91 @@ def test_a_run_is_readable_from_another_folder(finished_run, monkeypatch, tmp_pa
     here = Recommender.load(finished_run.name).recommend(user="u2")
     monkeypatch.chdir(tmp_path)
     assert Recommender.load(finished_run).recommend(user="u2") == here
+
+
+@pytest.fixture
+def fresh(finished_run):
+    """Model name -> a recommender of the test's own."""
+    return lambda name="fused": Recommender.load(finished_run, model=name)
+
+
+def test_new_items_are_recommended_and_nothing_else_changes(fresh, dataset):
+    recommender = fresh()
+    before = recommender.recommend(user="u1", k=100)
+    compiled = (
+        recommender._model.scorer._vectors._cache_size(),
+        ranking._rank_chunk._cache_size(),
+    )
+    recommender.add_items(
+        [
+            NewItem(id="n0", text="Space robots. Sci-Fi.", title="Robots in Space"),
+            NewItem(id="n1", title="Of No Words", users=["u1", "u2"]),
+        ]
+    )
+    recommender.add_items([NewItem(id="n2", text="A heist.", users=["u3"])])
+    found = recommender.recommend(user="u1", k=100)
+    # u1 had n1 already.
+    assert set(ids(found)) == {*ids(before), "n0", "n2"}
+    assert [one for one in found if one.id not in ("n0", "n2")] == [
+        dataclasses.replace(old, rank=new.rank)
+        for old, new in zip(
+            before, (one for one in found if one.id[0] != "n"), strict=True
+        )
+    ]
+    assert "n1" in ids(recommender.recommend(user="u5", k=100))
+    # They are asked for like all others.
+    by_title = recommender.recommend(items=["robots in space", "i3"], k=100)
+    assert by_title == recommender.recommend(items=["n0", "i3"], k=100)
+    assert "n0" not in ids(by_title)
+    assert {"n1", "n2"} < set(ids(recommender.recommend(text="robots", k=100)))
+    assert compiled == (
+        recommender._model.scorer._vectors._cache_size(),
+        ranking._rank_chunk._cache_size(),
+    )
+
+
+def test_a_new_item_with_an_old_ones_text_is_as_that_to_the_text_model(fresh):
+    recommender = fresh("text")
+    old = recommender._prepared.train.item_texts[7]
+    recommender.add_items([NewItem(id="twin", text=old)])
+    scores = {
+        one.id: one.score for one in recommender.recommend(text="space robots", k=100)
+    }
+    assert scores["twin"] == pytest.approx(scores["i7"], abs=1e-6)
+
+
+def test_a_new_item_that_the_same_users_had_is_near_to_an_old_one(fresh, dataset):
+    recommender = fresh("graph")
+    number = dataset.item_ids.index("i9")
+    users = [dataset.user_ids[u] for u in dataset.users[dataset.items == number]]
+    recommender.add_items([NewItem(id="twin", users=users)])
+    found = ids(recommender.recommend(items=["i13", "i17", "i21"], k=10))
+    assert "twin" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "items", "said"),
+    [
+        ("fused", [NewItem(id="i3", text="a")], "items: id: expected an id of .*'i3'"),
+        ("fused", [NewItem(id="n", text="a")] * 2, "items: id: .* got 'n' twice"),
+        ("fused", [NewItem(id=" ", text="a")], "items: id: .* got ' '"),
+        ("fused", [NewItem(id="n")], "item 'n': expected a text or users who had it"),
+        ("text", [NewItem(id="n", users=["u1"])], "item 'n': expected a text, got"),
+        ("graph", [NewItem(id="n", text="a")], "item 'n': expected users who had it"),
+        ("fused", [NewItem(id="n", users=["nobody"])], "user 'nobody': expected a use"),
+        (
+            "fused",
+            [NewItem(id=f"n{n}", text="a") for n in range(500)],
+            "support.items: .*; train with more room, --graph.spare-items",
+        ),
+    ],
+)
+def test_new_items_that_cannot_be_added_leave_all_as_it_was(fresh, name, items, said):
+    recommender = fresh(name)
+    before = recommender.recommend(user="u1", k=100)
+    good = NewItem(id="good", text="words", users=["u1"])
+    with pytest.raises(UserError, match=f"^{said}") as caught:
+        recommender.add_items([good, *items])
+    assert "\n" not in str(caught.value)
+    assert recommender.recommend(user="u1", k=100) == before
+    recommender.add_items([good])  # Its id is not taken.
