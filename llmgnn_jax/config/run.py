@@ -143,6 +143,13 @@ class Config:
             raise UserError.field(
                 "evaluation.ks", expected="cut-offs from 1 on", got=self.evaluation.ks
             )
+        places = self.evaluation.new_places
+        if places and (min(places) < 1 or len(set(places)) < len(places)):
+            raise UserError.field(
+                "evaluation.new_places",
+                expected="different places from 1 on, or none",
+                got=" ".join(map(str, places)),
+            )
         names = ("recall", "ndcg", "mrr", "map", "hit", "precision")
         metrics = [f"{name}@{k}" for name in names for k in self.evaluation.ks]
         if self.task == "node_classification":

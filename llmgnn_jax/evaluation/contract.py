@@ -69,6 +69,11 @@ def _check_model(model: Any, where: str) -> None:
     _need(_is_number(seconds), f"{where}.seconds", "a number or null", seconds)
     for name in ("per_seed", "ci95", "slices", "beyond_accuracy", "budget"):
         _need_kind(model, name, dict, "an object", where)
+    for kind, found in model.get("kinds", {}).items():
+        there = f"{where}.kinds.{kind}"
+        _need(isinstance(found, dict), there, "an object", found)
+        for name in ("alone", "together"):
+            _check_metrics(found.get(name), f"{there}.{name}")
 
 
 def _check_example(example: Any, where: str) -> None:

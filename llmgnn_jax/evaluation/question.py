@@ -22,11 +22,14 @@ class Question:
         positives: (U x I) pairs to be found.
         seen: (U x I) pairs that are never recommended.
         candidates: (I,) bool, which items are ranked; None for all of them.
+        new: (I,) bool, which of them training never met, where there are others too;
+            else None.
     """
 
     positives: Csr
     seen: Csr
     candidates: np.ndarray | None = None
+    new: np.ndarray | None = None
 
 
 def question_of(split: Split, part: HeldOutPart) -> Question:
@@ -54,6 +57,7 @@ def question_of(split: Split, part: HeldOutPart) -> Question:
         positives=positives,
         seen=seen,
         candidates=None if candidates_I.all() else candidates_I,
+        new=cold_I if (candidates_I & ~cold_I).any() and cold_I.any() else None,
     )
 
 
@@ -83,6 +87,19 @@ def kinds(
                 candidates=of_items,
             )
     return found if len(found) > 1 else {}
+
+
+def ranked_items(question: Question, split: Split, part: HeldOutPart) -> str:
+    """How many items are ranked, in words: "9,742 items, 972 of them cold"."""
+    cold = int(split.cold_items(part).sum())
+    if question.candidates is None:
+        total = split.dataset.num_items
+    else:
+        total = int(question.candidates.sum())
+        cold = int((question.candidates & split.cold_items(part)).sum())
+    if cold == total:
+        return f"{cold:,} cold items"
+    return f"{total:,} items" + (f", {cold:,} of them cold" if cold else "")
 
 
 def _trained(split: Split) -> np.ndarray:

@@ -80,7 +80,8 @@ def rank(
     Memory: the added device memory is at most `memory_limit_mb`, `data` and the
     temporaries of `score_chunk` itself not counted. A chunk of B users needs 8 B W
     bytes; from W = 8,192 on a little above 4 B W where W is a multiple of 64 (8 B W
-    with `candidates`), else 12 B W. On CPU it is kept below 24 MiB where that leaves 32 users, which is faster.
+    with `candidates`), else 12 B W. On CPU it is kept below 24 MiB where that leaves 32
+    users, which is faster.
     The host holds the result, 8 U k bytes, and no (U, I) array.
 
     Args:
@@ -297,7 +298,9 @@ def _rank_chunk(
     return jnp.where(top_scores == -jnp.inf, -1, top_items), top_scores
 
 
-def _chunk_size(width: int, k: int, memory_limit_mb: float, *, masked: bool = False) -> int:
+def _chunk_size(
+    width: int, k: int, memory_limit_mb: float, *, masked: bool = False
+) -> int:
     """Users a chunk under the cap, see `rank`."""
     bytes_a_user = _bytes_a_user(width, k, masked=masked)
     limit = int(memory_limit_mb * 2**20) // bytes_a_user

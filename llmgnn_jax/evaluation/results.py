@@ -37,6 +37,7 @@ class Protocol:
         filters: What was dropped before the split; [] for nothing.
         k: Cut-offs of the metrics.
         masking: What is never recommended at test, for example "train+valid".
+        candidates: What is ranked at test, for people: "1,682 items", "97 cold items".
         fingerprint: Hex hash of data, filters, split rule, masking and metric.
         split_hash: Hex hash of the rows of each part.
     """
@@ -49,6 +50,7 @@ class Protocol:
     masking: str
     fingerprint: str
     split_hash: str
+    candidates: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

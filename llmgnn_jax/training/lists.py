@@ -1,11 +1,12 @@
 """A model's vectors as lists, for what a run is measured by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from llmgnn_jax.evaluation.baselines import Baseline
 from llmgnn_jax.evaluation.judgement import Judge
+from llmgnn_jax.evaluation.places import with_places_for
 from llmgnn_jax.evaluation.question import Question
 from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
 from llmgnn_jax.training.prepare import Prepared
@@ -30,14 +31,18 @@ def rank_vectors(
     users: np.ndarray, items: np.ndarray, prepared: Prepared, question: Question
 ) -> Rankings:
     """All users' lists, by inner products."""
-    return rank_factors(
-        users,
-        items,
-        seen=question.seen,
-        k=_length(prepared),
-        candidates=question.candidates,
-        memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
-    )
+
+    def ranked(candidates: np.ndarray | None) -> Rankings:
+        return rank_factors(
+            users,
+            items,
+            seen=question.seen,
+            k=_length(prepared),
+            candidates=candidates,
+            memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
+        )
+
+    return answered(ranked, question, prepared)
 
 
 def rank_baseline(
@@ -45,16 +50,39 @@ def rank_baseline(
 ) -> Rankings:
     """All users' lists."""
     dataset = prepared.dataset
-    return rank(
-        baseline.score_chunk,
-        baseline.data,
-        num_users=dataset.num_users,
-        num_items=dataset.num_items,
-        seen=question.seen,
-        k=_length(prepared),
-        candidates=question.candidates,
-        memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
-    )
+
+    def ranked(candidates: np.ndarray | None) -> Rankings:
+        return rank(
+            baseline.score_chunk,
+            baseline.data,
+            num_users=dataset.num_users,
+            num_items=dataset.num_items,
+            seen=question.seen,
+            k=_length(prepared),
+            candidates=candidates,
+            memory_limit_mb=prepared.config.evaluation.memory_limit_mb,
+        )
+
+    return answered(ranked, question, prepared)
+
+
+def answered(
+    ranked: Callable[[np.ndarray | None], Rankings],
+    question: Question,
+    prepared: Prepared,
+) -> Rankings:
+    """Lists of what is asked for, with places for what is new, if any are kept.
+
+    Args:
+        ranked: Lists of some candidates.
+        question: What is asked for.
+        prepared: The run.
+    """
+    places, new = prepared.config.evaluation.new_places, question.new
+    if not places or new is None:
+        return ranked(question.candidates)
+    known = ~new if question.candidates is None else question.candidates & ~new
+    return with_places_for(ranked(known), ranked(new), places)
 
 
 def judge_of(question: Question, prepared: Prepared) -> Judge:

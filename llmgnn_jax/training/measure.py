@@ -12,7 +12,12 @@ import numpy as np
 from llmgnn_jax.evaluation.baselines import Baseline, popularity, tuned_baselines
 from llmgnn_jax.evaluation.environment import device, environment
 from llmgnn_jax.evaluation.judgement import Judge, Judgement, comparisons
-from llmgnn_jax.evaluation.question import Question, kinds, question_of
+from llmgnn_jax.evaluation.question import (
+    Question,
+    kinds,
+    question_of,
+    ranked_items,
+)
 from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import ModelResult, Protocol, Results
 from llmgnn_jax.training.examples import examples_of
@@ -107,6 +112,7 @@ def measure(
             filters=list(dataset.filters),
             k=list(config.evaluation.ks),
             masking=MASKING,
+            candidates=ranked_items(on_test, split, "test"),
             fingerprint=split.fingerprint(masking=MASKING, metric=metric),
             split_hash=split.split_hash,
         ),

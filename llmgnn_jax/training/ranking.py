@@ -5,15 +5,17 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.evaluation.metrics import Metrics
 from llmgnn_jax.evaluation.pieces import rank_pieces
-from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.parallel.processes import numbers_of_first
 from llmgnn_jax.parallel.strategy import Meshed
-from llmgnn_jax.training.lists import judge_of
+from llmgnn_jax.training.lists import answered, judge_of
 from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare
@@ -130,26 +132,27 @@ def validate(
     evaluation, dataset = prepared.config.evaluation, prepared.dataset
     users, items = scorer.vectors(params, features)
     strategy, question = prepared.strategy, prepared.on_valid
-    if isinstance(strategy, Meshed):
-        rankings = rank_pieces(
+    if not isinstance(strategy, Meshed):
+        users, items = strategy.gathered((users, items))
+        users, items = users[: dataset.num_users], items[: dataset.num_items]
+
+    def ranked(candidates: np.ndarray | None) -> Rankings:
+        options: dict[str, Any] = {
+            "seen": question.seen,
+            "k": max(evaluation.ks),
+            "candidates": candidates,
+            "memory_limit_mb": evaluation.memory_limit_mb,
+        }
+        if not isinstance(strategy, Meshed):
+            return rank_factors(users, items, **options)
+        return rank_pieces(
             users,
             items,
             mesh=strategy.mesh,
             num_users=dataset.num_users,
             num_items=dataset.num_items,
-            seen=question.seen,
-            k=max(evaluation.ks),
-            candidates=question.candidates,
-            memory_limit_mb=evaluation.memory_limit_mb,
+            **options,
         )
-    else:
-        users, items = strategy.gathered((users, items))
-        rankings = rank_factors(
-            users[: dataset.num_users],
-            items[: dataset.num_items],
-            seen=question.seen,
-            k=max(evaluation.ks),
-            candidates=question.candidates,
-            memory_limit_mb=evaluation.memory_limit_mb,
-        )
+
+    rankings = answered(ranked, question, prepared)
     return judge_of(question, prepared).metrics(rankings)

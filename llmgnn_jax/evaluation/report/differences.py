@@ -33,7 +33,7 @@ def comparisons_section(document: Document) -> Markup:
             f"{first['method']}, two-sided, corrected for {len(found)} comparisons "
             f"({first['correction']}).",
         ),
-        _table(
+        plain_table(
             ["", "difference", "95 % interval", "p"], rows, "Differences between models"
         ),
     )
@@ -70,7 +70,7 @@ def slices_section(document: Document) -> Markup:
             "the items that have the first, second and last third of all train "
             "interactions, the most popular first.",
         ),
-        _table(["Model", *names], rows, "Quality of parts"),
+        plain_table(["Model", *names], rows, "Quality of parts"),
     )
 
 
@@ -104,14 +104,17 @@ def lists_section(document: Document) -> Markup:
             f"The first {cutoff} places on test: bits of surprise a place (novelty), 1 "
             "less the cosine of two items' train users (diversity), how much more "
             "popular lists are than histories (popularity lift), how unequally items "
-            "are shown (gini), and the share of items that are shown (coverage).",
+            "are shown (gini), the share of places that show an item without a train "
+            "interaction (new share) and of all items that are shown (coverage).",
         ),
-        _table(["Model", *columns], rows, "What the lists are like"),
+        plain_table(["Model", *columns], rows, "What the lists are like"),
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], label: str) -> Markup:
-    """The first column names the row."""
+def plain_table(
+    head: Sequence[str], rows: Sequence[Sequence[Any]], label: str
+) -> Markup:
+    """A table of words and numbers; the first column names the row."""
     body = [
         element(
             "tr",

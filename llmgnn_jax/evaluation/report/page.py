@@ -10,6 +10,7 @@ from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.evaluation.leaderboard import main_metric
 from llmgnn_jax.evaluation.report import differences, numbers, sections
 from llmgnn_jax.evaluation.report.chart import Curve, line_chart
+from llmgnn_jax.evaluation.report.kinds import kinds_section
 from llmgnn_jax.evaluation.report.markup import Markup, element, join
 from llmgnn_jax.evaluation.report.series import ModelSeries, read_series
 from llmgnn_jax.evaluation.report.style import CSS
@@ -81,6 +82,7 @@ def render(
         "main",
         header,
         sections.models_section(document, colors),
+        kinds_section(document),
         differences.comparisons_section(document),
         _curves_section(document, series, colors),
         differences.slices_section(document),
