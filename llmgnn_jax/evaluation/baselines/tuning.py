@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,11 @@ from llmgnn_jax.evaluation.baselines import item_item
 from llmgnn_jax.evaluation.baselines.fitted import Baseline
 from llmgnn_jax.evaluation.baselines.popular import popularity
 from llmgnn_jax.evaluation.baselines.slim import slim_weights
-from llmgnn_jax.evaluation.baselines.spectral import of_filter, spectral_data
+from llmgnn_jax.evaluation.baselines.spectral import (
+    filter_of,
+    of_filter,
+    spectral_data,
+)
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
 from llmgnn_jax.graph import item_item as dense
@@ -51,6 +55,9 @@ _USERS_A_TRIAL = 2_000
 # Fits one choice of hyper-parameters; of the start of the clock.
 Fit = Callable[[dict[str, Any], float], Baseline]
 
+Quality: TypeAlias = Callable[[Baseline], float]
+"""A metric on valid."""
+
 
 def tuned_baselines(
     train: Csr,
@@ -84,6 +91,38 @@ def tuned_baselines(
         memory_limit_mb: Cap of the added device memory of a ranking.
         backend: Kernel of the sums over neighbours.
     """
+    quality = trial_quality(
+        train,
+        valid_positives,
+        num_items=num_items,
+        metric=metric,
+        memory_limit_mb=memory_limit_mb,
+    )
+    baselines = {"popularity": popularity(train, num_items)}
+    fits = _fits(train, num_items, item_vectors, backend)
+    if num_items > dense.MAX_DENSE_ITEMS:
+        logger.warning(
+            "%s left out: %d items, at most %d fit a dense matrix",
+            ", ".join(name for name in grids if name in _DENSE),
+            num_items,
+            dense.MAX_DENSE_ITEMS,
+        )
+        fits = {name: fit for name, fit in fits.items() if name not in _DENSE}
+    for name, grid in grids.items():
+        if name in fits:
+            baselines[name] = _best(name, grid, fits[name], quality, metric)
+    return baselines
+
+
+def trial_quality(
+    train: Csr,
+    valid_positives: Csr,
+    *,
+    num_items: int,
+    metric: str,
+    memory_limit_mb: float = 256,
+) -> Quality:
+    """What a trial is judged by, see `tuned_baselines`."""
     k = int(metric.partition("@")[2])
     judged = np.flatnonzero(valid_positives.counts())
     if len(judged) > _USERS_A_TRIAL:
@@ -106,20 +145,7 @@ def tuned_baselines(
         )
         return measured.mean[metric]
 
-    baselines = {"popularity": popularity(train, num_items)}
-    fits = _fits(train, num_items, item_vectors, backend)
-    if num_items > dense.MAX_DENSE_ITEMS:
-        logger.warning(
-            "%s left out: %d items, at most %d fit a dense matrix",
-            ", ".join(name for name in grids if name in _DENSE),
-            num_items,
-            dense.MAX_DENSE_ITEMS,
-        )
-        fits = {name: fit for name, fit in fits.items() if name not in _DENSE}
-    for name, grid in grids.items():
-        if name in fits:
-            baselines[name] = _best(name, grid, fits[name], quality, metric)
-    return baselines
+    return quality
 
 
 def _fits(
@@ -133,7 +159,7 @@ def _fits(
 
     def filters(name: str) -> Fit:
         return lambda chosen, start: of_filter(
-            name, train, data(int(chosen["rank"])), chosen, start
+            name, train, data(int(chosen["rank"])), filter_of(chosen), start
         )
 
     common = functools.cache(lambda: item_item.common_users(train, num_items))
@@ -149,6 +175,8 @@ def _fits(
         "slim": weights("slim", slim_weights),
         "gf_cf": filters("gf_cf"),
         "bspm": filters("bspm"),
+        "linkprop": filters("linkprop"),
+        "degree_filter": filters("degree_filter"),
     }
     if item_vectors is not None:
         vectors = item_vectors
@@ -163,7 +191,7 @@ def _best(
     name: str,
     grid: Grid,
     fit: Fit,
-    quality: Callable[[Baseline], float],
+    quality: Quality,
     metric: str,
 ) -> Baseline:
     start = time.perf_counter()
