@@ -101,6 +101,9 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.graph.filter == "none":
         names = [f"graph.{name}" for name in _OF_FILTER]
         leave_out(names, "graph.filter is none")
+    if config.graph.filter == "spectral":
+        of_ridge = ["graph.filter_l2", "graph.rating_power"]
+        leave_out(of_ridge, "graph.filter is spectral")
     why = f"train.negatives is {config.train.negatives}"
     if config.train.negatives not in DRAWN_NEGATIVES:
         leave_out(["train.num_negatives"], why)

@@ -22,6 +22,7 @@ from llmgnn_jax.graph.aggregate import (
 from llmgnn_jax.graph.item_item import item_item_filter
 from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
+from llmgnn_jax.graph.spectral import ideal_low_pass
 from llmgnn_jax.models.features import Features, FilterFeatures, build_filter_features
 from llmgnn_jax.parallel.choice import choose_exchange
 from llmgnn_jax.parallel.mesh import device_mesh
@@ -231,14 +232,24 @@ def _filter(
     config: Config, train: TrainSplit, graph: structure.InteractionGraph
 ) -> FilterFeatures | None:
     """The linear filter that is added to scores, if there is one."""
-    if config.graph.filter == "none" or config.models == ("text",):
+    chosen = config.graph
+    if chosen.filter == "none" or config.models == ("text",):
         return None
-    vectors = item_item_filter(
-        train,
-        l2=config.graph.filter_l2,
-        rating_power=config.graph.rating_power,
-        rank=config.graph.filter_rank,
-    )
+    if chosen.filter == "spectral":
+        vectors = ideal_low_pass(
+            train.csr(),
+            train.num_items,
+            rank=chosen.filter_rank,
+            seed=config.seed,
+            backend=checked_backend(chosen.backend),
+        )
+    else:
+        vectors = item_item_filter(
+            train,
+            l2=chosen.filter_l2,
+            rating_power=chosen.rating_power,
+            rank=chosen.filter_rank,
+        )
     return build_filter_features(
         vectors,
         user_capacity=graph.user_capacity,
