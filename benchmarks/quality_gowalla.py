@@ -187,7 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--backend", default="native", help="of the sums over pairs")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Libraries have set up handlers of their own by now.
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True
+    )
     words = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "-m", "benchmarks.quality_gowalla", *words])
     backend = checked_backend(options.backend)

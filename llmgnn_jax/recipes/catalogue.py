@@ -169,9 +169,10 @@ def gowalla_filtered() -> Config:
 
     Command:   python train.py gowalla-filtered
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet run
-    Metric:    not yet run; `python -m benchmarks.quality_gowalla --json
-               docs/results/gowalla.json` chooses on a tenth of the train part
+    Time:      not yet measured on a quiet machine
+    Metric:    ndcg@20 0.1212 on 2,000 users of a tenth of the train part held out,
+               0.1163 without the filter; test not yet read, which is for `python -m
+               benchmarks.quality_gowalla --json docs/results/gowalla.json`
     """
     return replace(
         gowalla_softmax(),
@@ -180,7 +181,7 @@ def gowalla_filtered() -> Config:
             "graph.init": "spectral",
             "graph.filter": "spectral",
             "graph.filter_rank": 1024,
-            "graph.filter_weight": 80.0,
+            "graph.filter_weight": 40.0,
             "train.half_life": 1300,
             "train.steps": 3960,
         },
