@@ -44,22 +44,28 @@ GRIDS: Mapping[str, Grid] = {
         "history_power": (0.5, 0.6),
         "item_power": (0.2, 0.3, 0.4, 0.5),
     },
-    "gf_cf": {"rank": (64, 128, 256, 512), "ideal_weight": (0.05, 0.1, 0.2, 0.3)},
+    "gf_cf": {"rank": (128, 256, 512, 1024), "ideal_weight": (0.1, 0.2, 0.3, 0.5)},
+    # Runge and Kutta's steps are stable up to 2.78.
     "bspm": {
-        "rank": (256, 512),
-        "ideal_weight": (0.1, 0.2),
-        "sharpening": (1.0, 1.5, 2.0, 2.5),
+        "rank": (512, 1024),
+        "ideal_weight": (0.2, 0.4),
+        "sharpening": (1.5, 2.0, 2.5, 2.75),
         "sharpening_order": (4,),
     },
 }
-IDEAL: Grid = {"rank": (128, 256, 512, 1024), "ideal_weight": (0.2, 0.4, 0.6, 1.0)}
+IDEAL: Grid = {
+    "rank": (512, 1024),
+    "ideal_weight": (0.4, 0.6),
+    "sharpening": (0.0, 0.5, 1.0, 2.0),
+    "sharpening_order": (4,),
+}
 """Of `degree_filter`: beside the linear filter with the powers of `linkprop`."""
 
 FILTER_WEIGHTS = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 """Of the ideal low-pass beside the trained graph."""
 
 GRAPH_WEIGHTS = (0.0025, 0.005, 0.01, 0.02, 0.04)
-"""Of the trained graph beside `degree_filter`."""
+"""Of the trained graph beside the filter that is best on valid."""
 
 CURVE = {"gf_cf": (64, 256, 1024), "degree_filter": (0, 64, 256, 1024)}
 """Ranks of the points of the curve."""
@@ -112,7 +118,7 @@ def tune(file: Path, *, runs: Path, backend: Backend) -> dict[str, Any]:
         keep(
             found,
             "sums",
-            lambda: _sums(carved, trained, filters["degree_filter"]["chosen"], backend),
+            lambda: _sums(carved, trained, filters, backend),
         )
     return found
 
@@ -181,7 +187,7 @@ def _point(
 
 
 def _sums(
-    split: Split, trained: Trained, chosen: Mapping[str, float], backend: Backend
+    split: Split, trained: Trained, filters: Mapping[str, Any], backend: Backend
 ) -> dict[str, Any]:
     """Weights of what is added to the trained graph, or it to."""
     quality = trial_quality(
@@ -191,7 +197,8 @@ def _sums(
         metric=METRIC,
     )
     vectors = spectral_filter(split, backend=backend)
-    degree_filter = fitted_filter(split, "degree_filter", chosen, backend)
+    best = max(filters, key=lambda name: filters[name]["value"])
+    fitted = fitted_filter(split, best, filters[best]["chosen"], backend)
     graph = of_vectors("graph", trained.users_UD, trained.items_ID)
     return {
         "graph": {"value": quality(graph), "trials": 1},
@@ -201,12 +208,15 @@ def _sums(
                 of_vectors("graph_filtered", *trained.filtered(vectors, weight))
             ),
         ),
-        "combined": _weighed(
-            GRAPH_WEIGHTS,
-            lambda weight: quality(
-                with_vectors(degree_filter, graph, weight=weight, name="combined")
+        "combined": {
+            "filter": best,
+            **_weighed(
+                GRAPH_WEIGHTS,
+                lambda weight: quality(
+                    with_vectors(fitted, graph, weight=weight, name="combined")
+                ),
             ),
-        ),
+        },
     }
 
 

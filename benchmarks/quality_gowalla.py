@@ -14,10 +14,10 @@ graph by its steps.
 |---|---|
 | `popularity`, `gf_cf`, `bspm` | as published |
 | `linkprop` | two steps of a walk, powers of degrees chosen |
-| `degree_filter` | the same, plus an ideal low-pass |
+| `degree_filter` | the same, plus an ideal low-pass, then sharpened |
 | `graph` | the recipe `gowalla-filtered` without its filter |
 | `graph_filtered` | with it |
-| `combined` | `degree_filter` plus `graph` |
+| `combined` | the filter that is best on valid, plus `graph` |
 
 Published recall@20 and ndcg@20: LightGCN .1824, .1547; GF-CF .1849, .1518; BSPM-EM
 .1920, .1597.
@@ -135,9 +135,9 @@ def _fitted(
     seconds = trained.seconds + time.perf_counter() - start
     filtered = of_vectors("graph_filtered", *sides, seconds=seconds)
     yield filtered, {**sums["graph_filtered"], **about}, True
-    chosen = filters["degree_filter"]["chosen"]
+    beside = sums["combined"]["filter"]
     combined = with_vectors(
-        fitted_filter(whole, "degree_filter", chosen, backend),
+        fitted_filter(whole, beside, filters[beside]["chosen"], backend),
         graph,
         weight=sums["combined"]["chosen"]["weight"],
         name="combined",
