@@ -87,14 +87,15 @@ class GraphConfig:
     backend: Literal["auto", "segment", "csr", "bucketed", "native"] = "auto"
     """Kernel of the aggregation; `auto` measures them on the run's own graph, and what
     it chose is written into the run."""
-    filter: Literal["none", "item_item"] = "none"
+    filter: Literal["none", "item_item", "spectral"] = "none"
     """A linear filter of the train part in closed form, whose scores are added to the
     model's: weights between items that rebuild what users had best (`item_item`, up to
-    10,000 items)."""
+    10,000 items), or the ideal low-pass of GF-CF, which keeps the leading singular
+    vectors of the normalised train part (`spectral`)."""
     filter_weight: float = 10.0
     """What the filter's scores are multiplied by."""
     filter_l2: float = 200.0
-    """L2 of the filter's weights, in users."""
+    """L2 of the weights of `item_item`, in users."""
     filter_rank: int = 512
     """Width of the vectors whose inner products the filter's scores are."""
     filter_text_l2: float = 1.0
@@ -104,7 +105,7 @@ class GraphConfig:
     """How fast texts cease to be alike for that map: the kernel is exp(this times
     (cosine - 1))."""
     rating_power: float = 0.5
-    """The filter reads (rating / highest rating) to this power; 0: all alike."""
+    """`item_item` reads (rating / highest rating) to this power; 0: all alike."""
     spare_users: int = 64
     """Empty user slots, for users that come after training."""
     spare_items: int = 64

@@ -108,6 +108,9 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out(names, "graph.filter is none")
     if not config.graph.filter_text_l2:
         leave_out(["graph.filter_text_sharpness"], "graph.filter_text_l2 is 0")
+    if config.graph.filter == "spectral":
+        of_ridge = ["graph.filter_l2", "graph.rating_power"]
+        leave_out(of_ridge, "graph.filter is spectral")
     why = f"train.negatives is {config.train.negatives}"
     if config.train.negatives not in DRAWN_NEGATIVES:
         leave_out(["train.num_negatives"], why)

@@ -85,7 +85,7 @@ class TextFeatures:
 )
 @dataclass(frozen=True, kw_only=True)
 class FilterFeatures:
-    """A linear filter of the train part, see `graph.item_item`.
+    """A linear filter of the train part: `graph.item_item`, `graph.spectral.ideal`.
 
     Attributes:
         read_IK: (I, K) float32, what an item adds to the vector of a user who has it.

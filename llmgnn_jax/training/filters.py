@@ -4,7 +4,9 @@ import numpy as np
 
 from llmgnn_jax.config import Config
 from llmgnn_jax.data.splits import TrainSplit
+from llmgnn_jax.graph.aggregate import checked_backend
 from llmgnn_jax.graph.item_item import FilterVectors, item_item_filter
+from llmgnn_jax.graph.spectral import ideal_low_pass
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import (
     FilterFeatures,
@@ -22,14 +24,24 @@ def prepared_filter(
 ) -> tuple[FilterFeatures | None, TextToFilter | None]:
     """The linear filter that is added to scores, if there is one, and what says from a
     text how it scores an item that nobody had."""
-    if config.graph.filter == "none" or config.models == ("text",):
+    chosen = config.graph
+    if chosen.filter == "none" or config.models == ("text",):
         return None, None
-    vectors = item_item_filter(
-        train,
-        l2=config.graph.filter_l2,
-        rating_power=config.graph.rating_power,
-        rank=config.graph.filter_rank,
-    )
+    if chosen.filter == "spectral":
+        vectors = ideal_low_pass(
+            train.csr(),
+            train.num_items,
+            rank=chosen.filter_rank,
+            seed=config.seed,
+            backend=checked_backend(chosen.backend),
+        )
+    else:
+        vectors = item_item_filter(
+            train,
+            l2=chosen.filter_l2,
+            rating_power=chosen.rating_power,
+            rank=chosen.filter_rank,
+        )
     from_text = None
     if text is not None and config.graph.filter_text_l2:
         vectors, from_text = _with_unheard(config, train, vectors, text)

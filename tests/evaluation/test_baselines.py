@@ -17,15 +17,18 @@ from llmgnn_jax.evaluation.baselines import (
     Baseline,
     ease,
     item_knn,
+    of_vectors,
     popularity,
     slim,
     spectral,
     text_knn,
     tuned_baselines,
     tuning,
+    with_vectors,
 )
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
+from llmgnn_jax.graph.spectral import Filter
 
 
 @pytest.fixture
@@ -141,8 +144,25 @@ def test_without_sharpening_and_low_pass_the_filter_is_two_steps_of_a_walk(
     items = np.maximum(matrix.sum(axis=0), 1)
     linear = (matrix / np.sqrt(users) / np.sqrt(items)).T
     linear = linear @ linear.T
-    fitted = spectral(to_csr(matrix), 6, rank=2, ideal_weight=0.0)
+    fitted = spectral(to_csr(matrix), 6, rank=2, chosen=Filter(ideal_weight=0.0))
     np.testing.assert_allclose(scores_of(fitted, 9), matrix @ linear, atol=1e-5)
+
+
+def test_scores_of_vectors_are_added_by_their_weight(matrix: np.ndarray) -> None:
+    rng = np.random.default_rng(5)
+    users = rng.normal(size=(9, 3)).astype(np.float32)
+    items = rng.normal(size=(6, 3)).astype(np.float32)
+    vectors = of_vectors("graph", users, items, seconds=2.0)
+    np.testing.assert_allclose(scores_of(vectors, 9), users @ items.T, atol=1e-5)
+    fitted = ease(to_csr(matrix), 6, l2=3.0)
+    alone = scores_of(fitted, 9)
+    for weight in (0.5, 2.0):
+        both = with_vectors(fitted, vectors, weight=weight, name="both")
+        assert both.seconds == fitted.seconds + 2.0
+        assert both.budget["vectors_weight"] == weight
+        np.testing.assert_allclose(
+            scores_of(both, 9), alone + weight * users @ items.T, atol=1e-5
+        )
 
 
 def test_hyper_parameters_are_chosen_on_valid_alone() -> None:
@@ -265,7 +285,7 @@ def test_known_quality_on_movielens(seed: int) -> None:
         popularity(train, 1_682),
         ease(train, 1_682, l2=300.0),
         slim(train, 1_682, l1=2.0, l2=200.0),
-        spectral(train, 1_682, rank=32, ideal_weight=1.0),
+        spectral(train, 1_682, rank=32, chosen=Filter(ideal_weight=1.0)),
     ):
         got = rank(
             fitted.score_chunk,

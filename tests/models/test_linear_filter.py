@@ -9,6 +9,7 @@ import pytest
 
 from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.graph.item_item import FilterVectors, item_item_filter
+from llmgnn_jax.graph.spectral import ideal_low_pass
 from llmgnn_jax.models.features import Features, build_filter_features
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.models.recommender import ModelSpec, create
@@ -19,8 +20,10 @@ MakeSpec = Callable[..., ModelSpec]
 RANK, WEIGHT = 4, 2.5
 
 
-@pytest.fixture
-def vectors(train: TrainSplit) -> FilterVectors:
+@pytest.fixture(params=["item_item", "spectral"])
+def vectors(train: TrainSplit, request: pytest.FixtureRequest) -> FilterVectors:
+    if request.param == "spectral":
+        return ideal_low_pass(train.csr(), train.num_items, rank=RANK)
     return item_item_filter(train, l2=1.0, rating_power=0.0, rank=RANK)
 
 

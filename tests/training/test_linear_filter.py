@@ -8,6 +8,7 @@ import pytest
 from llmgnn_jax.config import replace
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.graph.item_item import rated, ridge_weights
+from llmgnn_jax.graph.spectral import ideal_low_pass
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.run import evaluate, fit
@@ -65,6 +66,20 @@ def test_a_run_is_measured_by_the_sum_of_both(run, config):
         assert results["models"][name]["test"]["ndcg@10"] == pytest.approx(
             found.mean["ndcg@10"], abs=2e-3
         )
+
+
+def test_the_spectral_filter_is_prepared_by_its_name(config):
+    changes = {"graph.filter": "spectral", "graph.filter_rank": 8, "seed": 3}
+    prepared = prepare(replace(config, **changes, models=("graph",)))
+    made = prepared.features.filter
+    assert made is not None
+    vectors = ideal_low_pass(
+        prepared.history, prepared.dataset.num_items, rank=8, seed=3
+    )
+    users, items = len(vectors.user_UK), len(vectors.item_IK)
+    np.testing.assert_allclose(made.user_UK[:users], vectors.user_UK, atol=1e-4)
+    np.testing.assert_allclose(made.item_IK[:items], vectors.item_IK, atol=1e-4)
+    assert not np.asarray(made.item_IK[items:]).any()
 
 
 def test_text_alone_is_not_filtered(run, config):

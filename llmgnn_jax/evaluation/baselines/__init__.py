@@ -13,16 +13,24 @@ from llmgnn_jax.evaluation.baselines.item_item import (
 from llmgnn_jax.evaluation.baselines.popular import popularity
 from llmgnn_jax.evaluation.baselines.slim import slim
 from llmgnn_jax.evaluation.baselines.spectral import spectral
-from llmgnn_jax.evaluation.baselines.tuning import GRIDS, tuned_baselines
+from llmgnn_jax.evaluation.baselines.tuning import (
+    GRIDS,
+    trial_quality,
+    tuned_baselines,
+)
+from llmgnn_jax.evaluation.baselines.vectors import of_vectors, with_vectors
 
 __all__ = [
     "GRIDS",
     "Baseline",
     "ease",
     "item_knn",
+    "of_vectors",
     "popularity",
     "slim",
     "spectral",
     "text_knn",
+    "trial_quality",
     "tuned_baselines",
+    "with_vectors",
 ]

@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,11 @@ from llmgnn_jax.evaluation.baselines.random_order import (
     random_order,
 )
 from llmgnn_jax.evaluation.baselines.slim import slim_weights
-from llmgnn_jax.evaluation.baselines.spectral import of_filter, spectral_data
+from llmgnn_jax.evaluation.baselines.spectral import (
+    filter_of,
+    of_filter,
+    spectral_data,
+)
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
 from llmgnn_jax.evaluation.search_budget import search_budget
@@ -55,6 +59,9 @@ _USERS_A_TRIAL = 2_000
 
 # Fits one choice of hyper-parameters; of the start of the clock.
 Fit = Callable[[dict[str, Any], float], Baseline]
+
+Quality: TypeAlias = Callable[[Baseline], float]
+"""A metric on valid."""
 
 
 def tuned_baselines(
@@ -94,29 +101,14 @@ def tuned_baselines(
         memory_limit_mb: Cap of the added device memory of a ranking.
         backend: Kernel of the sums over neighbours.
     """
-    k = int(metric.partition("@")[2])
-    judged = np.flatnonzero(valid_positives.counts())
-    if len(judged) > _USERS_A_TRIAL:
-        judged = np.random.default_rng(0).permutation(judged)[:_USERS_A_TRIAL]
-        judged.sort()
-
-    def quality(fitted: Baseline) -> float:
-        ranked = rank(
-            fitted.score_chunk,
-            fitted.data,
-            num_users=train.num_rows,
-            num_items=num_items,
-            seen=train,
-            k=k,
-            candidates=candidates,
-            users=judged,
-            memory_limit_mb=memory_limit_mb,
-        )
-        measured = evaluate_rankings(
-            ranked.items, ranked.users, valid_positives, ks=(k,), num_items=num_items
-        )
-        return measured.mean[metric]
-
+    quality = trial_quality(
+        train,
+        valid_positives,
+        num_items=num_items,
+        candidates=candidates,
+        metric=metric,
+        memory_limit_mb=memory_limit_mb,
+    )
     unheard = np.bincount(train.indices, minlength=num_items) == 0
 
     def fair(fitted: Baseline) -> Baseline:
@@ -143,6 +135,42 @@ def tuned_baselines(
     return baselines
 
 
+def trial_quality(
+    train: Csr,
+    valid_positives: Csr,
+    *,
+    num_items: int,
+    candidates: np.ndarray | None = None,
+    metric: str,
+    memory_limit_mb: float = 256,
+) -> Quality:
+    """What a trial is judged by, see `tuned_baselines`."""
+    k = int(metric.partition("@")[2])
+    judged = np.flatnonzero(valid_positives.counts())
+    if len(judged) > _USERS_A_TRIAL:
+        judged = np.random.default_rng(0).permutation(judged)[:_USERS_A_TRIAL]
+        judged.sort()
+
+    def quality(fitted: Baseline) -> float:
+        ranked = rank(
+            fitted.score_chunk,
+            fitted.data,
+            num_users=train.num_rows,
+            num_items=num_items,
+            seen=train,
+            k=k,
+            candidates=candidates,
+            users=judged,
+            memory_limit_mb=memory_limit_mb,
+        )
+        measured = evaluate_rankings(
+            ranked.items, ranked.users, valid_positives, ks=(k,), num_items=num_items
+        )
+        return measured.mean[metric]
+
+    return quality
+
+
 def _fits(
     train: Csr, num_items: int, item_vectors: np.ndarray | None, backend: Backend
 ) -> dict[str, Fit]:
@@ -154,7 +182,7 @@ def _fits(
 
     def filters(name: str) -> Fit:
         return lambda chosen, start: of_filter(
-            name, train, data(int(chosen["rank"])), chosen, start
+            name, train, data(int(chosen["rank"])), filter_of(chosen), start
         )
 
     common = functools.cache(lambda: item_item.common_users(train, num_items))
@@ -170,6 +198,8 @@ def _fits(
         "slim": weights("slim", slim_weights),
         "gf_cf": filters("gf_cf"),
         "bspm": filters("bspm"),
+        "linkprop": filters("linkprop"),
+        "degree_filter": filters("degree_filter"),
     }
     if item_vectors is not None:
         vectors = item_vectors
@@ -186,7 +216,7 @@ def _best(
     name: str,
     grid: Grid,
     fit: Fit,
-    quality: Callable[[Baseline], float],
+    quality: Quality,
     metric: str,
 ) -> Baseline:
     start = time.perf_counter()

@@ -1,18 +1,24 @@
 """Graph filters that need no training: what is low in frequency is what one may like.
 
-With R the normalised pairs, P = R^T R, and V the K largest right singular vectors of R
-for u, i of power 1/2, the scores of a user with the 0/1 row x are
+With X the 0/1 pairs, d_U and d_I the numbers of pairs of users and items as diagonal
+matrices, R = d_U^-1/2 X d_I^-1/2 and V the K largest right singular vectors of R, the
+scores of a user with the 0/1 row x are
 
-    y = x P + ideal_weight * x D^-1/2 V V^T D^1/2         smoothing
-    y <- y + sum_j (-h)^j / j! y P^j                      sharpening, so many times
+    y = x d_I^-h X^T d_U^-2u X d_I^-i                     smoothing
+        + ideal_weight * x d_I^-1/2 V V^T d_I^1/2
+    y <- y + sum_j (-t)^j / j! y P^j                      sharpening, so many times
 
-with h = sharpening / sharpening_steps and j from 1 to an order: y' = -y P, a step of
-which is Euler's with order 1 and, for a linear equation, Runge and Kutta's with 4.
+with the powers u, h, i of `Filter`, P = R^T R, t = sharpening / sharpening_steps and j
+from 1 to an order: y' = -y P, a step of which is Euler's with order 1 and, for a linear
+equation, Runge and Kutta's with 4.
 
-The first line is GF-CF (Shen et al. 2021, "How powerful is graph convolution for
-recommendation?", https://arxiv.org/abs/2108.07567, eq. 17), the second one the
-sharpening of BSPM (Choi et al. 2023, "Blurring-sharpening process models for
-collaborative filtering", https://arxiv.org/abs/2211.09324, eq. 10).
+The smoothing with all powers 1/2 is GF-CF (Shen et al. 2021, "How powerful is graph
+convolution for recommendation?", https://arxiv.org/abs/2108.07567, eq. 17), the
+sharpening that of BSPM (Choi et al. 2023, "Blurring-sharpening process models for
+collaborative filtering", https://arxiv.org/abs/2211.09324, eq. 10). Powers that differ
+let what is recommended be as popular as what is really chosen: paths that are weighed
+by powers of degrees are LinkProp (Fu et al. 2022, "Revisiting neighborhood-based link
+prediction for collaborative filtering", https://arxiv.org/abs/2203.15789).
 
 Shapes: U users, I items, K singular vectors, B users of a chunk.
 """
@@ -34,12 +40,18 @@ class Filter:
     """Which filter: hashable, so that it may be static.
 
     Attributes:
+        user_power: u: how much less users with many items say of each.
+        history_power: h: how much less popular items of a history say.
+        item_power: i: how much lower popular items score.
         ideal_weight: Of the ideal low-pass beside the linear one; 0 leaves it out.
         sharpening: Time that is sharpened for; 0 leaves it out.
         sharpening_steps: In how many steps.
         sharpening_order: Terms of a step.
     """
 
+    user_power: float = 0.5
+    history_power: float = 0.5
+    item_power: float = 0.5
     ideal_weight: float = 0.3
     sharpening: float = 0.0
     sharpening_steps: int = 1
@@ -48,7 +60,7 @@ class Filter:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["plan", "items_IK", "root_degrees_I"],
+    data_fields=["plan", "items_IK", "degrees_U", "degrees_I"],
     meta_fields=[],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -57,48 +69,60 @@ class FilterData:
 
     Attributes:
         plan: R and its transpose.
-        items_IK: (I, K) float32, V.
-        root_degrees_I: (I,) float32, D^1/2: the root of each item's number of users, 1
-            for an item without any.
+        items_IK: (I, K) float32, V; K may be 0.
+        degrees_U: (U,) float32, d_U: each user's number of items, 1 without any.
+        degrees_I: (I,) float32, d_I: each item's number of users, 1 without any.
     """
 
     plan: PairPlan
     items_IK: jax.Array
-    root_degrees_I: jax.Array
+    degrees_U: jax.Array
+    degrees_I: jax.Array
 
 
 def filter_data(
-    pairs: Csr, num_items: int, *, plan: PairPlan, vectors: SingularVectors
+    pairs: Csr, num_items: int, *, plan: PairPlan, vectors: SingularVectors | None
 ) -> FilterData:
-    """What `filtered` reads of (U x I) pairs."""
-    degrees = np.maximum(np.bincount(pairs.indices, minlength=num_items), 1)
+    """What `filtered` reads of (U x I) pairs; no vectors: no ideal low-pass."""
+    items_IK = jnp.zeros((num_items, 0)) if vectors is None else vectors.items_IK
+    degrees_I = np.bincount(pairs.indices, minlength=num_items)
     return FilterData(
         plan=plan,
-        items_IK=vectors.items_IK,
-        root_degrees_I=jnp.asarray(np.sqrt(degrees), jnp.float32),
+        items_IK=items_IK,
+        degrees_U=jnp.asarray(np.maximum(pairs.counts(), 1), jnp.float32),
+        degrees_I=jnp.asarray(np.maximum(degrees_I, 1), jnp.float32),
     )
 
 
 def filtered(rows_BI: jax.Array, data: FilterData, chosen: Filter) -> jax.Array:
     """(B, I) scores of users with (B, I) rows, by the formula above."""
-    scores_IB = _linear(rows_BI.T, data.plan)
+    scores_IB = _smoothed(rows_BI.T, data, chosen)
     if chosen.ideal_weight:
         highest = jax.lax.Precision.HIGHEST
-        scaled_BI = rows_BI / data.root_degrees_I[None]
+        roots_I = jnp.sqrt(data.degrees_I)
+        scaled_BI = rows_BI / roots_I[None]
         low_BK = jnp.matmul(scaled_BI, data.items_IK, precision=highest)
         ideal_IB = jnp.matmul(data.items_IK, low_BK.T, precision=highest)
-        ideal_IB *= data.root_degrees_I[:, None]
-        scores_IB += chosen.ideal_weight * ideal_IB
+        scores_IB += chosen.ideal_weight * roots_I[:, None] * ideal_IB
     if chosen.sharpening:
         step = chosen.sharpening / chosen.sharpening_steps
         for _ in range(chosen.sharpening_steps):
             term_IB = scores_IB
             for number in range(1, chosen.sharpening_order + 1):
-                term_IB = (-step / number) * _linear(term_IB, data.plan)
+                once_IB = data.plan.to_items(data.plan.to_users(term_IB))
+                term_IB = (-step / number) * once_IB
                 scores_IB += term_IB
     return scores_IB.T
 
 
-def _linear(columns_IB: jax.Array, plan: PairPlan) -> jax.Array:
-    """P times (I, B), which is symmetric."""
-    return plan.to_items(plan.to_users(columns_IB))
+def _smoothed(columns_IB: jax.Array, data: FilterData, chosen: Filter) -> jax.Array:
+    """The linear filter times (I, B): R has the powers 1/2, the rest is put beside."""
+
+    def scaled(rows_ND: jax.Array, degrees_N: jax.Array, power: float) -> jax.Array:
+        return rows_ND * degrees_N[:, None] ** -power if power else rows_ND
+
+    read_IB = scaled(columns_IB, data.degrees_I, chosen.history_power - 0.5)
+    users_UB = data.plan.to_users(read_IB)
+    users_UB = scaled(users_UB, data.degrees_U, 2 * chosen.user_power - 1)
+    items_IB = data.plan.to_items(users_UB)
+    return scaled(items_IB, data.degrees_I, chosen.item_power - 0.5)

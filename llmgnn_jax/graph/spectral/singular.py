@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 from llmgnn_jax.graph.spectral.pairs import PairPlan
 
+_LEAST_PIVOT = 1e-2
+"""Of the largest one: below it float32 has too few digits for the square of columns."""
+
 
 class SingularVectors(NamedTuple):
     """R = users diag(values) items^T, nearly.
@@ -58,13 +61,44 @@ def singular_vectors(
         # Orthonormal on either side: float32 would lose the small ones to the first.
         basis_UW = _orthonormal(plan.to_users(basis_IW))
         basis_IW = _orthonormal(plan.to_items(basis_UW))
-    # Of the small matrix R V, whose left vectors are R's own.
-    left_UW, values_W, right_WW = jnp.linalg.svd(
-        plan.to_users(basis_IW), full_matrices=False
+    # Of the narrow matrix R V, whose left vectors are R's own, by that of a square one.
+    image_UW = plan.to_users(basis_IW)
+    basis_UW = _orthonormal(image_UW)
+    left_WW, values_W, right_WW = jnp.linalg.svd(_product(basis_UW.T, image_UW))
+    return SingularVectors(
+        _product(basis_UW, left_WW[:, :rank]),
+        values_W[:rank],
+        _product(basis_IW, right_WW[:rank].T),
     )
-    items_IW = jnp.matmul(basis_IW, right_WW.T, precision=jax.lax.Precision.HIGHEST)
-    return SingularVectors(left_UW[:, :rank], values_W[:rank], items_IW[:, :rank])
 
 
-def _orthonormal(columns: jax.Array) -> jax.Array:
-    return jnp.linalg.qr(columns)[0]
+def _orthonormal(columns_NW: jax.Array) -> jax.Array:
+    """(N, W) an orthonormal basis of what the columns span.
+
+    By Cholesky's factors of W x W products, twice, which is products of matrices and
+    many times as fast as Householder's reflections (Yamamoto et al. 2015, "Roundoff
+    error analysis of the CholeskyQR2 algorithm"). It takes columns that are far from
+    dependent, as those of an iteration are where the singular values fall slowly;
+    others go through the reflections.
+    """
+    once_NW, lower_WW = _whitened(columns_NW)
+    twice_NW, _ = _whitened(once_NW)
+    pivots_W = jnp.diagonal(lower_WW)
+    # NaN, where a pivot is not positive, is not above anything either.
+    apart = jnp.min(pivots_W) > _LEAST_PIVOT * jnp.max(pivots_W)
+    return jax.lax.cond(
+        apart, lambda: twice_NW, lambda: jnp.linalg.qr(columns_NW, mode="reduced")[0]
+    )
+
+
+def _whitened(columns_NW: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """C L^-T with L L^T = C^T C, and L."""
+    lower_WW = jnp.linalg.cholesky(_product(columns_NW.T, columns_NW))
+    white_NW = jax.lax.linalg.triangular_solve(
+        lower_WW, columns_NW, left_side=False, lower=True, transpose_a=True
+    )
+    return white_NW, lower_WW
+
+
+def _product(left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

@@ -90,6 +90,29 @@ def test_more_iterations_come_closer(pairs):
     assert error(8) < error(1) / 3
 
 
+def test_singular_vectors_of_a_matrix_of_low_rank_are_orthonormal_too():
+    # Five kinds of users: R has five singular values above 0.
+    liked = np.repeat(np.random.default_rng(3).random((5, ITEMS)) < 0.3, 8, axis=0)
+    pairs = Csr.from_pairs(*np.nonzero(liked), USERS)
+    found = singular_vectors(plan_pairs(pairs, ITEMS), rank=9, key=jax.random.key(0))
+    exact = np.linalg.svd(normalised(pairs), compute_uv=False)[:9]
+    np.testing.assert_allclose(found.values_K, exact, atol=1e-5)
+    for side in (found.users_UK, found.items_IK):
+        np.testing.assert_allclose(side.T @ side, np.eye(9), atol=1e-4)
+
+
+def test_without_singular_vectors_the_filter_is_linear(pairs):
+    plan = plan_pairs(pairs, ITEMS)
+    data = filter_data(pairs, ITEMS, plan=plan, vectors=None)
+    rows = dense(pairs)[:9]
+    matrix = normalised(pairs)
+    np.testing.assert_allclose(
+        filtered(jnp.asarray(rows, jnp.float32), data, Filter(ideal_weight=0.0)),
+        rows @ matrix.T @ matrix,
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize("rank", [0, ITEMS + 1])
 def test_a_rank_that_there_is_not_is_refused(pairs, rank):
     with pytest.raises(ValueError, match=f"rank: expected 1 to {ITEMS}, got {rank}"):
@@ -105,6 +128,9 @@ def test_a_rank_that_there_is_not_is_refused(pairs, rank):
         Filter(ideal_weight=0.2, sharpening=1.0, sharpening_steps=3),
         Filter(ideal_weight=0.2, sharpening=2.5, sharpening_order=4),
         Filter(sharpening=1.5, sharpening_steps=2, sharpening_order=2),
+        Filter(user_power=0.4, history_power=0.6, item_power=0.3),
+        Filter(user_power=0.0, history_power=0.0, item_power=0.0, ideal_weight=0.0),
+        Filter(item_power=0.2, sharpening=0.5, ideal_weight=0.0),
     ],
     ids=str,
 )
@@ -119,8 +145,12 @@ def test_filters_equal_their_formula(pairs, chosen):
     matrix = normalised(pairs)
     linear = matrix.T @ matrix
     right = np.linalg.svd(matrix)[2][:rank].T
-    root = np.sqrt(np.maximum(dense(pairs).sum(0), 1))
-    expected = rows @ linear
+    users = np.maximum(dense(pairs).sum(1), 1)
+    items = np.maximum(dense(pairs).sum(0), 1)
+    root = np.sqrt(items)
+    expected = rows * items**-chosen.history_power @ dense(pairs).T
+    expected = expected * users ** (-2 * chosen.user_power) @ dense(pairs)
+    expected *= items**-chosen.item_power
     expected += chosen.ideal_weight * (rows / root) @ right @ right.T * root
     for _ in range(chosen.sharpening_steps if chosen.sharpening else 0):
         step = chosen.sharpening / chosen.sharpening_steps
