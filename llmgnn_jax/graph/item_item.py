@@ -15,6 +15,7 @@ import scipy.sparse
 
 from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.graph.ridge import RidgeInverse
 
 MAX_DENSE_ITEMS = 10_000
 """Weights between items are a few (I, I) arrays: 4 GB at this size."""
@@ -46,7 +47,7 @@ def item_item_filter(
     """The filter of a train part.
 
     With Y the ratings as shares of the highest, to a power, and W the weights of
-    `ridge_weights` of Y^T Y, scores are Y W. Their K leading right singular vectors V
+    `RidgeInverse.weights`, scores are Y W. Their K leading right singular vectors V
     give (Y W V) V^T, which no other K vectors are nearer to.
 
     Args:
@@ -60,15 +61,23 @@ def item_item_filter(
     """
     check_dense(train.num_items)
     rated_UI = rated(train, power=rating_power)
-    gram_II = (rated_UI.T @ rated_UI).toarray().astype(np.float64)
-    weights_II = ridge_weights(gram_II, l2=l2)
+    inverse = RidgeInverse(rated_UI, l2=l2)
+    # W = 1 - P D^-1, with D the diagonal of P.
+    lengths_I1 = inverse.diagonal_I[:, None]
     rank = min(rank, train.num_items)
+    if train.num_users < train.num_items:
+        rows_UI = rated_UI.toarray().astype(np.float64)
+        scores_UI = rows_UI - (inverse @ rows_UI.T).T / lengths_I1.T
+        item_IK = _right_singular(scores_UI, rank)
+    else:
 
-    def squared(vectors_IK: np.ndarray) -> np.ndarray:
-        return weights_II.T @ (gram_II @ (weights_II @ vectors_IK))
+        def squared(vectors_IK: np.ndarray) -> np.ndarray:
+            rebuilt = vectors_IK - inverse @ (vectors_IK / lengths_I1)
+            rebuilt = rated_UI.T @ (rated_UI @ rebuilt)
+            return rebuilt - (inverse @ rebuilt) / lengths_I1
 
-    item_IK = _leading(squared, train.num_items, rank)
-    read_IK = weights_II @ item_IK
+        item_IK = _leading(squared, train.num_items, rank)
+    read_IK = item_IK - inverse @ (item_IK / lengths_I1)
     return FilterVectors(
         read_IK=read_IK.astype(np.float32),
         item_IK=item_IK.astype(np.float32),
@@ -98,21 +107,6 @@ def rated(train: TrainSplit, *, power: float) -> scipy.sparse.csr_array:
     )
 
 
-def ridge_weights(gram_II: np.ndarray, *, l2: float) -> np.ndarray:
-    """(I, I) weights with zero diagonal that best rebuild what the Gram matrix is of.
-
-    With P = (G + l2 I)^-1 they are -P_ij / P_jj off the diagonal. Source: Steck,
-    "Embarrassingly shallow autoencoders for sparse data" (2019), eq. 8.
-    """
-    # In float64: where l2 is small, float32 loses digits to the condition number.
-    gram = gram_II.astype(np.float64)
-    gram[np.diag_indices_from(gram)] += l2
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
-    return weights
-
-
 def check_dense(num_items: int) -> None:
     """Raises `UserError` if a dense item-item matrix would be too large."""
     if num_items > MAX_DENSE_ITEMS:
@@ -137,3 +131,15 @@ def _leading(squared: Squared, size: int, rank: int) -> np.ndarray:
     small = basis.T @ squared(basis)
     _, rotation = np.linalg.eigh((small + small.T) / 2)
     return basis @ rotation[:, ::-1][:, :rank]
+
+
+def _right_singular(matrix_UI: np.ndarray, rank: int) -> np.ndarray:
+    """(I, K) leading right singular vectors; 0 beyond the matrix's rank."""
+    squares_U, left_UU = np.linalg.eigh(matrix_UI @ matrix_UI.T)
+    width = min(rank, len(squares_U))
+    values_W = np.sqrt(np.maximum(squares_U[::-1][:width], 0.0))
+    # Those whose square is lost in rounding are no directions of the matrix.
+    there_W = values_W > 1e-7 * values_W[0]
+    right_IW = matrix_UI.T @ left_UU[:, ::-1][:, :width]
+    right_IW = np.where(there_W, right_IW / np.where(there_W, values_W, 1.0), 0.0)
+    return np.pad(right_IW, ((0, 0), (0, rank - width)))

@@ -108,9 +108,23 @@ def loss_of_scores(
     positive_B = jnp.sum(user_BD * positive_BD, axis=-1)
     if train.loss == "bpr":
         loss_B = losses.bpr(positive_B, negative_BK, keep_BK=keep_BK)
-        return Scored(loss_B, keep_BK if train.negatives == "hard" else None)
+        return Scored(loss_B, _chosen(keep_BK, sampled_BK, data, train))
     return Scored(
         losses.sampled_softmax(
             positive_B, negative_BK, keep_BK=keep_BK, log_expected_K=log_expected_K
         )
     )
+
+
+def _chosen(
+    keep_BK: jax.Array,
+    sampled_BK: jax.Array | None,
+    data: TrainData,
+    train: TrainConfig,
+) -> jax.Array | None:
+    """(B, K) bool, which own draws are negatives at all; None for all of them."""
+    if train.negatives == "hard":
+        return keep_BK
+    if data.hidden_I is None or sampled_BK is None:
+        return None
+    return ~data.hidden_I[sampled_BK]

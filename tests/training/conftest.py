@@ -19,7 +19,7 @@ from llmgnn_jax.config import (
     TrainConfig,
     replace,
 )
-from llmgnn_jax.data.splits import split_random
+from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.graph.structure import build
@@ -96,7 +96,7 @@ def _small(
     dataset = synthetic(
         num_users=18, num_items=15, num_interactions=140, num_clusters=3, seed=1
     )
-    split = split_random(dataset, seed=0)
+    split = split_by_rule(dataset, rule=config.data.split, seed=0)
     train = split.training()
     history = train.csr()
     graph = build(

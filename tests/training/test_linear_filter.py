@@ -7,7 +7,8 @@ import pytest
 
 from llmgnn_jax.config import replace
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
-from llmgnn_jax.graph.item_item import rated, ridge_weights
+from llmgnn_jax.graph.item_item import rated
+from llmgnn_jax.graph.ridge import RidgeInverse
 from llmgnn_jax.graph.spectral import ideal_low_pass
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.training.prepare import prepare
@@ -42,8 +43,9 @@ def run(config, cache_folder, compiled_once, tmp_path_factory):
 def test_a_run_is_measured_by_the_sum_of_both(run, config):
     results = json.loads((run / "results.json").read_text("utf-8"))
     prepared = prepare(config)
-    rows = rated(prepared.train, power=0.5).toarray().astype(np.float64)
-    by_filter = rows @ ridge_weights(rows.T @ rows, l2=4.0)
+    ratings = rated(prepared.train, power=0.5)
+    rows = ratings.toarray().astype(np.float64)
+    by_filter = rows @ RidgeInverse(ratings, l2=4.0).weights()
     for name in ("graph", "fused"):
         model = load_trained(name, prepared, folder=run)
         users, items = (

@@ -14,7 +14,8 @@ import scipy.sparse
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.baselines.fitted import Baseline, histories, rows_of
-from llmgnn_jax.graph.item_item import check_dense, ridge_weights
+from llmgnn_jax.graph.item_item import check_dense
+from llmgnn_jax.graph.ridge import RidgeInverse
 
 
 def item_knn(
@@ -49,7 +50,8 @@ def ease(train: Csr, num_items: int, *, l2: float = 300.0) -> Baseline:
     if l2 <= 0:
         raise UserError.field("l2", expected="a positive number", got=l2)
     start = time.perf_counter()
-    weights = ridge_weights(common_users(train, num_items), l2=l2)
+    check_dense(num_items)
+    weights = RidgeInverse(pairs_matrix(train, num_items), l2=l2).weights()
     return of_weights("ease", train, weights, {"l2": l2}, start)
 
 
@@ -119,11 +121,16 @@ def common_users(train: Csr, num_items: int) -> np.ndarray:
         UserError: If the catalogue is too large for it.
     """
     check_dense(num_items)
+    matrix = pairs_matrix(train, num_items)
+    return (matrix.T @ matrix).toarray()
+
+
+def pairs_matrix(train: Csr, num_items: int) -> scipy.sparse.csr_array:
+    """(U, I) float32, 1 where there is a pair."""
     ones = np.ones(len(train.indices), np.float32)
-    matrix = scipy.sparse.csr_array(
+    return scipy.sparse.csr_array(
         (ones, train.indices, train.indptr), shape=(train.num_rows, num_items)
     )
-    return (matrix.T @ matrix).toarray()
 
 
 def of_weights(

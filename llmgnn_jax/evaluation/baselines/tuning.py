@@ -29,6 +29,7 @@ from llmgnn_jax.evaluation.ranking import rank
 from llmgnn_jax.evaluation.search_budget import search_budget
 from llmgnn_jax.graph import item_item as dense
 from llmgnn_jax.graph.aggregate import Backend
+from llmgnn_jax.graph.ridge import RidgeInverse
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ def _fits(
         )
 
     common = functools.cache(lambda: item_item.common_users(train, num_items))
+    pairs = functools.cache(lambda: item_item.pairs_matrix(train, num_items))
 
     def weights(name: str, weigh: Callable[..., np.ndarray]) -> Fit:
         return lambda chosen, start: item_item.of_weights(
@@ -194,7 +196,7 @@ def _fits(
 
     fits = {
         "item_knn": weights("item_knn", item_item.item_knn_weights),
-        "ease": weights("ease", dense.ridge_weights),
+        "ease": weights("ease", lambda _, l2: RidgeInverse(pairs(), l2=l2).weights()),
         "slim": weights("slim", slim_weights),
         "gf_cf": filters("gf_cf"),
         "bspm": filters("bspm"),

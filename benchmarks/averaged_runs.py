@@ -1,0 +1,160 @@
+"""Several runs of one protocol (seeds, folds) as one `results.json` document."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.trained_baselines import measured
+from llmgnn_jax.config import Config
+from llmgnn_jax.evaluation import significance
+from llmgnn_jax.evaluation.environment import device, environment
+from llmgnn_jax.evaluation.judgement import comparisons
+from llmgnn_jax.evaluation.results import (
+    ModelResult,
+    PathResult,
+    Protocol,
+    Results,
+    read_per_user,
+    read_results,
+    refuse_comparison,
+    write_results,
+)
+from llmgnn_jax.training.run import fit
+
+
+def averaged(
+    configs: Mapping[str, Config],
+    *,
+    command: str,
+    together: str,
+    trials: int = 0,
+    searches: Path | None = None,
+) -> Results:
+    """Runs each configuration and averages; a user of several runs is one user.
+
+    Args:
+        configs: Label of a run ("0", "fold 3") -> its configuration. What differs may
+            be a seed or a fold, and nothing that the protocol tells apart.
+        command: For the results.
+        together: What the runs are together, for example "seeds 0 1 2".
+        trials: Of each trained baseline; 0 leaves them out.
+        searches: Where the trials of a run are kept, in a folder each.
+    """
+    documents: dict[str, Mapping[str, Any]] = {}
+    per_user: list[Mapping[str, np.ndarray]] = []
+    for label, config in configs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            if trials:
+                run.mkdir()
+                kept = None if searches is None else searches / label.replace(" ", "-")
+                write_results(
+                    run,
+                    measured(config, trials=trials, command=command, folder=kept),
+                )
+            else:
+                fit(config, out=run)
+            documents[label] = read_results(run)
+            per_user.append(read_per_user(run))
+    first = next(iter(documents.values()))
+    for other in documents.values():
+        refuse_comparison(first, other, paired=False)
+    hashes = [one["protocol"]["split_hash"] for one in documents.values()]
+    candidates = dict.fromkeys(
+        one["protocol"]["candidates"] for one in documents.values()
+    )
+    last = next(reversed(configs.values()))
+    metric = last.evaluation.metric
+    values = _pooled(per_user, metric)
+    return Results(
+        protocol=Protocol(
+            **{
+                **first["protocol"],
+                "split_name": f"{_rule(first)}, {together}",
+                "split_hash": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+                "candidates": ", ".join(candidates),
+            }
+        ),
+        models={
+            name: _model(name, documents, values[name], metric)
+            for name in first["models"]
+        },
+        environment=environment(),
+        command=command,
+        device=device(),
+        paths={
+            name: PathResult(
+                description=row["description"],
+                metrics=_means(
+                    [one["paths"][name]["metrics"] for one in documents.values()]
+                ),
+                num_users=row["num_users"],
+            )
+            for name, row in first["paths"].items()
+        },
+        comparisons=comparisons(last.models[-1], values, metric=metric),
+    )
+
+
+def _rule(document: Mapping[str, Any]) -> str:
+    """A split's name without the seed that it ends with."""
+    return str(document["protocol"]["split_name"].rpartition(",")[0])
+
+
+def _pooled(
+    per_user: Sequence[Mapping[str, np.ndarray]], metric: str
+) -> dict[str, np.ndarray]:
+    """Model -> (N,), its metric for each user, the mean of the runs that have it."""
+    values = [
+        {
+            name.removesuffix(f"/{metric}"): array
+            for name, array in one.items()
+            if name != "users"
+        }
+        for one in per_user
+    ]
+    return dict(significance.pooled([one["users"] for one in per_user], values))
+
+
+def _model(
+    name: str,
+    documents: Mapping[str, Mapping[str, Any]],
+    values: np.ndarray,
+    metric: str,
+) -> ModelResult:
+    rows = {label: one["models"][name] for label, one in documents.items()}
+    first = next(iter(rows.values()))
+    low_1, high_1 = significance.mean_intervals(values[:, None])
+    kinds = dict.fromkeys(kind for row in rows.values() for kind in row["kinds"])
+    return ModelResult(
+        valid=_means([row["valid"] for row in rows.values()]),
+        test=_means([row["test"] for row in rows.values()]),
+        seconds=float(np.mean([row["seconds"] for row in rows.values()])),
+        baseline=first["baseline"],
+        per_seed={label: row["test"] for label, row in rows.items()},
+        ci95={metric: (float(low_1[0]), float(high_1[0]))},
+        beyond_accuracy=_means([row["beyond_accuracy"] for row in rows.values()]),
+        budget={label: row["budget"] for label, row in rows.items()},
+        kinds={
+            kind: _kind(
+                [row["kinds"][kind] for row in rows.values() if kind in row["kinds"]]
+            )
+            for kind in kinds
+        },
+    )
+
+
+def _kind(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "users": round(float(np.mean([row["users"] for row in rows]))),
+        "alone": _means([row["alone"] for row in rows]),
+        "together": _means([row["together"] for row in rows]),
+    }
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}

@@ -1,0 +1,198 @@
+"""Quality on data sets with texts: warm, cold, and both in one list.
+
+    python -m benchmarks.quality_sets ml-latest-small cold \\
+        --json docs/results/ml-latest-small-cold.json
+
+Data sets are folders below `LLMGNN_SHARED`, or `../shared/data`. Tables:
+
+    warm    interactions held out at random, 8:1:1 within each user; three seeds
+    cold    a tenth of the items hidden from training, ranked among themselves: three
+            seeds, or ten folds where items are few, so that each is cold once
+    joint   the same, and a tenth of each user's other interactions held out: all items
+            are ranked together, some places of each list kept for the cold ones
+
+A model's `test` is the mean over seeds or folds, `per_seed` holds each. What a
+configuration has of its own was chosen on the validation parts.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.averaged_runs import averaged
+from llmgnn_jax.config import Config, replace
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.results import write_results
+from llmgnn_jax.recipes import recipe
+
+TABLES = ("warm", "cold", "joint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """A data set, and how it is measured.
+
+    Attributes:
+        folder: Its name below the shared folder.
+        metric: Of early stopping and comparisons.
+        ks: Cut-offs.
+        changes: Field -> value, beside the recipe ml-100k; chosen on valid.
+        folds: 10 where each item is cold once, 0 where seeds draw a tenth.
+        new_places: Of the table `joint`.
+    """
+
+    folder: str
+    metric: str
+    ks: tuple[int, ...]
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    folds: int = 0
+    new_places: tuple[int, ...] = ()
+
+
+SETS: Mapping[str, DataSet] = {
+    "ml-latest-small": DataSet(
+        folder="ml-latest-small",
+        metric="ndcg@10",
+        ks=(10, 20),
+        new_places=(12, 13, 14, 15, 16, 18, 20),
+    ),
+    "gift-cards": DataSet(
+        folder="amazon-giftcards-5core",
+        metric="ndcg@3",
+        ks=(3, 10, 20),
+        folds=10,
+        new_places=(6, 8, 10),
+    ),
+}
+
+
+def configs(name: str, table: str, changes: Mapping[str, Any]) -> dict[str, Config]:
+    """Label of a run -> its configuration."""
+    chosen = SETS[name]
+    base = replace(
+        recipe("ml-100k"),
+        **{
+            "recipe": name,
+            "data.source": str(_folder(chosen.folder)),
+            "evaluation.ks": chosen.ks,
+            "evaluation.metric": chosen.metric,
+            **chosen.changes,
+            **changes,
+        },
+    )
+    if table == "warm":
+        return {str(seed): replace(base, seed=seed) for seed in range(3)}
+    base = replace(base, **{"data.split": "cold_items"})
+    if table == "joint":
+        base = replace(
+            base,
+            **{"data.warm_share": 0.1, "evaluation.new_places": chosen.new_places},
+        )
+    if not chosen.folds:
+        return {str(seed): replace(base, seed=seed) for seed in range(3)}
+    base = replace(base, **{"data.folds": chosen.folds})
+    return {
+        f"fold {fold}": replace(base, **{"data.fold": fold})
+        for fold in range(chosen.folds)
+    }
+
+
+def _folder(name: str) -> Path:
+    beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("LLMGNN_SHARED") or beside).expanduser() / name
+    if not folder.is_dir():
+        raise UserError.field(
+            name,
+            expected=f"a folder {folder}",
+            got="none",
+            fix="set LLMGNN_SHARED to the folder that holds it",
+        )
+    return folder
+
+
+def markdown(document: Mapping[str, Any], metric: str) -> str:
+    """The table for the documentation."""
+    models = document["models"]
+    order = sorted(models, key=lambda name: -models[name]["test"][metric])
+    last = document["comparisons"][0]["a"] if document["comparisons"] else ""
+    p_values = {one["b"]: one["p"] for one in document["comparisons"]}
+    recall = f"recall@{max(document['protocol']['k'])}"
+    kinds = list(next(iter(models.values()))["kinds"])
+    heads = ["model", metric, "95 %", recall, f"p beside {last}", "seconds"]
+    lines = [
+        "| " + " | ".join(heads) + " |",
+        "|---|" + "---:|" * (len(heads) - 1),
+    ]
+    for name in order:
+        row = models[name]
+        low, high = row["ci95"][metric]
+        cells = [
+            f"{name} (baseline)" if row["baseline"] else name,
+            f"{row['test'][metric]:.4f}",
+            f"{low:.4f} to {high:.4f}",
+            f"{row['test'][recall]:.4f}",
+            f"{p_values[name]:.4f}" if name in p_values else "",
+            f"{row['seconds']:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    if kinds:
+        share = f"new_share@{max(document['protocol']['k'])}"
+        heads = [
+            *("model", "pairs", f"{metric} alone", "together"),
+            *(f"{recall} alone", "together", share),
+        ]
+        lines += ["", "| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * 5]
+        for name in order:
+            for kind, found in models[name]["kinds"].items():
+                numbers = [
+                    found[where][which]
+                    for which in (metric, recall)
+                    for where in ("alone", "together")
+                ]
+                numbers.append(models[name]["beyond_accuracy"][share])
+                cells = [f"{number:.4f}" for number in numbers]
+                lines.append(f"| {name} | {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality_sets",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=SETS)
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument(
+        "--trials", type=int, default=0, help="of each trained baseline; 0: none"
+    )
+    parser.add_argument(
+        "--searches", type=Path, metavar="FOLDER", help="keeps their finished trials"
+    )
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    words = sys.argv[1:] if arguments is None else arguments
+    runs = configs(options.name, options.table, {})
+    kind = "folds" if SETS[options.name].folds and options.table != "warm" else "seeds"
+    results = averaged(
+        runs,
+        command=" ".join(["python", "-m", "benchmarks.quality_sets", *words]),
+        together=f"{kind} 0 to {len(runs) - 1}",
+        trials=options.trials,
+        searches=options.searches,
+    )
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.json.parent) as folder:
+        write_results(folder, results).replace(options.json)
+    print(markdown(results.document(), SETS[options.name].metric))
+
+
+if __name__ == "__main__":
+    main()
