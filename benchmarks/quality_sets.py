@@ -17,7 +17,6 @@ configuration has of its own was chosen on the validation parts.
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.averaged_runs import averaged
+from benchmarks.shared_folder import shared_folder
 from llmgnn_jax.config import Config, replace
-from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_results
 from llmgnn_jax.recipes import recipe
 
@@ -79,7 +78,7 @@ def configs(name: str, table: str, changes: Mapping[str, Any]) -> dict[str, Conf
         recipe("ml-100k"),
         **{
             "recipe": name,
-            "data.source": str(_folder(chosen.folder)),
+            "data.source": str(shared_folder(chosen.folder)),
             "evaluation.ks": chosen.ks,
             "evaluation.metric": chosen.metric,
             **chosen.changes,
@@ -101,19 +100,6 @@ def configs(name: str, table: str, changes: Mapping[str, Any]) -> dict[str, Conf
         f"fold {fold}": replace(base, **{"data.fold": fold})
         for fold in range(chosen.folds)
     }
-
-
-def _folder(name: str) -> Path:
-    beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-    folder = Path(os.environ.get("LLMGNN_SHARED") or beside).expanduser() / name
-    if not folder.is_dir():
-        raise UserError.field(
-            name,
-            expected=f"a folder {folder}",
-            got="none",
-            fix="set LLMGNN_SHARED to the folder that holds it",
-        )
-    return folder
 
 
 def markdown(document: Mapping[str, Any], metric: str) -> str:

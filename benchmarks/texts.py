@@ -9,7 +9,6 @@ import csv
 import gzip
 import itertools
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import numpy as np
 
 from benchmarks.harness import Unavailable
 from benchmarks.harness.system import Inputs
+from benchmarks.shared_folder import shared_folder
+from llmgnn_jax.errors import UserError
 
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 _NO_GENRES = "(no genres listed)"
 
 
@@ -127,10 +127,7 @@ def mean_cosine(vectors: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _folder(name: str) -> Path:
-    folder = Path(os.environ.get("LLMGNN_SHARED") or _BESIDE).expanduser() / name
-    if not folder.is_dir():
-        raise Unavailable(
-            f"{name}: expected a folder {folder}; set LLMGNN_SHARED to the folder that "
-            "holds it"
-        )
-    return folder
+    try:
+        return shared_folder(name)
+    except UserError as error:
+        raise Unavailable(str(error)) from None
