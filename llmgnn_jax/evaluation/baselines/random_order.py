@@ -66,6 +66,6 @@ def _with_ties_broken(score_chunk: ScoreChunk) -> ScoreChunk:
     def scores(data: dict[str, Any], users_B: jax.Array) -> jax.Array:
         scores_BI = score_chunk(data["baseline"], users_B)
         little_I = data["little_I"]
-        return scores_BI + little_I * _uniform(0, users_B, len(little_I))
+        return scores_BI + little_I[None, :] * _uniform(0, users_B, len(little_I))
 
     return scores
