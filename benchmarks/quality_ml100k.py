@@ -12,11 +12,11 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.averaged_runs import averaged
+from benchmarks.quality_tables import models_table
 from llmgnn_jax import config as configuration
 from llmgnn_jax.evaluation.results import Results, write_results
 from llmgnn_jax.recipes import recipe
@@ -49,26 +49,6 @@ def measure(
     )
 
 
-def _markdown(document: Mapping[str, Any]) -> str:
-    """The table for the documentation: test ndcg@10 a seed, their mean, recall@10."""
-    models = document["models"]
-    order = sorted(models, key=lambda name: -models[name]["test"]["ndcg@10"])
-    seeds = list(models[order[0]]["per_seed"])
-    lines = [
-        "| model | "
-        + " | ".join(f"seed {seed}" for seed in seeds)
-        + " | mean ndcg@10 | mean recall@10 | seconds |",
-        "|---|" + "---:|" * (len(seeds) + 3),
-    ]
-    for name in order:
-        row = models[name]
-        cells = [f"{row['per_seed'][seed]['ndcg@10']:.4f}" for seed in seeds]
-        cells += [f"{row['test'][key]:.4f}" for key in ("ndcg@10", "recall@10")]
-        label = f"{name} (baseline)" if row["baseline"] else name
-        lines.append(f"| {label} | {' | '.join(cells)} | {row['seconds']:.0f} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -95,7 +75,7 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.json.parent) as folder:
         write_results(folder, results).replace(options.json)
-    print(_markdown(results.document()))
+    print(models_table(results.document(), "ndcg@10"))
 
 
 if __name__ == "__main__":
