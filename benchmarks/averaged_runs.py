@@ -132,7 +132,12 @@ def _model(
     kinds = dict.fromkeys(kind for row in rows.values() for kind in row["kinds"])
     return ModelResult(
         valid=_means([row["valid"] for row in rows.values()]),
-        test=_means([row["test"] for row in rows.values()]),
+        # Of the metric that intervals are of, as they are: a user is one, however many
+        # runs it is in. Where all are in all runs, it is the mean of the runs.
+        test={
+            **_means([row["test"] for row in rows.values()]),
+            metric: float(values.mean()),
+        },
         seconds=float(np.mean([row["seconds"] for row in rows.values()])),
         baseline=first["baseline"],
         per_seed={label: row["test"] for label, row in rows.items()},

@@ -100,7 +100,7 @@ def configs(name: str, table: str, changes: Mapping[str, Any]) -> dict[str, Conf
     if table == "warm":
         return {str(seed): replace(base, seed=seed) for seed in range(3)}
     cold = {"data.split": "cold_items", **chosen.cold_changes}
-    base = replace(base, **cold, **changes)
+    base = replace(base, **{**cold, **changes})
     if table == "joint":
         base = replace(
             base,
@@ -123,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("name", choices=SETS)
     parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--no-baselines", action="store_true", help="the models alone")
     parser.add_argument(
         "--trials", type=int, default=0, help="of each trained baseline; 0: none"
     )
@@ -133,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     words = sys.argv[1:] if arguments is None else arguments
-    runs = configs(options.name, options.table, {})
+    changes = {"evaluation.baselines": False} if options.no_baselines else {}
+    runs = configs(options.name, options.table, changes)
     kind = "folds" if SETS[options.name].folds and options.table != "warm" else "seeds"
     results = averaged(
         runs,

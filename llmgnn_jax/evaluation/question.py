@@ -37,15 +37,17 @@ def question_of(split: Split, part: HeldOutPart) -> Question:
 
     Ranked are the items that were trained on, where any of them is to be found, and
     those that the part hides, where any of those is. So cold items are ranked among
-    themselves unless there is something else to be found. Items that the other part
-    hides are in no list, and are not to be found: a cold user may have had one.
+    themselves unless there is something else to be found. What the other part hides
+    asks nothing here: its items are in no list, and its users' pairs, which a cold item
+    brings in, are not to be found.
     """
     positives, seen = split.held_out(part), split.seen(part)
     if split.cold is None:
         return Question(positives=positives, seen=seen)
     cold_I, warm_I = split.cold_items(part), _trained(split)
     users, items = positives.pairs()
-    keep = (cold_I | warm_I)[items]
+    other: HeldOutPart = "test" if part == "valid" else "valid"
+    keep = (cold_I | warm_I)[items] & ~split.cold_users(other)[users]
     positives = Csr.from_pairs(users[keep], items[keep], positives.num_rows)
     asked_I = np.zeros(split.dataset.num_items, bool)
     asked_I[positives.indices] = True

@@ -10,7 +10,10 @@ import numpy as np
 import scipy.linalg
 
 MAX_ITEMS = 10_000
-"""Most items that are learned from: one (N, N) matrix is factorised, 800 MB."""
+"""Most items that are learned from: an (N, N) matrix in float64 is 800 MB."""
+
+_AT_ONCE = 1_000
+"""Texts that are asked for at a time, with a kernel value for each of N."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,8 +73,12 @@ class TextToFilter:
     def __call__(self, texts_BT: np.ndarray) -> np.ndarray:
         """(B, K) float32 vectors of (B, T) texts."""
         apart_BT = _unit(texts_BT - self.center_T).astype(np.float32)
-        kernel_BN = _kernel(apart_BT, self.texts_NT, self.sharpness)
-        return self.mean_K + kernel_BN @ self.weights_NK
+        said_BK = np.empty((len(texts_BT), len(self.mean_K)), np.float32)
+        for first in range(0, len(texts_BT), _AT_ONCE):
+            rows = slice(first, first + _AT_ONCE)
+            kernel_CN = _kernel(apart_BT[rows], self.texts_NT, self.sharpness)
+            said_BK[rows] = self.mean_K + kernel_CN @ self.weights_NK
+        return said_BK
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -200,36 +200,43 @@ class Recommender:
         """
         if not items:
             return
-        ids = [*self._item_ids, *(item.id for item in items)]
+        taken = set(self._item_ids)
         for item in items:
-            if not item.id.strip() or ids.count(item.id) > 1:
+            if not item.id.strip() or item.id in taken:
                 raise UserError.field(
                     "items: id",
                     expected="an id of its own for each new item",
-                    got=repr(item.id) + (" twice" if item.id.strip() else ""),
+                    got=repr(item.id) + (", which is taken" if item.id.strip() else ""),
                 )
+            taken.add(item.id)
+        ids = [*self._item_ids, *(item.id for item in items)]
         had_by = [
             np.unique([self._user_slot(user) for user in item.users]).astype(np.int64)
             for item in items
         ]
         spec = self._model.scorer.spec
+        # Without layers nothing reaches an item from its users.
+        hears = spec.uses_graph and spec.num_layers > 0
         for item, users in zip(items, had_by, strict=True):
-            by_users = spec.uses_graph and spec.num_layers and len(users)
-            if not by_users and not (spec.uses_text and item.text.strip()):
+            if not (hears and len(users)) and not (
+                spec.uses_text and item.text.strip()
+            ):
                 raise UserError.field(
                     f"item {item.id!r}",
-                    expected="a text" * spec.uses_text
-                    + " or " * (spec.uses_text and spec.uses_graph)
-                    + "users who had it" * spec.uses_graph,
+                    expected=" or ".join(
+                        ["a text"] * spec.uses_text + ["users who had it"] * hears
+                    )
+                    or "a model that knows items by more than their ids",
                     got="none",
                     fix=f"the model {self._model.name!r} knows items by nothing else",
                 )
         texts = [item.text for item in items]
+        text_BT = self._encoded(texts, self._model.encoder)
         features = with_new_items(
             self._features,
-            had_by=had_by,
-            text_BT=self._encoded(texts, self._model.encoder),
-            filter_BK=self._filtered(texts),
+            had_by=had_by if hears else [users[:0] for users in had_by],
+            text_BT=text_BT,
+            filter_BK=self._filtered(texts, text_BT),
         )
         rows, columns = self._met.pairs()
         first = len(self._item_ids)
@@ -257,15 +264,21 @@ class Recommender:
                 vectors[rows] = encoder.encode([texts[row] for row in rows])
         return vectors
 
-    def _filtered(self, texts: Sequence[str]) -> np.ndarray | None:
+    def _filtered(
+        self, texts: Sequence[str], text_BT: np.ndarray | None
+    ) -> np.ndarray | None:
         """(B, K), what the filter says by their texts; 0 where it says nothing."""
         prepared, spec = self._prepared, self._model.scorer.spec
         if not spec.filter_rank:
             return None
         said = np.zeros((len(texts), spec.filter_rank), np.float32)
-        # Of the encoder as it was before any training: so were its texts learned from.
-        vectors = self._encoded(texts, prepared.encoder if spec.uses_text else None)
-        if vectors is not None and prepared.text_to_filter is not None:
+        if text_BT is not None and prepared.text_to_filter is not None:
+            vectors = text_BT
+            # By the encoder as it was before any training: so it was learned from.
+            if self._model.encoder is not prepared.encoder:
+                before = self._encoded(texts, prepared.encoder)
+                assert before is not None
+                vectors = before
             known = np.any(vectors != 0, axis=1)
             said[known] = prepared.text_to_filter(vectors[known])
         return said

@@ -63,9 +63,12 @@ def _spectral(prepared: Prepared, width: int) -> tuple[Found, Found]:
         key=jax.random.key(prepared.config.seed),
     )
     popularity_I = np.bincount(history.indices, minlength=num_items)
+    users_UK, items_IK = np.asarray(found.users_UK), np.asarray(found.items_IK)
+    # Beyond the rank of the pairs they are 0, from which nothing would be learned.
+    there_K = items_IK.any(axis=0)
     return (
-        Found(np.asarray(found.users_UK), history.counts() > 0),
-        Found(np.asarray(found.items_IK), popularity_I > 0),
+        Found(users_UK[:, there_K], history.counts() > 0),
+        Found(items_IK[:, there_K], popularity_I > 0),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from llmgnn_jax.evaluation.baselines import Baseline, popularity, tuned_baselines
+from llmgnn_jax.evaluation.baselines import GRIDS, Baseline, tuned_baselines
 from llmgnn_jax.evaluation.environment import device, environment
 from llmgnn_jax.evaluation.judgement import Judge, Judgement, comparisons
 from llmgnn_jax.evaluation.question import (
@@ -135,11 +135,13 @@ def measure(
 
 
 def _baselines(prepared: Prepared) -> dict[str, Baseline]:
-    """Tuned on the validation part; where there is none, the one that needs none."""
-    evaluation, num_items = prepared.config.evaluation, prepared.dataset.num_items
+    """Tuned on the validation part; where there is none, those that need none."""
+    config, num_items = prepared.config, prepared.dataset.num_items
+    tie_seed = None if prepared.split.cold is None else config.seed
+    grids = GRIDS
     if not prepared.on_valid.positives.nnz:
         logger.warning("tuned baselines left out: there is nothing to tune them on")
-        return {"popularity": popularity(prepared.history, num_items)}
+        grids = {}
     text = prepared.features.text
     return tuned_baselines(
         prepared.history,
@@ -147,9 +149,11 @@ def _baselines(prepared: Prepared) -> dict[str, Baseline]:
         num_items=num_items,
         candidates=prepared.on_valid.candidates,
         item_vectors=None if text is None else np.asarray(text.item_IT)[:num_items],
-        metric=evaluation.metric,
-        memory_limit_mb=evaluation.memory_limit_mb,
+        metric=config.evaluation.metric,
+        grids=grids,
+        memory_limit_mb=config.evaluation.memory_limit_mb,
         backend=prepared.backend,
+        tie_seed=tie_seed,
     )
 
 

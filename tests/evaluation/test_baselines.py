@@ -26,6 +26,7 @@ from llmgnn_jax.evaluation.baselines import (
     tuning,
     with_vectors,
 )
+from llmgnn_jax.evaluation.baselines.random_order import breaking_ties, random_order
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.ranking import rank
 from llmgnn_jax.graph.spectral import Filter
@@ -302,3 +303,50 @@ def test_known_quality_on_movielens(seed: int) -> None:
     assert 0.31 < ndcg["ease"] < 0.35
     assert 0.29 < ndcg["slim"] < 0.35
     assert 0.29 < ndcg["gf_cf"] < 0.35
+
+
+def test_ties_are_broken_at_random_and_nothing_else_changes() -> None:
+    rng = np.random.default_rng(0)
+    train = Csr.from_pairs(
+        rng.integers(200, size=2_000), rng.integers(20, size=2_000), 200
+    )
+    num_items = 40  # Half of which nobody had.
+    unheard = np.arange(40) >= 20
+    for fitted in (popularity(train, num_items), ease(train, num_items, l2=10.0)):
+        fair = breaking_ties(fitted, num_items, seed=1)
+        lists = {
+            one: rank(
+                made.score_chunk,
+                made.data,
+                num_users=200,
+                num_items=num_items,
+                seen=train,
+                k=40,
+                candidates=candidates,
+            ).items
+            for one, made, candidates in (
+                ("all", fitted, None),
+                ("fair", fair, None),
+                ("cold", fair, unheard),
+            )
+        }
+        # Items that are told apart stay in their order.
+        for before, after in zip(lists["all"], lists["fair"], strict=True):
+            scored = [item for item in before if item >= 0 and not unheard[item]]
+            again = [item for item in after if item >= 0 and not unheard[item]]
+            if fitted.name == "ease":
+                assert again == scored
+        # Each unheard item is first about as often: one in twenty of 200 users.
+        firsts = np.bincount(lists["cold"][:, 0], minlength=40)[unheard]
+        assert firsts.sum() == 200
+        assert firsts.max() < 30
+    by_chance = random_order(num_items, seed=1)
+    found = rank(
+        by_chance.score_chunk,
+        by_chance.data,
+        num_users=200,
+        num_items=num_items,
+        seen=None,
+        k=1,
+    ).items[:, 0]
+    assert np.bincount(found, minlength=40).max() < 20

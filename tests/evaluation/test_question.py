@@ -60,9 +60,11 @@ def test_what_is_ranked_is_what_can_be_found(rule, warm_share, part) -> None:
         total = sum(one.positives.nnz for one in found.values())
         assert total == question.positives.nnz
     # Nothing else is left out than what the other part hides.
-    left_out = split.held_out(part).difference(question.positives)
-    assert other[left_out.indices].all()
-    assert left_out.nnz == other[split.held_out(part).indices].sum()
+    users, items = split.held_out(part).difference(question.positives).pairs()
+    other_users = split.cold_users("test" if part == "valid" else "valid")
+    assert (other[items] | other_users[users]).all()
+    users, items = question.positives.pairs()
+    assert not (other[items] | other_users[users]).any()
     cold_users = split.cold_users(part)
     for name, one in found.items():
         users, items = one.positives.pairs()

@@ -291,7 +291,11 @@ def test_a_new_item_that_the_same_users_had_is_near_to_an_old_one(fresh, dataset
     ("name", "items", "said"),
     [
         ("fused", [NewItem(id="i3", text="a")], "items: id: expected an id of .*'i3'"),
-        ("fused", [NewItem(id="n", text="a")] * 2, "items: id: .* got 'n' twice"),
+        (
+            "fused",
+            [NewItem(id="n", text="a")] * 2,
+            "items: id: .* got 'n', which is taken",
+        ),
         ("fused", [NewItem(id=" ", text="a")], "items: id: .* got ' '"),
         ("fused", [NewItem(id="n")], "item 'n': expected a text or users who had it"),
         ("text", [NewItem(id="n", users=["u1"])], "item 'n': expected a text, got"),

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from llmgnn_jax.evaluation.baselines.fitted import Baseline
 from llmgnn_jax.evaluation.ranking import ScoreChunk
@@ -29,22 +28,23 @@ def random_order(num_items: int, *, seed: int = 0) -> Baseline:
     )
 
 
-def breaking_ties(baseline: Baseline, unheard: np.ndarray) -> Baseline:
-    """The same, with items that nobody had in train at random places among equals.
+def breaking_ties(baseline: Baseline, num_items: int, *, seed: int = 0) -> Baseline:
+    """The same, with items of equal scores in an order drawn for each user.
 
-    A model of ids alone scores all of them alike. The order of their numbers is that of
-    a file, which may say what came first, or what is popular.
+    A model of ids scores all that it never met alike. The order of their numbers is
+    that of a file, which may say what came first, or what is popular.
 
     Args:
         baseline: Fitted.
-        unheard: (I,) bool, which items have no train pair.
+        num_items: I.
+        seed: Of the order.
     """
     return dataclasses.replace(
         baseline,
         score_chunk=_with_ties_broken(baseline.score_chunk),
         data={
             "baseline": baseline.data,
-            "little_I": jnp.asarray(np.where(unheard, _LITTLE, 0.0), jnp.float32),
+            **random_order(num_items, seed=seed).data,
         },
     )
 
@@ -65,7 +65,6 @@ def _with_ties_broken(score_chunk: ScoreChunk) -> ScoreChunk:
 
     def scores(data: dict[str, Any], users_B: jax.Array) -> jax.Array:
         scores_BI = score_chunk(data["baseline"], users_B)
-        little_I = data["little_I"]
-        return scores_BI + little_I[None, :] * _uniform(0, users_B, len(little_I))
+        return scores_BI + _LITTLE * _drawn(data, users_B)
 
     return scores

@@ -76,15 +76,13 @@ def tuned_baselines(
     grids: Mapping[str, Grid] = GRIDS,
     memory_limit_mb: float = 256,
     backend: Backend = "csr",
+    tie_seed: int | None = None,
 ) -> dict[str, Baseline]:
     """All baselines, hyper-parameters chosen on valid: name -> fitted on train.
 
     Every combination of a grid is fitted on train and ranked for valid (train items
     masked); the best by `metric` is kept, the first of equals. Test is out of reach: it
     is not an argument.
-
-    Where only some items are candidates, as in cold splits, `random` is one of them,
-    and what no baseline of ids knows is in no order that a file has.
 
     A trial ranks 2,000 of the users who have something in valid, the same ones each
     time, or all where there are fewer. Above 10,000 items those that weigh items
@@ -101,6 +99,9 @@ def tuned_baselines(
         grids: Name of a baseline -> keyword -> values; those without one are left out.
         memory_limit_mb: Cap of the added device memory of a ranking.
         backend: Kernel of the sums over neighbours.
+        tie_seed: Of an order drawn at random for items of equal scores, for cold
+            splits, where baselines of ids know nothing of what is ranked; `random` is
+            one of the baselines then. None: the lower number comes first.
     """
     quality = trial_quality(
         train,
@@ -110,14 +111,15 @@ def tuned_baselines(
         metric=metric,
         memory_limit_mb=memory_limit_mb,
     )
-    unheard = np.bincount(train.indices, minlength=num_items) == 0
 
     def fair(fitted: Baseline) -> Baseline:
-        return fitted if candidates is None else breaking_ties(fitted, unheard)
+        if tie_seed is None:
+            return fitted
+        return breaking_ties(fitted, num_items, seed=tie_seed)
 
     baselines = {"popularity": fair(popularity(train, num_items))}
-    if candidates is not None:
-        baselines["random"] = random_order(num_items)
+    if tie_seed is not None:
+        baselines["random"] = random_order(num_items, seed=tie_seed)
     fits = _fits(train, num_items, item_vectors, backend)
     if num_items > dense.MAX_DENSE_ITEMS:
         logger.warning(

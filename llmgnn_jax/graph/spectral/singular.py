@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 from llmgnn_jax.graph.spectral.pairs import PairPlan
 
+_LEAST_VALUE = 1e-4
+"""Of the largest singular value: below it is the rounding of float32."""
+
 _LEAST_PIVOT = 1e-2
 """Of the largest one: below it float32 has too few digits for the square of columns."""
 
@@ -45,7 +48,7 @@ def singular_vectors(
 
     Args:
         plan: R.
-        rank: K, at most min(U, I).
+        rank: K, at most min(U, I). Beyond the rank of R vectors are 0.
         key: Of the random start.
         iterations: Products with R^T R. The spectra of interactions fall slowly: the
             more, the closer the last of the vectors.
@@ -65,10 +68,12 @@ def singular_vectors(
     image_UW = plan.to_users(basis_IW)
     basis_UW = _orthonormal(image_UW)
     left_WW, values_W, right_WW = jnp.linalg.svd(_product(basis_UW.T, image_UW))
+    # What completes a basis beyond the rank of R is no direction of it.
+    there_K = values_W[:rank] > _LEAST_VALUE * values_W[0]
     return SingularVectors(
-        _product(basis_UW, left_WW[:, :rank]),
+        jnp.where(there_K[None, :], _product(basis_UW, left_WW[:, :rank]), 0.0),
         values_W[:rank],
-        _product(basis_IW, right_WW[:rank].T),
+        jnp.where(there_K[None, :], _product(basis_IW, right_WW[:rank].T), 0.0),
     )
 
 

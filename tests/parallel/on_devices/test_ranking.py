@@ -42,10 +42,14 @@ def seen():
 
 @pytest.mark.parametrize("shape", [(1, 4), (2, 2), (8, 1)])
 @pytest.mark.parametrize("k", [1, 10, 50])
-def test_they_are_those_of_one_device(shape, k):
+@pytest.mark.parametrize("some", [False, True])
+def test_they_are_those_of_one_device(shape, k, some):
     users, items = vectors()
     mesh = mesh_of(shape)
-    expected = rank_factors(users[:USERS], items[:ITEMS], seen=seen(), k=k)
+    candidates = np.arange(ITEMS) % 3 != 1 if some else None
+    expected = rank_factors(
+        users[:USERS], items[:ITEMS], seen=seen(), k=k, candidates=candidates
+    )
     found = pieces.rank_pieces(
         *placed(mesh, (users, items)),
         mesh=mesh,
@@ -53,11 +57,12 @@ def test_they_are_those_of_one_device(shape, k):
         num_items=ITEMS,
         seen=seen(),
         k=k,
+        candidates=candidates,
     )
     np.testing.assert_array_equal(found.items, expected.items)
     np.testing.assert_array_equal(found.scores, expected.scores)
     np.testing.assert_array_equal(found.users, expected.users)
-    if k > 3:
+    if k > 3 and not some:
         assert (expected.items[5] == -1).sum() == k - 3
 
 
@@ -69,7 +74,8 @@ def test_no_device_is_given_all_items():
         jax.ShapeDtypeStruct(one.shape, one.dtype, sharding=where) for one in shapes
     ]
     ints = jax.ShapeDtypeStruct((8,), jnp.int32)
-    program = pieces._rank_chunk.lower(*shapes, ints, ints, ints, mesh, ITEMS, 3)
+    allowed = jax.ShapeDtypeStruct(SLOTS[1:], bool, sharding=where)
+    program = pieces._rank_chunk.lower(*shapes, ints, ints, ints, allowed, mesh, 3)
     text = program.compile().as_text()
     assert "all-gather" in text  # Of the best of each piece.
     for line in text.splitlines():
