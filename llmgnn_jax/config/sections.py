@@ -292,8 +292,9 @@ class EvaluationConfig:
     """What early stopping and the best checkpoint go by, on the validation part."""
     new_places: tuple[int, ...] = ()
     """Places of each list that are kept for items without a train interaction, 1 is the
-    first; none: all go by their scores, which say little of what nobody had yet. Where
-    only such items are ranked, and where there are none, it changes nothing."""
+    first; none: all go by their scores, which say little of what nobody had yet. In
+    measuring, of those that a cold split hides; in serving, of those that came later
+    too."""
     memory_limit_mb: int = 256
     """Cap of the score matrix and its temporaries."""
     baselines: bool = True

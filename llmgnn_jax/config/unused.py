@@ -63,6 +63,10 @@ def unused_fields(config: Config) -> dict[str, str]:
         leave_out(_OF_COLD, why)
     elif config.data.folds:
         leave_out(["data.cold_share"], f"data.folds is {config.data.folds}")
+    ranks_both = config.data.split == "cold_both" or config.data.warm_share
+    if config.data.is_cold and not ranks_both:
+        # Where items are new they are all that is ranked, and where users are, none is.
+        leave_out(["evaluation.new_places"], why + " without data.warm_share")
     if not config.data.takes_valid_share:
         leave_out(["data.valid_share"], why)
     elif not config.data.valid_share:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from llmgnn_jax.data.csr import Csr
@@ -21,6 +21,7 @@ from llmgnn_jax.evaluation.ranking import IN_FLIGHT, Rankings, ranked_in_chunks
 from llmgnn_jax.evaluation.top_k import top_k
 from llmgnn_jax.parallel.mesh import AXES
 from llmgnn_jax.parallel.placements import rows_of_holders
+from llmgnn_jax.parallel.processes import put
 
 
 def rank_pieces(
@@ -57,10 +58,12 @@ def rank_pieces(
     depth = min(k, num_items)
     allowed_I = np.zeros(item_vectors_ID.shape[0], bool)
     allowed_I[:num_items] = True if candidates is None else candidates
+    # Once, not with each chunk.
+    there_I = put(allowed_I, NamedSharding(mesh, P(AXES)))
 
     def chunk(users_B: Any, rows_P: Any, items_P: Any) -> Any:
         vectors = (user_vectors_UD, item_vectors_ID)
-        return _rank_chunk(*vectors, users_B, rows_P, items_P, allowed_I, mesh, depth)
+        return _rank_chunk(*vectors, users_B, rows_P, items_P, there_I, mesh, depth)
 
     return ranked_in_chunks(
         chunk,

@@ -17,7 +17,8 @@ from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.evaluation.places import with_places_for
+from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
 from llmgnn_jax.models.newcomers import fold_in_users
@@ -89,6 +90,10 @@ class Recommender:
         self._users, self._items = np.asarray(users), np.asarray(items)
         self._features, self._item_ids, self._item_titles = features, ids, titles
         self._titles = TitleIndex(ids, titles)
+        # Those that training never met, and all that came after it.
+        _, connected = features.graph.split_nodes(features.graph.connected)
+        self._new = ~np.asarray(connected)
+        self._new[self._prepared.dataset.num_items :] = True
 
     @classmethod
     def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":
@@ -320,13 +325,21 @@ class Recommender:
     ) -> list[RecommendedItem]:
         # By all slots, in use or not: another number of items compiles nothing.
         in_use = np.arange(len(self._items)) < len(self._item_ids)
-        rankings = rank_factors(
-            vector[None, :],
-            self._items,
-            seen=Csr.from_pairs(np.zeros(len(met), np.int64), met, 1),
-            k=min(k, len(self._items)),
-            candidates=in_use,
-        )
+
+        def ranked(candidates: np.ndarray) -> Rankings:
+            return rank_factors(
+                vector[None, :],
+                self._items,
+                seen=Csr.from_pairs(np.zeros(len(met), np.int64), met, 1),
+                k=min(k, len(self._items)),
+                candidates=candidates,
+            )
+
+        places, new = self._prepared.config.evaluation.new_places, self._new & in_use
+        if places and new.any():
+            rankings = with_places_for(ranked(in_use & ~new), ranked(new), places)
+        else:
+            rankings = ranked(in_use)
         ids = self._item_ids
         return [
             RecommendedItem(

@@ -270,8 +270,9 @@ def _exchanging(
 def _check_parts(config: Config, split: Split) -> None:
     """What would end the run after hours of training ends it here."""
     # A share of 0 says that nothing is to be validated on.
-    validates = split.held_out("valid").nnz or split.valid_share == 0
-    if not validates or not len(split.test):
+    on_valid, on_test = (question_of(split, part) for part in ("valid", "test"))
+    validates = on_valid.positives.nnz or split.valid_share == 0
+    if not validates or not on_test.positives.nnz:
         raise UserError.field(
             f"data.split {config.data.split!r}",
             expected="interactions to validate and to test on",

@@ -317,3 +317,19 @@ def test_new_items_that_cannot_be_added_leave_all_as_it_was(fresh, name, items, 
     assert "\n" not in str(caught.value)
     assert recommender.recommend(user="u1", k=100) == before
     recommender.add_items([good])  # Its id is not taken.
+
+
+def test_places_are_kept_for_new_items(fresh):
+    recommender = fresh()
+    plain = recommender.recommend(user="u1", k=8)
+    config = replace(recommender._prepared.config, **{"evaluation.new_places": (2, 5)})
+    recommender._prepared = dataclasses.replace(recommender._prepared, config=config)
+    recommender._new[:] = False
+    assert recommender.recommend(user="u1", k=8) == plain  # Nothing is new yet.
+    recommender.add_items([NewItem(id=f"n{n}", text="Words.") for n in range(3)])
+    recommender._new[: recommender._prepared.dataset.num_items] = False
+    found = ids(recommender.recommend(user="u1", k=8))
+    assert [one[0] == "n" for one in found] == [
+        place in (2, 5) for place in range(1, 9)
+    ]
+    assert [one for one in found if one[0] != "n"] == ids(plain)[:6]
