@@ -270,9 +270,9 @@ def _exchanging(
 def _check_parts(config: Config, split: Split) -> None:
     """What would end the run after hours of training ends it here."""
     # A share of 0 says that nothing is to be validated on.
-    on_valid, on_test = (question_of(split, part) for part in ("valid", "test"))
-    validates = on_valid.positives.nnz or split.valid_share == 0
-    if not validates or not on_test.positives.nnz:
+    on_valid = question_of(split, "valid").positives
+    # Of test its size is enough: it is read once, when all is trained.
+    if not (on_valid.nnz or split.valid_share == 0) or not len(split.test):
         raise UserError.field(
             f"data.split {config.data.split!r}",
             expected="interactions to validate and to test on",

@@ -191,6 +191,7 @@ def test_a_run_is_a_run_like_any_other(run: Path, prepared: PreparedNodes) -> No
         "masking": "none",
         "fingerprint": split.fingerprint(metric="accuracy"),
         "split_hash": split.split_hash,
+        "candidates": "",
     }
     (model,) = results["models"].values()
     assert set(model["valid"]) == set(model["test"]) == {"accuracy", "macro_f1"}
