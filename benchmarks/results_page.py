@@ -22,9 +22,9 @@ once, at the end, by the command that stands under a table. All models rank ever
 candidate, what was seen in train and valid is masked. 95 % intervals and p-values go
 by users (paired permutation, a user of several seeds or folds is one, corrected by
 Holm for the rows of a table). Seconds are of one run, tuning of a baseline's whole
-grid included, on the device that is named; where it says so, other work ran beside
-it. `random` orders items by chance; baselines that know items by their ids alone are
-there too where all of them are new to them.
+grid included, on the device that is named; those of MovieLens latest-small and of the
+gift cards were taken beside other work. `random` orders items by chance; baselines
+that know items by their ids alone are there too where all of them are new to them.
 """
 
 
@@ -107,7 +107,10 @@ SECTIONS = (
         file="gift-cards-cold",
         metric="ndcg@3",
         says="Ten folds, so that each card is cold once: some fifteen are ranked among "
-        "themselves, by title and description.",
+        "themselves, by title and description. "
+        "A first reading of test, with the settings of MovieLens-100K, had the fused "
+        "model at 0.3436, below nearest texts; the filter's L2 and sharpness and the "
+        "modality dropout were then chosen on valid.",
     ),
     Section(
         title="Amazon gift cards, warm and cold in one list",
