@@ -228,9 +228,14 @@ def test_a_run_is_readable_from_another_folder(finished_run, monkeypatch, tmp_pa
 
 
 @pytest.fixture
-def fresh(finished_run):
-    """Model name -> a recommender of the test's own."""
-    return lambda name="fused": Recommender.load(finished_run, model=name)
+def fresh(load_model):
+    """Model name -> a recommender of the test's own, of a run that is loaded once."""
+
+    def get(name="fused"):
+        loaded = load_model(name)
+        return Recommender(loaded._prepared, loaded._model)
+
+    return get
 
 
 def test_new_items_are_recommended_and_nothing_else_changes(fresh, dataset):
