@@ -248,7 +248,11 @@ def test_an_encoder_that_cannot_be_read_is_one_line(
     line = refused("encode", texts_file, "--encoder", folder, "--out", "vectors.npy")
     for part in parts:
         assert part in line
-    assert names(workplace) == ["broken", "texts.txt"]
+    # Kernels that no test before has built are all that the cache may hold.
+    assert [one for one in names(workplace) if one != "cache"] == [
+        *("broken", "texts.txt"),
+    ]
+    assert not own_cache.exists() or names(own_cache) == ["native"]
 
 
 def store_of(cache):
