@@ -169,6 +169,10 @@ class Split:
             return np.zeros(self.dataset.num_items, bool)
         return self.cold.valid_items if part == "valid" else self.cold.test_items
 
+    def hidden_items(self) -> np.ndarray:
+        """(I,) bool: the items that are kept from train, by valid or by test."""
+        return self.cold_items("valid") | self.cold_items("test")
+
     def cold_users(self, part: HeldOutPart) -> np.ndarray:
         """(U,) bool: the users that `part` hides from train; none by other rules."""
         if self.cold is None:

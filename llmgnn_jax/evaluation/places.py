@@ -7,11 +7,32 @@ by scores alone, new items are shown to nobody and stay new.
 Shapes: U users, k length of the lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from llmgnn_jax.evaluation.ranking import Rankings
+
+
+def ranked_with_places(
+    ranked: Callable[[np.ndarray | None], Rankings],
+    *,
+    candidates: np.ndarray | None,
+    new: np.ndarray | None,
+    places: Sequence[int],
+) -> Rankings:
+    """Lists of all candidates, with places for what is new, if any are kept.
+
+    Args:
+        ranked: Lists of some candidates, (I,) bool, or of all items.
+        candidates: (I,) bool; None for all items.
+        new: (I,) bool, which of them are new; None where none is told apart.
+        places: Which places are kept, 1 is the first.
+    """
+    if not places or new is None or not new.any():
+        return ranked(candidates)
+    known = ~new if candidates is None else candidates & ~new
+    return with_places_for(ranked(known), ranked(new), places)
 
 
 def with_places_for(known: Rankings, new: Rankings, places: Sequence[int]) -> Rankings:

@@ -44,7 +44,7 @@ def question_of(split: Split, part: HeldOutPart) -> Question:
     positives, seen = split.held_out(part), split.seen(part)
     if split.cold is None:
         return Question(positives=positives, seen=seen)
-    cold_I, warm_I = split.cold_items(part), _trained(split)
+    cold_I, warm_I = split.cold_items(part), ~split.hidden_items()
     users, items = positives.pairs()
     other: HeldOutPart = "test" if part == "valid" else "valid"
     keep = (cold_I | warm_I)[items] & ~split.cold_users(other)[users]
@@ -73,12 +73,13 @@ def kinds(
         kind, to be found among items as warm or as cold as they are.
     """
     cold_I, cold_U = split.cold_items(part), split.cold_users(part)
+    warm_I = ~split.hidden_items()
     users, items = question.positives.pairs()
     found: dict[str, Question] = {}
     for name, of_users, of_items in (
-        ("warm", ~cold_U, _trained(split)),
+        ("warm", ~cold_U, warm_I),
         ("cold items", ~cold_U, cold_I),
-        ("cold users", cold_U, _trained(split)),
+        ("cold users", cold_U, warm_I),
         ("cold users and items", cold_U, cold_I),
     ):
         keep = of_users[users] & of_items[items]
@@ -102,8 +103,3 @@ def ranked_items(question: Question, split: Split, part: HeldOutPart) -> str:
     if cold == total:
         return f"{cold:,} cold items"
     return f"{total:,} items" + (f", {cold:,} of them cold" if cold else "")
-
-
-def _trained(split: Split) -> np.ndarray:
-    """(I,) bool, all items that neither part hides."""
-    return ~(split.cold_items("valid") | split.cold_items("test"))

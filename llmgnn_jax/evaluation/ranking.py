@@ -112,7 +112,7 @@ def rank(
         user_spec = jax.ShapeDtypeStruct((_MIN_CHUNK,), np.int32)
         width = jax.eval_shape(score_chunk, data, user_spec).shape[1]
 
-    allowed = on_device(candidates, num_items)
+    allowed = _on_device(candidates, num_items)
 
     def chunk(users_B: np.ndarray, rows_S: np.ndarray, items_S: np.ndarray) -> Any:
         return _rank_chunk(
@@ -255,7 +255,7 @@ def inner_products(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
     )
 
 
-def on_device(candidates: np.ndarray | None, num_items: int) -> jax.Array | None:
+def _on_device(candidates: np.ndarray | None, num_items: int) -> jax.Array | None:
     """(I,) bool of `rank`, checked."""
     if candidates is None:
         return None

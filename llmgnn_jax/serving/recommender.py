@@ -17,7 +17,7 @@ from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation.places import with_places_for
+from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
@@ -326,7 +326,7 @@ class Recommender:
         # By all slots, in use or not: another number of items compiles nothing.
         in_use = np.arange(len(self._items)) < len(self._item_ids)
 
-        def ranked(candidates: np.ndarray) -> Rankings:
+        def ranked(candidates: np.ndarray | None) -> Rankings:
             return rank_factors(
                 vector[None, :],
                 self._items,
@@ -335,11 +335,12 @@ class Recommender:
                 candidates=candidates,
             )
 
-        places, new = self._prepared.config.evaluation.new_places, self._new & in_use
-        if places and new.any():
-            rankings = with_places_for(ranked(in_use & ~new), ranked(new), places)
-        else:
-            rankings = ranked(in_use)
+        rankings = ranked_with_places(
+            ranked,
+            candidates=in_use,
+            new=self._new & in_use,
+            places=self._prepared.config.evaluation.new_places,
+        )
         ids = self._item_ids
         return [
             RecommendedItem(

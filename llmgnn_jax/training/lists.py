@@ -6,7 +6,7 @@ import numpy as np
 
 from llmgnn_jax.evaluation.baselines import Baseline
 from llmgnn_jax.evaluation.judgement import Judge
-from llmgnn_jax.evaluation.places import with_places_for
+from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.question import Question
 from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
 from llmgnn_jax.training.prepare import Prepared
@@ -78,11 +78,12 @@ def answered(
         question: What is asked for.
         prepared: The run.
     """
-    places, new = prepared.config.evaluation.new_places, question.new
-    if not places or new is None:
-        return ranked(question.candidates)
-    known = ~new if question.candidates is None else question.candidates & ~new
-    return with_places_for(ranked(known), ranked(new), places)
+    return ranked_with_places(
+        ranked,
+        candidates=question.candidates,
+        new=question.new,
+        places=prepared.config.evaluation.new_places,
+    )
 
 
 def judge_of(question: Question, prepared: Prepared) -> Judge:

@@ -53,8 +53,7 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
 
 
 def _hidden(prepared: Prepared) -> jax.Array | None:
-    split = prepared.split
-    hidden = split.cold_items("valid") | split.cold_items("test")
+    hidden = prepared.split.hidden_items()
     if not hidden.any():
         return None
     return jnp.asarray(np.pad(hidden, (0, prepared.graph.item_capacity - len(hidden))))

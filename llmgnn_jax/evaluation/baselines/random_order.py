@@ -50,13 +50,10 @@ def breaking_ties(baseline: Baseline, num_items: int, *, seed: int = 0) -> Basel
 
 
 def _drawn(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
-    return _uniform(data["seed"], users_B, data["items"].shape[0])
-
-
-def _uniform(seed: jax.Array | int, users_B: jax.Array, num_items: int) -> jax.Array:
     """(B, I) in [0, 1): a user's are the same in any chunk."""
-    keys_B = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), users_B)
-    return jax.vmap(lambda key: jax.random.uniform(key, (num_items,)))(keys_B)
+    key, items = jax.random.key(data["seed"]), data["items"]
+    keys_B = jax.vmap(jax.random.fold_in, (None, 0))(key, users_B)
+    return jax.vmap(lambda one: jax.random.uniform(one, items.shape))(keys_B)
 
 
 @functools.cache
