@@ -46,17 +46,19 @@ _BPR: dict[str, Any] = {
     "graph.filter": ("none",),
 }
 
+_OF_TEXTS: Space = {
+    **_LEARNING,
+    "train.weight_decay": (1e-5, 1e-1, "log"),
+    "graph.embedding_dim": (32, 64, 128),
+}
+
 SPACES: Mapping[str, NamedSpace] = {
     "graph": NamedSpace(
         model="graph", space={**_OF_IDS, "graph.num_layers": (1, 2, 3, 4)}
     ),
     "text": NamedSpace(
         model="text",
-        space={
-            **_LEARNING,
-            "train.weight_decay": (1e-5, 1e-1, "log"),
-            "graph.embedding_dim": (32, 64, 128),
-        },
+        space=_OF_TEXTS,
     ),
     "fused": NamedSpace(
         model="fused",
@@ -79,9 +81,7 @@ SPACES: Mapping[str, NamedSpace] = {
     "two_tower": NamedSpace(
         model="text",
         space={
-            **_LEARNING,
-            "train.weight_decay": (1e-5, 1e-1, "log"),
-            "graph.embedding_dim": (32, 64, 128),
+            **_OF_TEXTS,
             "train.batch_size": (512, 1_024, 2_048),
             "train.accumulate": (1,),
             "train.loss": ("sampled_softmax",),
