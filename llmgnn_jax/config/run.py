@@ -106,6 +106,8 @@ class Config:
             "train.l2": self.train.l2,
             "train.weight_decay": self.train.weight_decay,
             "train.patience": self.train.patience,
+            "data.min_per_user": self.data.min_per_user,
+            "data.min_per_item": self.data.min_per_item,
             "parallel.data": self.parallel.data,
             "parallel.groups": self.parallel.groups,
         }

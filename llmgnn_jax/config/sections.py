@@ -18,6 +18,13 @@ class DataConfig:
 
     source: str = "ml-100k"
     """An asset's name, `synthetic`, or a folder in a known layout."""
+    min_value: float | None = None
+    """Interactions below it (ratings, play counts) are left out before the split."""
+    min_per_user: int = 0
+    """Users with fewer interactions are left out before the split, in turn with items,
+    until all that stay have enough of one another (the k-core)."""
+    min_per_item: int = 0
+    """Likewise of items: those that are left out are not ranked either."""
     split: SplitRule = "random"
     """How interactions are held out; `random` is 8:1:1 within each user, `published`
     tests on what the data come with, `cold_items`, `cold_users` and `cold_both` on all

@@ -26,6 +26,8 @@ _OF_NODES = {
 
 _OF_COLD = ["data.cold_share", "data.folds", "data.fold", "data.warm_share"]
 
+_OF_INTERACTIONS = ["data.min_value", "data.min_per_user", "data.min_per_item"]
+
 _OF_FILTER_TEXT = ["graph.filter_text_l2", "graph.filter_text_sharpness"]
 
 _OF_FILTER = (
@@ -52,7 +54,7 @@ def unused_fields(config: Config) -> dict[str, str]:
             [name for name in every if name.startswith(rooms) and name not in read],
             "the task is node_classification",
         )
-        names = ["data.valid_share", *_OF_COLD]
+        names = ["data.valid_share", *_OF_COLD, *_OF_INTERACTIONS]
         leave_out(names, "the task is node_classification")
         return found
     leave_out(

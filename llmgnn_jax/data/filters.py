@@ -43,10 +43,10 @@ def filter_interactions(
         kept = int(keep.sum())
     if not kept:
         raise UserError.field(
-            "filter",
+            "data",
             expected="at least one interaction left",
             got=f"none of {dataset.num_interactions} after {'; '.join(filters)}",
-            fix="lower the minimum",
+            fix="lower data.min_value, data.min_per_user or data.min_per_item",
         )
     return dataclasses.replace(
         dataset.taken(

@@ -10,6 +10,7 @@ import numpy as np
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr, Dataset
+from llmgnn_jax.data.filters import filter_interactions
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.question import Question, question_of
@@ -123,7 +124,12 @@ def read_split(config: Config) -> tuple[Config, Split]:
     Raises:
         UserError: As `prepare`, for the data.
     """
-    dataset = catalog.load(config.data.source)
+    dataset = filter_interactions(
+        catalog.load(config.data.source),
+        min_value=config.data.min_value,
+        min_per_user=config.data.min_per_user,
+        min_per_item=config.data.min_per_item,
+    )
     split = _split(config, dataset)
     config, split = _dealt(config, split)
     _check_parts(config, split)

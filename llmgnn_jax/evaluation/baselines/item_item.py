@@ -33,7 +33,8 @@ def item_knn(
     """
     start = time.perf_counter()
     chosen = {"neighbours": neighbours, "shrink": shrink}
-    weights = item_knn_weights(common_users(train, num_items), **chosen)
+    similar = common_share(common_users(train, num_items), shrink=shrink)
+    weights = similar.nearest(neighbours)
     return of_weights("item_knn", train, weights, chosen, start)
 
 
@@ -82,27 +83,59 @@ def text_knn(
     check_dense(len(item_vectors))
     chosen = {"neighbours": neighbours, "centred": centred}
     heard = np.bincount(train.indices, minlength=len(item_vectors)) > 0
-    weights = text_knn_weights(item_vectors, heard=heard, **chosen)
+    similar = cosines(item_vectors, heard=heard, centred=centred)
+    weights = similar.nearest(neighbours)
     return of_weights("text_knn", train, weights, chosen, start)
 
 
-def item_knn_weights(
-    common: np.ndarray, *, neighbours: float, shrink: float
-) -> np.ndarray:
-    """(I, I) weights from (I, I) users in common, see `item_knn`."""
+class Similarities:
+    """Similarities of items, of which each keeps its nearest ones.
+
+    Args:
+        similar_II: (I, I) >= 0, symmetric; its diagonal is set to 0.
+        among: (I,) bool, which items may be neighbours; None for all.
+
+    Attributes:
+        similar_II: (I, I).
+    """
+
+    def __init__(
+        self, similar_II: np.ndarray, *, among: np.ndarray | None = None
+    ) -> None:
+        np.fill_diagonal(similar_II, 0.0)
+        self.similar_II = similar_II
+        others = similar_II if among is None or among.all() else similar_II[:, among]
+        # Once for all numbers of neighbours. Where many are equal, as here, it takes
+        # less time than a partition.
+        self._sorted = np.sort(others, axis=1)
+
+    def nearest(self, neighbours: float) -> np.ndarray:
+        """(I, I) weights, in each column the largest ones alone, with equals of the
+        last of them."""
+        neighbours = int(neighbours)
+        if neighbours >= self._sorted.shape[1]:
+            return self.similar_II
+        # Symmetric, and rows are sorted faster than columns.
+        last_I = self._sorted[:, -neighbours]
+        return np.where(self.similar_II < last_I, np.float32(0), self.similar_II)
+
+
+def common_share(common: np.ndarray, *, shrink: float) -> Similarities:
+    """From (I, I) users in common, see `item_knn`."""
     norms = np.sqrt(np.diag(common))
-    denominators = np.outer(norms, norms) + shrink
-    weights = np.divide(
-        common, denominators, out=np.zeros_like(common), where=denominators > 0
+    denominators = np.outer(norms, norms) + np.float32(shrink)
+    return Similarities(
+        np.divide(
+            common, denominators, out=np.zeros_like(common), where=denominators > 0
+        )
     )
-    return _nearest(weights, int(neighbours))
 
 
-def text_knn_weights(
-    item_vectors: np.ndarray, *, heard: np.ndarray, neighbours: float, centred: float
-) -> np.ndarray:
-    """(I, I) weights from (I, T) text vectors and (I,) bool, which items have a train
-    pair; see `text_knn`."""
+def cosines(
+    item_vectors: np.ndarray, *, heard: np.ndarray, centred: float
+) -> Similarities:
+    """From (I, T) text vectors and (I,) bool, which items have a train pair; see
+    `text_knn`."""
     known = np.any(item_vectors != 0, axis=1)
     vectors = item_vectors.astype(np.float32)
     if known.any():
@@ -110,8 +143,7 @@ def text_knn_weights(
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.where(known[:, None], vectors / np.maximum(lengths, 1e-12), 0.0)
     # Sums over a history: what is far would outvote what is near.
-    near = np.maximum(vectors @ vectors.T, 0.0)
-    return _nearest(near, int(neighbours), among=heard)
+    return Similarities(np.maximum(vectors @ vectors.T, 0.0), among=heard)
 
 
 def common_users(train: Csr, num_items: int) -> np.ndarray:
@@ -144,19 +176,6 @@ def of_weights(
         seconds=time.perf_counter() - start,
         budget={"trials": 1, "grid": {}, "chosen": chosen},
     )
-
-
-def _nearest(
-    weights: np.ndarray, neighbours: int, *, among: np.ndarray | None = None
-) -> np.ndarray:
-    """Each item's largest weights among some, without its own, in place."""
-    np.fill_diagonal(weights, 0.0)
-    others = weights if among is None or among.all() else weights[:, among]
-    if neighbours < others.shape[1]:
-        # Symmetric, and rows are partitioned faster than columns.
-        last = np.partition(others, -neighbours, axis=1)[:, -neighbours]
-        weights[weights < last[None]] = 0.0
-    return weights
 
 
 def _by_history(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:

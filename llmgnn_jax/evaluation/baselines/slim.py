@@ -4,14 +4,16 @@ Shapes: I items, M candidates of an item, C items of a chunk.
 """
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.baselines.fitted import Baseline
 from llmgnn_jax.evaluation.baselines.item_item import (
+    Similarities,
+    common_share,
     common_users,
-    item_knn_weights,
     of_weights,
 )
 
@@ -42,29 +44,46 @@ def slim(
     """
     start = time.perf_counter()
     chosen = {"l1": l1, "l2": l2, "neighbours": neighbours}
-    weights = slim_weights(common_users(train, num_items), **chosen)
+    common = common_users(train, num_items)
+    candidates = candidates_of(common_share(common, shrink=0.0), neighbours=neighbours)
+    weights = slim_weights(common, candidates, l1=l1, l2=l2)
     return of_weights("slim", train, weights, chosen, start)
 
 
+class Candidates(NamedTuple):
+    """Which items' weights an item may have.
+
+    Attributes:
+        items_IM: (I, M), filled up with items that are not similar.
+        usable_IM: (I, M) bool, which of them are.
+    """
+
+    items_IM: np.ndarray
+    usable_IM: np.ndarray
+
+
+def candidates_of(similar: Similarities, *, neighbours: float) -> Candidates:
+    """The most similar items of each."""
+    of_item = similar.similar_II.T
+    width = min(int(neighbours), len(of_item))
+    items_IM = np.argpartition(-of_item, width - 1, axis=1)[:, :width]
+    return Candidates(items_IM, np.take_along_axis(of_item, items_IM, axis=1) > 0)
+
+
 def slim_weights(
-    common: np.ndarray, *, l1: float, l2: float, neighbours: float
+    common: np.ndarray, candidates: Candidates, *, l1: float, l2: float
 ) -> np.ndarray:
     """(I, I) weights from (I, I) users in common, see `slim`."""
-    num_items = len(common)
-    width = min(int(neighbours), num_items)
-    similar = item_knn_weights(common, neighbours=width, shrink=0.0)
-    # A column's candidates: M places, filled up with items that are not similar.
-    candidates_IM = np.argpartition(-similar.T, width - 1, axis=1)[:, :width]
-    usable_IM = np.take_along_axis(similar.T, candidates_IM, axis=1) > 0
+    num_items, width = candidates.items_IM.shape
     weights = np.zeros_like(common)
     chunk = max(1, _CHUNK_BYTES // (4 * width * width))
     for first in range(0, num_items, chunk):
         items_C = np.arange(first, min(first + chunk, num_items))
-        candidates_CM = candidates_IM[items_C]
+        candidates_CM = candidates.items_IM[items_C]
         found_CM = _descend(
             common[candidates_CM[:, :, None], candidates_CM[:, None, :]],
             common[candidates_CM, items_C[:, None]],
-            usable_IM[items_C],
+            candidates.usable_IM[items_C],
             l1=l1,
             l2=l2,
         )
@@ -80,17 +99,40 @@ def _descend(
     l1: float,
     l2: float,
 ) -> np.ndarray:
-    """(C, M) weights by cyclic coordinate descent, all items of the chunk at once."""
-    weights_CM = np.zeros_like(target_CM)
-    diagonal_CM = np.einsum("cmm->cm", gram_CMM)
+    """(C, M) weights by cyclic coordinate descent, all items of the chunk at once.
+
+    Items whose weights have come to rest are taken out: most do within a few sweeps.
+    """
+    found_CM = np.zeros_like(target_CM)
+    moving_C = np.arange(len(target_CM))
+    weights_CM = found_CM.copy()
     for _ in range(_MOST_SWEEPS):
         before_CM = weights_CM.copy()
-        for m in range(weights_CM.shape[1]):
-            fit_C = np.einsum("cm,cm->c", gram_CMM[:, m], weights_CM)
-            own_C = diagonal_CM[:, m]
-            rest_C = target_CM[:, m] - fit_C + own_C * weights_CM[:, m]
-            best_C = np.maximum(rest_C - l1, 0.0) / np.maximum(own_C + l2, 1e-12)
-            weights_CM[:, m] = np.where(usable_CM[:, m], best_C, 0.0)
-        if np.abs(weights_CM - before_CM).max(initial=0.0) < _TOLERANCE:
+        _sweep(weights_CM, gram_CMM, target_CM, usable_CM, l1=l1, l2=l2)
+        found_CM[moving_C] = weights_CM
+        moves_C = np.abs(weights_CM - before_CM).max(axis=1) >= _TOLERANCE
+        if not moves_C.any():
             break
-    return weights_CM
+        if 2 * moves_C.sum() <= len(moves_C):  # Copies cost less than a sweep.
+            moving_C, weights_CM = moving_C[moves_C], weights_CM[moves_C]
+            gram_CMM, target_CM = gram_CMM[moves_C], target_CM[moves_C]
+            usable_CM = usable_CM[moves_C]
+    return found_CM
+
+
+def _sweep(
+    weights_CM: np.ndarray,
+    gram_CMM: np.ndarray,
+    target_CM: np.ndarray,
+    usable_CM: np.ndarray,
+    *,
+    l1: float,
+    l2: float,
+) -> None:
+    """Each weight in turn set to what is best beside the others, in place."""
+    for m in range(weights_CM.shape[1]):
+        fit_C = np.einsum("cm,cm->c", gram_CMM[:, m], weights_CM)
+        own_C = gram_CMM[:, m, m]
+        rest_C = target_CM[:, m] - fit_C + own_C * weights_CM[:, m]
+        best_C = np.maximum(rest_C - l1, 0.0) / np.maximum(own_C + l2, 1e-12)
+        weights_CM[:, m] = np.where(usable_CM[:, m], best_C, 0.0)

@@ -18,7 +18,11 @@ from llmgnn_jax.evaluation.baselines.random_order import (
     breaking_ties,
     random_order,
 )
-from llmgnn_jax.evaluation.baselines.slim import slim_weights
+from llmgnn_jax.evaluation.baselines.slim import (
+    Candidates,
+    candidates_of,
+    slim_weights,
+)
 from llmgnn_jax.evaluation.baselines.spectral import (
     filter_of,
     of_filter,
@@ -36,7 +40,7 @@ logger = logging.getLogger(__name__)
 Grid = Mapping[str, Sequence[float]]
 
 GRIDS: Mapping[str, Grid] = {
-    "item_knn": {"neighbours": (50, 100, 200, 400), "shrink": (0.0, 50.0)},
+    "item_knn": {"shrink": (0.0, 50.0), "neighbours": (50, 100, 200, 400)},
     "ease": {"l2": (10.0, 30.0, 100.0, 200.0, 300.0, 500.0, 1_000.0, 3_000.0)},
     "slim": {
         "l1": (0.5, 2.0),
@@ -49,7 +53,7 @@ GRIDS: Mapping[str, Grid] = {
         "ideal_weight": (0.2, 1.0),
         "sharpening": (0.3, 0.8),
     },
-    "text_knn": {"neighbours": (20, 50, 200, 1_000), "centred": (0.0, 1.0)},
+    "text_knn": {"centred": (0.0, 1.0), "neighbours": (20, 50, 200, 1_000)},
 }
 """Eight trials each."""
 
@@ -188,18 +192,35 @@ def _fits(
             name, train, data(int(chosen["rank"])), filter_of(chosen), start
         )
 
-    common = functools.cache(lambda: item_item.common_users(train, num_items))
     pairs = functools.cache(lambda: item_item.pairs_matrix(train, num_items))
+    common = functools.cache(lambda: item_item.common_users(train, num_items))
+
+    # Of one shrinkage, or centring, at a time: they are the grids' outer loops.
+    @functools.lru_cache(maxsize=1)
+    def shared(shrink: float) -> item_item.Similarities:
+        return item_item.common_share(common(), shrink=shrink)
+
+    @functools.lru_cache(maxsize=1)
+    def candidates(neighbours: float) -> Candidates:
+        return candidates_of(shared(0.0), neighbours=neighbours)
 
     def weights(name: str, weigh: Callable[..., np.ndarray]) -> Fit:
         return lambda chosen, start: item_item.of_weights(
-            name, train, weigh(common(), **chosen), chosen, start
+            name, train, weigh(**chosen), chosen, start
         )
 
     fits = {
-        "item_knn": weights("item_knn", item_item.item_knn_weights),
-        "ease": weights("ease", lambda _, l2: RidgeInverse(pairs(), l2=l2).weights()),
-        "slim": weights("slim", slim_weights),
+        "item_knn": weights(
+            "item_knn",
+            lambda shrink, neighbours: shared(shrink).nearest(neighbours),
+        ),
+        "ease": weights("ease", lambda l2: RidgeInverse(pairs(), l2=l2).weights()),
+        "slim": weights(
+            "slim",
+            lambda l1, l2, neighbours: slim_weights(
+                common(), candidates(neighbours), l1=l1, l2=l2
+            ),
+        ),
         "gf_cf": filters("gf_cf"),
         "bspm": filters("bspm"),
         "linkprop": filters("linkprop"),
@@ -207,11 +228,15 @@ def _fits(
     }
     if item_vectors is not None:
         vectors = item_vectors
+        heard = np.bincount(train.indices, minlength=num_items) > 0
+
+        @functools.lru_cache(maxsize=1)
+        def near(centred: float) -> item_item.Similarities:
+            return item_item.cosines(vectors, heard=heard, centred=centred)
+
         fits["text_knn"] = weights(
             "text_knn",
-            lambda common, **chosen: item_item.text_knn_weights(
-                vectors, heard=np.diag(common) > 0, **chosen
-            ),
+            lambda centred, neighbours: near(centred).nearest(neighbours),
         )
     return fits
 
