@@ -136,6 +136,7 @@ NOT_NEGATIVE = (
     *("graph.spare_users", "graph.spare_items"),
     *("graph.spare_edges", "fusion.anchor", "train.l2", "train.weight_decay"),
     *("train.patience", "train.half_life", "fusion.learning_rate_scale"),
+    *("data.min_per_user", "data.min_per_item"),
     *("train.uniformity", "train.popularity_power"),
     *("graph.contrast", "graph.contrast_noise", "graph.text_pull", "fusion.alignment"),
 )

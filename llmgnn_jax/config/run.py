@@ -115,6 +115,11 @@ class Config:
             if not 0 <= value < math.inf:
                 raise UserError.field(name, expected="0 or a number above", got=value)
         self._check_whole_numbers()
+        least = self.data.min_value
+        if least is not None and not math.isfinite(least):
+            raise UserError.field(
+                "data.min_value", expected="a number, or None", got=least
+            )
         if self.seed >= 2**32:
             # JAX would drop the upper bits: another number, the same draws.
             raise UserError.field("seed", expected="below 2**32", got=self.seed)

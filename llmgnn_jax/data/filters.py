@@ -30,8 +30,10 @@ def filter_interactions(
     if min_value is not None:
         filters.append(f"value >= {min_value:g}")
         keep &= dataset.values >= np.float32(min_value)
-    if min_per_user or min_per_item:
-        filters.append(f"user >= {min_per_user}, item >= {min_per_item} interactions")
+    sides = {"user": min_per_user, "item": min_per_item}
+    minima = [f"{side} >= {least}" for side, least in sides.items() if least]
+    if minima:
+        filters.append(f"{', '.join(minima)} interactions")
     kept, kept_before = int(keep.sum()), -1
     while kept != kept_before:
         kept_before = kept

@@ -113,8 +113,15 @@ def _options(arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _check_words(option: str, hint: Any, words: Sequence[str]) -> None:
     is_list = typing.get_origin(hint) is tuple
     kind = typing.get_args(hint)[0] if is_list else hint
+    may_be_none = type(None) in typing.get_args(kind)
+    if may_be_none:
+        kind = typing.get_args(kind)[0]
     choices = typing.get_args(kind)
-    wrong = [word for word in words if not _fits(kind, word)]
+    wrong = [
+        word
+        for word in words
+        if not (_fits(kind, word) or (may_be_none and word == "None"))
+    ]
     # A list may be empty: what it is for says whether that makes sense.
     if wrong or (len(words) != 1 and not is_list):
         got = repr(wrong[0]) if wrong else f"{len(words)} words" if words else "nothing"
@@ -122,6 +129,8 @@ def _check_words(option: str, hint: Any, words: Sequence[str]) -> None:
             expected = "one of " + ", ".join(choices)
         else:
             expected = _KINDS.get(kind, "a value")
+        if may_be_none:
+            expected += ", or None"
         raise UserError.field(
             option,
             expected=f"values, each {expected}" if is_list else expected,

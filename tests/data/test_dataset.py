@@ -264,7 +264,7 @@ def test_filters_equal_a_slow_loop_and_are_remembered() -> None:
         == (dataset.item_numeric["release_year"][old])
     )
     assert filtered.filters == ("value >= 4", "user >= 6, item >= 6 interactions")
-    with pytest.raises(UserError, match="none of 700 after user >= 99"):
+    with pytest.raises(UserError, match="none of 700 after user >= 99 interactions"):
         filter_interactions(dataset, min_per_user=99)
 
 
