@@ -3,13 +3,15 @@
     python -m benchmarks.fusion_by_loss --seeds 0 1 2 \\
         --json docs/results/fusion-by-loss.json
 
-The fused model of the recipe, judged on the validation part: the test part is never
-read. What a row says of itself is all that is changed; a row of the same configuration
-that is in the file already is not run again. Seconds are the model's own: compilation,
-steps and validations.
+The fused model of the recipe without its linear filter, which would outweigh what is
+compared; with it, each fusion once more. Judged on the validation part: the test part
+is never read. What a row says of itself is all that is changed; a row of the same
+configuration that is in the file already is not run again. Seconds are the model's own:
+compilation, steps and validations.
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import logging
@@ -21,14 +23,21 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
+from benchmarks.plot import columns
+from benchmarks.quality_tables import table
 from llmgnn_jax.config import Config, FusionConfig, replace, to_json
 from llmgnn_jax.evaluation.environment import device, environment
+from llmgnn_jax.evaluation.results import write_atomically
 from llmgnn_jax.recipes import recipe
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.ranking import fit_model, validate
 
 METRICS = ("ndcg@10", "recall@10")
 DEFAULT_LOSS = "softmax, all items"
+NO_FILTER = {"graph.filter": "none"}
+FILTER = "linear filter"
+_LEVELS = ("", FILTER)
+"""What may be added to every fusion."""
 LOSSES: dict[str, dict[str, Any]] = {
     # One negative a row, as in its paper.
     "bpr, uniform": {
@@ -60,13 +69,17 @@ def cases() -> list[tuple[str, str, str, dict[str, Any]]]:
     """Fusion, loss, what is added (or "") and the fields that are changed."""
     kinds = get_args(get_type_hints(FusionConfig)["kind"])
     found = [
-        (kind, loss, "", {"fusion.kind": kind, **changes})
+        (kind, loss, "", {**NO_FILTER, "fusion.kind": kind, **changes})
         for loss, changes in LOSSES.items()
         for kind in kinds
     ]
-    default = recipe("ml-100k").fusion.kind
+    default = LOSSES[DEFAULT_LOSS]
     found += [
-        (default, DEFAULT_LOSS, name, {**LOSSES[DEFAULT_LOSS], **changes})
+        (kind, DEFAULT_LOSS, FILTER, {"fusion.kind": kind, **default}) for kind in kinds
+    ]
+    kind = recipe("ml-100k").fusion.kind
+    found += [
+        (kind, DEFAULT_LOSS, name, {**NO_FILTER, **default, **changes})
         for name, changes in ADDED.items()
     ]
     return found
@@ -128,37 +141,60 @@ def markdown(means: Sequence[Mapping[str, Any]]) -> str:
     """Two tables of validation ndcg@10: losses by fusions, and what is added."""
     by_name = {(row["fusion"], row["loss"], row["added"]): row for row in means}
     kinds = list(dict.fromkeys(row["fusion"] for row in means))
-    losses = list(dict.fromkeys(row["loss"] for row in means))
-    lines = ["| loss | " + " | ".join(kinds) + " |", "|---|" + "---:|" * len(kinds)]
-    for loss in losses:
-        cells = [_cell(by_name.get((kind, loss, ""))) for kind in kinds]
-        lines.append(f"| {loss} | " + " | ".join(cells) + " |")
-    seeds = list(dict.fromkeys(seed for row in means for seed in row["per_seed"]))
-    lines += [
-        "",
-        "| added | "
-        + " | ".join(f"seed {seed}" for seed in seeds)
-        + " | mean ndcg@10 | mean recall@10 | seconds |",
-        "|---|" + "---:|" * (len(seeds) + 3),
-    ]
+    named = [(row["loss"], row["added"]) for row in means if row["added"] in _LEVELS]
     default = recipe("ml-100k").fusion.kind
+    by_fusion = table(
+        ["loss", *kinds],
+        [
+            [
+                f"{loss}, and {added}" if added else loss,
+                *(_number(by_name.get((kind, loss, added))) for kind in kinds),
+            ]
+            for loss, added in dict.fromkeys(named)
+        ],
+    )
+    seeds = list(dict.fromkeys(seed for row in means for seed in row["per_seed"]))
+    additions = table(
+        [
+            f"added to {default}",
+            *(f"seed {seed}" for seed in seeds),
+            *(f"mean {name}" for name in METRICS),
+            "seconds",
+        ],
+        [
+            [
+                row["added"] or "nothing",
+                *(_number({"valid": row["per_seed"].get(seed)}) for seed in seeds),
+                *(_number(row, name) for name in METRICS),
+                f"{row['seconds']:.0f}",
+            ]
+            for row in means
+            if (row["fusion"], row["loss"]) == (default, DEFAULT_LOSS)
+        ],
+    )
+    return f"{by_fusion}\n\n{additions}"
+
+
+def picture(means: Sequence[Mapping[str, Any]]) -> str:
+    """Quality by fusion as an SVG document, a line for each loss."""
+    kinds = list(dict.fromkeys(row["fusion"] for row in means))
+    levels: dict[str, dict[str, float]] = {}
     for row in means:
-        if (row["fusion"], row["loss"]) != (default, DEFAULT_LOSS):
-            continue
-        of_seeds = row["per_seed"]
-        cells = [_number(of_seeds.get(seed, {}).get("ndcg@10")) for seed in seeds]
-        cells += [_number(row["valid"][name]) for name in METRICS]
-        label = row["added"] or "nothing"
-        lines.append(f"| {label} | {' | '.join(cells)} | {row['seconds']:.0f} |")
-    return "\n".join(lines)
+        if row["added"] in _LEVELS:
+            name = f"{row['loss']}, and {row['added']}" if row["added"] else row["loss"]
+            levels.setdefault(name, {})[row["fusion"]] = row["valid"][METRICS[0]]
+    return columns(
+        kinds,
+        levels,
+        title=f"Validation {METRICS[0]} by fusion and loss, mean of seeds",
+        y_label=METRICS[0],
+    )
 
 
-def _cell(row: Mapping[str, Any] | None) -> str:
-    return _number(None if row is None else row["valid"]["ndcg@10"])
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _number(row: Mapping[str, Any] | None, metric: str = METRICS[0]) -> str:
+    """Of a row that may be missing."""
+    valid = row and row["valid"]
+    return f"{valid[metric]:.4f}" if valid else ""
 
 
 def _kept(file: Path) -> dict[str, dict[str, Any]]:
@@ -190,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     document: dict[str, Any] = {
         "name": "fusion_by_loss",
         "judged_on": "valid",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": device(),
         "environment": environment(),
         "command": "python -m benchmarks.fusion_by_loss "
@@ -220,17 +257,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 row for mark, row in kept.items() if mark not in done
             ]
             document["means"] = averaged([*done.values()])
-            _write(chosen.json, document)
+            # Whoever is ended in between goes on from there.
+            text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+            write_atomically(chosen.json, text)
             print(json.dumps(row), file=sys.stderr, flush=True)
-    print(markdown(document["means"]))
-
-
-def _write(file: Path, document: Mapping[str, Any]) -> None:
-    """All of it or nothing: whoever is ended in between goes on from there."""
-    partial = file.with_name(file.name + ".part")
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    partial.write_text(text, "utf-8")
-    partial.replace(file)
+    if document["means"]:
+        write_atomically(chosen.json.with_suffix(".svg"), picture(document["means"]))
+        print(markdown(document["means"]))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def _plot(plans: list[dict[str, Any]]) -> str:
         title="A training step on TPU v5p, width 64",
         x_label="chips",
         y_label="GiB a chip",
-        ticks=chips,
+        x_ticks=chips,
     )
 
 

@@ -161,7 +161,7 @@ def plot(curve: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
         title="Gowalla: quality on a held-out tenth of the train part",
         x_label="seconds: fit and ranking (dashed, by rank), steps of training (graph)",
         y_label=METRIC,
-        ticks=[tick for tick in _TICKS if min(xs) <= tick <= max(xs)],
+        x_ticks=[tick for tick in _TICKS if min(xs) <= tick <= max(xs)],
     )
 
 

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import fusion_by_loss
-from benchmarks.fusion_by_loss import ADDED, LOSSES, averaged, cases, configured
+from benchmarks.fusion_by_loss import ADDED, FILTER, LOSSES, averaged, cases, configured
 from llmgnn_jax.config import Config, unused_fields
 from llmgnn_jax.models.fusion import FUSIONS
 
@@ -15,11 +16,15 @@ from llmgnn_jax.models.fusion import FUSIONS
 def test_every_fusion_under_every_loss_once() -> None:
     names = [(fusion, loss) for fusion, loss, added, _ in cases() if not added]
     assert sorted(names) == sorted((kind, loss) for kind in FUSIONS for loss in LOSSES)
-    assert [added for _, _, added, _ in cases() if added] == list(ADDED)
+    with_filter = [kind for kind, _, added, _ in cases() if added == FILTER]
+    assert sorted(with_filter) == sorted(FUSIONS)
+    added = [added for _, _, added, _ in cases() if added not in ("", FILTER)]
+    assert added == list(ADDED)
     marks = set()
     for _, _, _, changes in cases():
         config = configured(changes, seed=2, steps=None)
         assert (config.models, config.seed) == (("fused",), 2)
+        assert (config.graph.filter == "none") == ("graph.filter" in changes)
         # What a row is called by is what its model reads.
         assert not set(changes) & set(unused_fields(config))
         marks.add(fusion_by_loss.identity(config))
@@ -52,6 +57,17 @@ def test_means_and_tables() -> None:
     assert lines[2] == f"| {fusion_by_loss.DEFAULT_LOSS} | 0.3000 | 0.1000 |"
     assert lines[-2] == "| nothing | 0.2000 | 0.4000 | 0.3000 | 0.6000 | 3 |"
     assert lines[-1] == "| spectral start | 0.2500 |  | 0.2500 | 0.5000 | 2 |"
+    filtered = averaged([row("concat", 0, 0.5, FILTER)])
+    lines = fusion_by_loss.markdown([first, second, third, *filtered]).splitlines()
+    name = f"{fusion_by_loss.DEFAULT_LOSS}, and {FILTER}"
+    assert lines[3] == f"| {name} | 0.5000 |  |"
+    drawn = ElementTree.fromstring(fusion_by_loss.picture([first, second, *filtered]))
+    dots = [one for one in drawn.iter() if one.tag.endswith("circle")]
+    assert len({one.get("fill") for one in dots}) == 2
+    # Equal differences are equal distances: 0.1, 0.3, 0.5.
+    low, middle, high = sorted((float(one.get("cy", "")) for one in dots), reverse=True)
+    assert low - middle == pytest.approx(middle - high, abs=0.2)
+    assert any(one.text == name for one in drawn.iter())
 
 
 def test_rows_that_are_there_are_kept(
