@@ -80,6 +80,17 @@ SETS: Mapping[str, DataSet] = {
         folds=10,
         new_places=tuple(range(11, 21)),
     ),
+    "lastfm": DataSet(
+        folder="lastfm-hetrec2011",
+        metric="ndcg@3",
+        ks=(3, 10, 20),
+        changes={
+            # Most artists have one or two listeners.
+            "data.min_per_item": 5,
+        },
+        folds=10,
+        new_places=tuple(range(11, 21)),
+    ),
 }
 
 
