@@ -21,7 +21,7 @@ from llmgnn_jax.graph.plan import EdgePlan, plan_edges
 )
 @dataclass(frozen=True, kw_only=True)
 class PairPlan:
-    """R = diag(u^-a) X diag(i^-b), of a 0/1 matrix X with user counts u, item counts i.
+    """R = diag(u^-1/2) X diag(i^-1/2), X 0/1 with counts u of users, i of items.
 
     Attributes:
         by_user: Edges from items to users: the matrix.
@@ -42,27 +42,18 @@ class PairPlan:
         return weighted_sum(users_UD, None, self.by_item, backend=self.backend)
 
 
-def plan_pairs(
-    pairs: Csr,
-    num_items: int,
-    *,
-    user_power: float = 0.5,
-    item_power: float = 0.5,
-    backend: Backend = "csr",
-) -> PairPlan:
+def plan_pairs(pairs: Csr, num_items: int, *, backend: Backend = "csr") -> PairPlan:
     """Plans the products with R; a user or an item without pairs is a row of 0.
 
     Args:
         pairs: (U x I) who interacted with what.
         num_items: I.
-        user_power: a.
-        item_power: b.
         backend: Kernel of the sums.
     """
     users, items = pairs.pairs()
     degrees_U = np.maximum(pairs.counts(), 1)
     degrees_I = np.maximum(np.bincount(items, minlength=num_items), 1)
-    weights = degrees_U[users] ** -user_power * degrees_I[items] ** -item_power
+    weights = degrees_U[users] ** -0.5 * degrees_I[items] ** -0.5
     order = np.argsort(items, kind="stable")
     bucketed = backend == "bucketed"
     return PairPlan(
