@@ -180,8 +180,8 @@ SECTIONS = (
         metric="ndcg@10",
         says="The fused model on MovieLens-100K, on the validation part: each fusion "
         "under each loss, without the linear filter, which would outweigh what is "
-        "compared, and once with it; and what else may be added to the fusion that is "
-        "the default.\n\n"
+        "compared, and once with it; and what else may be changed of the default "
+        "fusion.\n\n"
         "![Validation quality by fusion and loss](results/fusion-by-loss.svg)",
         body=_fusions,
     ),
