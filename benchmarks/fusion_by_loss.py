@@ -1,4 +1,4 @@
-"""Every fusion under every loss, and what else may be changed, on MovieLens-100K.
+"""Every fusion under every loss, and what may be added to them, on MovieLens-100K.
 
     python -m benchmarks.fusion_by_loss --seeds 0 1 2 \\
         --json docs/results/fusion-by-loss.json
@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.plot import columns
 from benchmarks.quality_tables import table
 from llmgnn_jax.config import Config, FusionConfig, replace, to_json
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.environment import device, environment
 from llmgnn_jax.evaluation.results import write_atomically
 from llmgnn_jax.recipes import recipe
@@ -55,43 +56,53 @@ LOSSES: dict[str, dict[str, Any]] = {
         "train.negatives": "in_batch",
     },
 }
-# Weights of a first guess, but for the contrast's: at 0.1 it costs more than it brings.
-# The last ones are other negatives than all items, the correction by logQ included.
-CHANGED: dict[str, dict[str, Any]] = {
-    "alignment of graph and text": {"fusion.alignment": 0.1},
-    "contrast of two views": {"graph.contrast": 0.03},
-    "spectral start": {"graph.init": "spectral"},
-    "start from texts": {"graph.init": "text"},
-    "pull to texts": {"graph.text_pull": 0.1},
-    "512 items, uniform": {"train.negatives": "uniform", "train.num_negatives": 512},
-    "512 items, by popularity": {
+OF_DEFAULT: dict[str, dict[str, Any]] = {
+    "softmax, 512 items drawn uniformly": {
+        "train.loss": "sampled_softmax",
+        "train.negatives": "uniform",
+        "train.num_negatives": 512,
+    },
+    "softmax, 512 items drawn by popularity": {
+        "train.loss": "sampled_softmax",
         "train.negatives": "popularity",
         "train.num_negatives": 512,
     },
-    "the hardest of 16, BPR": {
+    "bpr, the hardest of 16": {
         "train.loss": "bpr",
         "train.negatives": "hard",
         "train.num_negatives": 16,
     },
 }
+"""Losses that the default fusion alone is run under."""
+# Weights of a first guess, but for the contrast's: at 0.1 it costs more than it brings.
+ADDED: dict[str, dict[str, Any]] = {
+    "alignment of graph and text": {"fusion.alignment": 0.1},
+    "contrast of two views": {"graph.contrast": 0.03},
+    "spectral start": {"graph.init": "spectral"},
+    "start from texts": {"graph.init": "text"},
+    "pull to texts": {"graph.text_pull": 0.1},
+}
 
 
 def cases() -> list[tuple[str, str, str, dict[str, Any]]]:
-    """Fusion, loss, what else is changed (or "") and the fields that differ."""
+    """Fusion, loss, what is added (or "") and the fields that are changed."""
     kinds = get_args(get_type_hints(FusionConfig)["kind"])
+    default, loss = recipe("ml-100k").fusion.kind, LOSSES[DEFAULT_LOSS]
     found = [
-        (kind, loss, "", {**NO_FILTER, "fusion.kind": kind, **changes})
-        for loss, changes in LOSSES.items()
+        (kind, name, "", {**NO_FILTER, "fusion.kind": kind, **changes})
+        for name, changes in LOSSES.items()
         for kind in kinds
     ]
-    default = LOSSES[DEFAULT_LOSS]
     found += [
-        (kind, DEFAULT_LOSS, FILTER, {"fusion.kind": kind, **default}) for kind in kinds
+        (default, name, "", {**NO_FILTER, **changes})
+        for name, changes in OF_DEFAULT.items()
     ]
-    kind = recipe("ml-100k").fusion.kind
     found += [
-        (kind, DEFAULT_LOSS, name, {**NO_FILTER, **default, **changes})
-        for name, changes in CHANGED.items()
+        (kind, DEFAULT_LOSS, FILTER, {"fusion.kind": kind, **loss}) for kind in kinds
+    ]
+    found += [
+        (default, DEFAULT_LOSS, name, {**NO_FILTER, **loss, **changes})
+        for name, changes in ADDED.items()
     ]
     return found
 
@@ -149,7 +160,7 @@ def averaged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def markdown(means: Sequence[Mapping[str, Any]]) -> str:
-    """Two tables of validation ndcg@10: losses by fusions, and what else is changed."""
+    """Two tables of validation ndcg@10: losses by fusions, and what is added."""
     by_name = {(row["fusion"], row["loss"], row["added"]): row for row in means}
     kinds = list(dict.fromkeys(row["fusion"] for row in means))
     named = [(row["loss"], row["added"]) for row in means if row["added"] in _LEVELS]
@@ -174,7 +185,7 @@ def markdown(means: Sequence[Mapping[str, Any]]) -> str:
         ],
         [
             [
-                row["added"] or "as it is",
+                row["added"] or "nothing added",
                 *(_number({"valid": row["per_seed"].get(seed)}) for seed in seeds),
                 *(_number(row, name) for name in METRICS),
                 f"{row['seconds']:.0f}",
@@ -208,12 +219,19 @@ def _number(row: Mapping[str, Any] | None, metric: str = METRICS[0]) -> str:
     return f"{valid[metric]:.4f}" if valid else ""
 
 
-def _kept(file: Path) -> dict[str, dict[str, Any]]:
+def _kept(file: Path, *, steps: int | None) -> dict[str, dict[str, Any]]:
     """Identity -> the row of a file that is there."""
     if not file.exists():
         return {}
-    rows = json.loads(file.read_text("utf-8"))["rows"]
-    return {row["config"]: row for row in rows}
+    document = json.loads(file.read_text("utf-8"))
+    if document["steps"] != steps:
+        raise UserError.field(
+            "--steps",
+            expected=f"{document['steps']}, which {file} was made with",
+            got=steps,
+            fix="name another file",
+        )
+    return {row["config"]: row for row in document["rows"]}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -233,10 +251,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", required=True)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    kept = _kept(chosen.json)
+    try:
+        rows = _kept(chosen.json, steps=chosen.steps)
+    except UserError as error:
+        parser.error(str(error))
+    seeds = sorted({*chosen.seeds, *(row["seed"] for row in rows.values())})
+    # What no case is of any more is left out.
+    order = [
+        identity(configured(changes, seed=seed, steps=chosen.steps))
+        for _, _, _, changes in cases()
+        for seed in seeds
+    ]
     document: dict[str, Any] = {
         "name": "fusion_by_loss",
         "judged_on": "valid",
+        "steps": chosen.steps,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": device(),
         "environment": environment(),
@@ -246,14 +275,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rows": [],
     }
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    done: dict[str, dict[str, Any]] = {}
     for fusion, loss, added, changes in cases():
         if not any(chosen.only in name for name in (fusion, loss, added)):
             continue
         for seed in chosen.seeds:
             config = configured(changes, seed=seed, steps=chosen.steps)
             mark = identity(config)
-            row = kept.get(mark) or {
+            rows[mark] = rows.get(mark) or {
                 "fusion": fusion,
                 "loss": loss,
                 "added": added,
@@ -262,16 +290,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "config": mark,
                 **measured(config),
             }
-            done[mark] = row
-            # Those that are still to come are kept until then.
-            document["rows"] = [*done.values()] + [
-                row for mark, row in kept.items() if mark not in done
-            ]
-            document["means"] = averaged([*done.values()])
+            document["rows"] = [rows[one] for one in order if one in rows]
+            document["means"] = averaged(document["rows"])
             # Whoever is ended in between goes on from there.
             text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
             write_atomically(chosen.json, text)
-            print(json.dumps(row), file=sys.stderr, flush=True)
+            print(json.dumps(rows[mark]), file=sys.stderr, flush=True)
     if document["means"]:
         write_atomically(chosen.json.with_suffix(".svg"), picture(document["means"]))
         print(markdown(document["means"]))

@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks import fusion_by_loss
 from benchmarks.fusion_by_loss import (
-    CHANGED,
+    ADDED,
     FILTER,
     LOSSES,
+    OF_DEFAULT,
     averaged,
     cases,
     configured,
@@ -22,11 +23,15 @@ from llmgnn_jax.models.fusion import FUSIONS
 
 def test_every_fusion_under_every_loss_once() -> None:
     names = [(fusion, loss) for fusion, loss, added, _ in cases() if not added]
-    assert sorted(names) == sorted((kind, loss) for kind in FUSIONS for loss in LOSSES)
+    default = Config(recipe="test").fusion.kind
+    assert sorted(names) == sorted(
+        [(kind, loss) for kind in FUSIONS for loss in LOSSES]
+        + [(default, loss) for loss in OF_DEFAULT]
+    )
     with_filter = [kind for kind, _, added, _ in cases() if added == FILTER]
     assert sorted(with_filter) == sorted(FUSIONS)
     added = [added for _, _, added, _ in cases() if added not in ("", FILTER)]
-    assert added == list(CHANGED)
+    assert added == list(ADDED)
     marks = set()
     for _, _, _, changes in cases():
         config = configured(changes, seed=2, steps=None)
@@ -62,7 +67,7 @@ def test_means_and_tables() -> None:
     lines = fusion_by_loss.markdown([first, second, third]).splitlines()
     assert lines[0] == "| loss | concat | sum |"
     assert lines[2] == f"| {fusion_by_loss.DEFAULT_LOSS} | 0.3000 | 0.1000 |"
-    assert lines[-2] == "| as it is | 0.2000 | 0.4000 | 0.3000 | 0.6000 | 3 |"
+    assert lines[-2] == "| nothing added | 0.2000 | 0.4000 | 0.3000 | 0.6000 | 3 |"
     assert lines[-1] == "| spectral start | 0.2500 |  | 0.2500 | 0.5000 | 2 |"
     filtered = averaged([row("concat", 0, 0.5, FILTER)])
     lines = fusion_by_loss.markdown([first, second, third, *filtered]).splitlines()
@@ -102,11 +107,21 @@ def test_rows_that_are_there_are_kept(
         "gate",
         "gate",
         "attention",
+        "concat",
     ]
     document = json.loads(file.read_text("utf-8"))
-    assert len(document["rows"]) == len(document["means"]) == 4
-    # Other steps are another configuration, and take no row's place.
-    fusion_by_loss.main([*command, "--steps", "5"])
-    assert len(ran) == 9
-    assert len(json.loads(file.read_text("utf-8"))["rows"]) == 8
+    assert len(document["rows"]) == len(document["means"]) == 5
+    # Part of it leaves the others' rows and means where they are.
+    fusion_by_loss.main(["--seeds", "1", "--only", "drawn", "--json", str(file)])
+    document = json.loads(file.read_text("utf-8"))
+    assert len(document["means"]) == 7
+    seeds = [[*mean["per_seed"]] for mean in document["means"]]
+    assert seeds == [["0"]] * 4 + [["1"]] * 2 + [["0"]]
+    with pytest.raises(SystemExit):
+        fusion_by_loss.main([*command, "--steps", "5"])
+    assert json.loads(file.read_text("utf-8")) == document
+    # Of what no case is of any more nothing stays.
+    monkeypatch.setattr(fusion_by_loss, "cases", lambda: cases()[:1])
+    fusion_by_loss.main(command)
+    assert len(json.loads(file.read_text("utf-8"))["rows"]) == 1
     assert "| bpr, uniform | 0.1000 |" in capsys.readouterr().out
