@@ -22,8 +22,9 @@ class Question:
         positives: (U x I) pairs to be found.
         seen: (U x I) pairs that are never recommended.
         candidates: (I,) bool, which items are ranked; None for all of them.
-        new: (I,) bool, which of them training never met, where there are others too;
-            else None.
+        new: (I,) bool, which of them no train pair is with: what the split hides, and
+            what nobody had but in other parts. None where there are no others, or where
+            no items are hidden.
     """
 
     positives: Csr
@@ -55,11 +56,14 @@ def question_of(split: Split, part: HeldOutPart) -> Question:
     for kind_I in (cold_I, warm_I):
         if (asked_I & kind_I).any():
             candidates_I |= kind_I
+    train_items = split.dataset.items[split.train]
+    new_I = np.bincount(train_items, minlength=len(asked_I)) == 0
+    has_both = cold_I.any() and (candidates_I & ~new_I).any()
     return Question(
         positives=positives,
         seen=seen,
         candidates=None if candidates_I.all() else candidates_I,
-        new=cold_I if (candidates_I & ~cold_I).any() and cold_I.any() else None,
+        new=new_I if has_both else None,
     )
 
 

@@ -74,3 +74,18 @@ def test_what_is_ranked_is_what_can_be_found(rule, warm_share, part) -> None:
             one.candidates, cold if "items" in name else trained
         )
         assert one.seen is question.seen
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_new_is_what_no_train_pair_is_with(part) -> None:
+    dataset = synthetic(num_items=60, num_interactions=200)
+    options = {"seed": 0, "cold_share": 0.2, "warm_share": 0.2}
+    split = split_by_rule(dataset, rule="cold_items", **options)
+    question = question_of(split, part)
+    trained_on = set(dataset.items[split.train].tolist())
+    assert question.new.tolist() == [item not in trained_on for item in range(60)]
+    # More than those that the split hides: some were had in other parts alone.
+    assert (question.new & ~split.hidden_items()).any()
+    assert (question.new | ~split.cold_items(part)).all()
+    for rule in ("random", "cold_users"):
+        assert question_of(split_by_rule(dataset, rule=rule, seed=0), part).new is None

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.config import Config, replace
+from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.evaluation.results import read_results
+from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.run import fit
 
@@ -61,6 +63,17 @@ def test_warm_and_cold_alone_and_together(run: Path) -> None:
     page = (run / "report.html").read_text("utf-8")
     assert "Warm and cold" in page
     assert "new share" in page
+
+
+def test_places_are_kept_for_the_same_items_when_measured_and_when_served(
+    config: Config, run: Path
+) -> None:
+    prepared = prepare(config)
+    measured = question_of(prepared.split, "test").new
+    served = Recommender.load(run)._new[: prepared.dataset.num_items]
+    np.testing.assert_array_equal(measured, served)
+    assert measured.any()
+    assert not measured.all()
 
 
 def test_the_filter_says_nothing_of_cold_items_to_a_model_of_ids(
