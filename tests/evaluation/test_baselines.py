@@ -1,5 +1,7 @@
 """The baselines, against their definitions and on real data."""
 
+import itertools
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -350,3 +352,47 @@ def test_ties_are_broken_at_random_and_nothing_else_changes() -> None:
         k=1,
     ).items[:, 0]
     assert np.bincount(found, minlength=40).max() < 20
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_trials_share_is_that_of_each_alone(backwards: bool) -> None:
+    rng = np.random.default_rng(2)
+    train = Csr.from_pairs(rng.integers(60, size=500), rng.integers(30, size=500), 60)
+    vectors = rng.normal(size=(30, 5)) + 1.0
+    fits = tuning._fits(train, 30, vectors, "csr")
+    alone = {
+        "item_knn": partial(item_knn, train, 30),
+        "ease": partial(ease, train, 30),
+        "slim": partial(slim, train, 30),
+        "text_knn": partial(text_knn, train, vectors),
+    }
+    grids = {
+        "item_knn": {"shrink": (0.0, 5.0), "neighbours": (3, 8)},
+        "ease": {"l2": (1.0, 10.0)},
+        "slim": {"l1": (0.1, 1.0), "l2": (1.0, 9.0), "neighbours": (4, 9)},
+        "text_knn": {"centred": (0.0, 1.0), "neighbours": (3, 8)},
+    }
+    for name, grid in grids.items():
+        found = []
+        fit = fits[name]()
+        for values in itertools.product(*grid.values()):
+            chosen = dict(zip(grid, values, strict=True))
+            if backwards:
+                chosen = dict(reversed(chosen.items()))
+            shared = np.asarray(fit(chosen, 0.0).data["weights"])
+            np.testing.assert_array_equal(shared, alone[name](**chosen).data["weights"])
+            found.append(shared.tobytes())
+        # Each choice says something of its own.
+        assert len(set(found)) == len(found), name
+
+
+def test_filters_tie_what_nobody_had_at_any_rank() -> None:
+    rng = np.random.default_rng(0)
+    train = Csr.from_pairs(rng.integers(50, size=600), rng.integers(20, size=600), 50)
+    for name in ("gf_cf", "bspm"):
+        fit = tuning._fits(train, 40, None, "csr")[name]()
+        chosen = {"rank": 40, "ideal_weight": 1.0, "sharpening": 0.3}
+        fitted = fit(chosen, 0.0)
+        scores = np.asarray(fitted.score_chunk(fitted.data, np.arange(50)))
+        assert (scores[:, 20:] == 0).all()
+        assert (scores[:, :20] != 0).any()

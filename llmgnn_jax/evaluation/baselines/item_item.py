@@ -3,6 +3,7 @@
 Shapes: B users of a chunk, I items, T width of a text vector.
 """
 
+import functools
 import time
 from typing import Any
 
@@ -103,11 +104,17 @@ class Similarities:
         self, similar_II: np.ndarray, *, among: np.ndarray | None = None
     ) -> None:
         np.fill_diagonal(similar_II, 0.0)
-        self.similar_II = similar_II
+        self.similar_II, self._among = similar_II, among
+
+    @functools.cached_property
+    def _sorted(self) -> np.ndarray:
+        """(I, J) ascending, once for all numbers of neighbours.
+
+        Where many are equal, as here, it takes less time than a partition.
+        """
+        similar_II, among = self.similar_II, self._among
         others = similar_II if among is None or among.all() else similar_II[:, among]
-        # Once for all numbers of neighbours. Where many are equal, as here, it takes
-        # less time than a partition.
-        self._sorted = np.sort(others, axis=1)
+        return np.sort(others, axis=1)
 
     def nearest(self, neighbours: float) -> np.ndarray:
         """(I, I) weights, in each column the largest ones alone, with equals of the

@@ -60,6 +60,9 @@ GRIDS: Mapping[str, Grid] = {
 _DENSE = ("item_knn", "ease", "slim", "text_knn")
 """Those whose weights are an (I, I) array."""
 
+_FILTERS = ("gf_cf", "bspm", "linkprop", "degree_filter")
+"""Those of `graph.spectral`."""
+
 _USERS_A_TRIAL = 2_000
 
 # Fits one choice of hyper-parameters; of the start of the clock.
@@ -135,10 +138,11 @@ def tuned_baselines(
         fits = {name: fit for name, fit in fits.items() if name not in _DENSE}
     for name, grid in grids.items():
         if name in fits:
-            fit = fits[name]
+            fit = fits[name]()
             baselines[name] = _best(
                 name, grid, lambda *of, fit=fit: fair(fit(*of)), quality, metric
             )
+            del fit  # And with it what its trials shared.
     return baselines
 
 
@@ -180,64 +184,75 @@ def trial_quality(
 
 def _fits(
     train: Csr, num_items: int, item_vectors: np.ndarray | None, backend: Backend
-) -> dict[str, Fit]:
-    """How each is fitted; what all of its trials share is computed once."""
+) -> dict[str, Callable[[], Fit]]:
+    """Name -> what makes its fit, which holds what its trials share while it lives."""
 
     @functools.cache
     def data(width: int) -> Any:
         return spectral_data(train, num_items, rank=width, backend=backend, seed=0)
 
-    def filters(name: str) -> Fit:
-        return lambda chosen, start: of_filter(
-            name, train, data(int(chosen["rank"])), filter_of(chosen), start
+    def filters(name: str) -> Callable[[], Fit]:
+        return lambda: (
+            lambda chosen, start: of_filter(
+                name, train, data(int(chosen["rank"])), filter_of(chosen), start
+            )
         )
 
-    pairs = functools.cache(lambda: item_item.pairs_matrix(train, num_items))
     common = functools.cache(lambda: item_item.common_users(train, num_items))
 
-    # Of one shrinkage, or centring, at a time: they are the grids' outer loops.
-    @functools.lru_cache(maxsize=1)
-    def shared(shrink: float) -> item_item.Similarities:
-        return item_item.common_share(common(), shrink=shrink)
-
-    @functools.lru_cache(maxsize=1)
-    def candidates(neighbours: float) -> Candidates:
-        return candidates_of(shared(0.0), neighbours=neighbours)
-
-    def weights(name: str, weigh: Callable[..., np.ndarray]) -> Fit:
+    def weighing(name: str, weigh: Callable[..., np.ndarray]) -> Fit:
         return lambda chosen, start: item_item.of_weights(
             name, train, weigh(**chosen), chosen, start
         )
 
-    fits = {
-        "item_knn": weights(
-            "item_knn",
-            lambda shrink, neighbours: shared(shrink).nearest(neighbours),
-        ),
-        "ease": weights("ease", lambda l2: RidgeInverse(pairs(), l2=l2).weights()),
-        "slim": weights(
+    # One at a time is kept, and the grids have no change of it inside another loop.
+    def item_knn() -> Fit:
+        @functools.lru_cache(maxsize=1)
+        def similar(shrink: float) -> item_item.Similarities:
+            return item_item.common_share(common(), shrink=shrink)
+
+        return weighing(
+            "item_knn", lambda shrink, neighbours: similar(shrink).nearest(neighbours)
+        )
+
+    def ease() -> Fit:
+        pairs = item_item.pairs_matrix(train, num_items)
+        return weighing("ease", lambda l2: RidgeInverse(pairs, l2=l2).weights())
+
+    def slim() -> Fit:
+        @functools.cache
+        def candidates(neighbours: float) -> Candidates:
+            similar = item_item.common_share(common(), shrink=0.0)
+            return candidates_of(similar, neighbours=neighbours)
+
+        return weighing(
             "slim",
             lambda l1, l2, neighbours: slim_weights(
                 common(), candidates(neighbours), l1=l1, l2=l2
             ),
-        ),
-        "gf_cf": filters("gf_cf"),
-        "bspm": filters("bspm"),
-        "linkprop": filters("linkprop"),
-        "degree_filter": filters("degree_filter"),
-    }
-    if item_vectors is not None:
-        vectors = item_vectors
+        )
+
+    def text_knn() -> Fit:
+        assert item_vectors is not None
         heard = np.bincount(train.indices, minlength=num_items) > 0
 
         @functools.lru_cache(maxsize=1)
-        def near(centred: float) -> item_item.Similarities:
-            return item_item.cosines(vectors, heard=heard, centred=centred)
+        def similar(centred: float) -> item_item.Similarities:
+            return item_item.cosines(item_vectors, heard=heard, centred=centred)
 
-        fits["text_knn"] = weights(
+        return weighing(
             "text_knn",
-            lambda centred, neighbours: near(centred).nearest(neighbours),
+            lambda centred, neighbours: similar(centred).nearest(neighbours),
         )
+
+    fits = {
+        "item_knn": item_knn,
+        "ease": ease,
+        "slim": slim,
+        **{name: filters(name) for name in _FILTERS},
+    }
+    if item_vectors is not None:
+        fits["text_knn"] = text_knn
     return fits
 
 

@@ -86,6 +86,8 @@ def filter_data(
     """What `filtered` reads of (U x I) pairs; no vectors: no ideal low-pass."""
     items_IK = jnp.zeros((num_items, 0)) if vectors is None else vectors.items_IK
     degrees_I = np.bincount(pairs.indices, minlength=num_items)
+    # Elsewhere they are 0 but for rounding, by which nothing is to be ranked.
+    items_IK = jnp.where(jnp.asarray(degrees_I > 0)[:, None], items_IK, 0.0)
     return FilterData(
         plan=plan,
         items_IK=items_IK,
