@@ -66,6 +66,7 @@ def main() -> None:
     )
     if options.trials:
         command += f" --trials {options.trials}"
+    command += f" --json {options.json}"
     results = measure(
         options.seeds,
         command=command,

@@ -19,7 +19,8 @@ class DataConfig:
     source: str = "ml-100k"
     """An asset's name, `synthetic`, or a folder in a known layout."""
     min_value: float | None = None
-    """Interactions below it (ratings, play counts) are left out before the split."""
+    """Interactions below it (ratings, play counts) are left out before the split; they
+    are not recommended to whoever had them either."""
     min_per_user: int = 0
     """Users with fewer interactions are left out before the split, in turn with items,
     until all that stay have enough of one another (the k-core)."""

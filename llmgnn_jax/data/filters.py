@@ -63,3 +63,23 @@ def filter_interactions(
 def _enough(indices: np.ndarray, size: int, minimum: int) -> np.ndarray:
     """Those of `size` users or items that stay: all where there is no minimum."""
     return np.flatnonzero(np.bincount(indices, minlength=size) >= minimum)
+
+
+def pairs_among(dataset: Dataset, kept: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a dataset's users and items that another one has too.
+
+    Args:
+        dataset: Before `filter_interactions`.
+        kept: After it, its users and items in any order.
+
+    Returns:
+        Users and items of the pairs, in the numbering of `kept`.
+    """
+    numbers = []
+    for side in ("user", "item"):
+        place = {one: at for at, one in enumerate(getattr(kept, f"{side}_ids"))}
+        known = [place.get(one, -1) for one in getattr(dataset, f"{side}_ids")]
+        numbers.append(np.asarray(known)[getattr(dataset, f"{side}s")])
+    users, items = numbers
+    both = (users >= 0) & (items >= 0)
+    return users[both], items[both]

@@ -23,7 +23,7 @@ def ml_100k() -> Config:
     Time:      graph 6 s, text 7 s, fused 16 s; about 55 s with the baselines, and 10 s
                to encode the texts the first time
     Metric:    test ndcg@10, mean of seeds 0-2: fused 0.3419, graph 0.3350, text 0.2297
-               (EASE 0.3296); `python -m benchmarks.quality_ml100k`
+               (EASE 0.3296), see docs/results.md
     """
     return Config(
         recipe="ml-100k",

@@ -15,7 +15,9 @@ import numpy as np
 
 from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
+from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.data.filters import pairs_among
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
@@ -77,8 +79,7 @@ class Recommender:
         self._prepared, self._model = prepared, model
         dataset = prepared.dataset
         self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
-        # All that a user is known to have met, held-out parts included.
-        self._met = Csr.from_pairs(dataset.users, dataset.items, dataset.num_users)
+        self._met = _all_met(prepared)
         self._know(model.features, dataset.item_ids, dataset.item_titles)
 
     def _know(
@@ -357,3 +358,13 @@ class Recommender:
 
     def _title(self, item: int) -> str:
         return self._item_titles[item]
+
+
+def _all_met(prepared: Prepared) -> Csr:
+    """(U x I) all that a user is known to have met: the held-out parts, and what was
+    left out for its value, which is no reason to recommend it."""
+    config, kept = prepared.config.data, prepared.dataset
+    users, items = kept.users, kept.items
+    if config.min_value is not None:
+        users, items = pairs_among(catalog.load(config.source), kept)
+    return Csr.from_pairs(users, items, kept.num_users)

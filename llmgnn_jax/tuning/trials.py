@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llmgnn_jax.assets.bucket import is_url
+from llmgnn_jax.config import Config, flatten
 from llmgnn_jax.errors import UserError
 
 _MARK = '{"format": "llmgnn trials 1", '
@@ -127,7 +128,7 @@ class TrialsFile:
         raise self._not_ours()
 
     def _check_same(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        was, wanted = _flat(before), _flat(now)
+        was, wanted = _flat(_with_defaults(before)), _flat(now)
         for name in {**wanted, **was}:
             if was.get(name) != wanted.get(name):
                 raise UserError.field(
@@ -151,6 +152,12 @@ class TrialsFile:
             expected="a file that can be written",
             got=error.strerror or error,
         )
+
+
+def _with_defaults(search: Mapping[str, Any]) -> dict[str, Any]:
+    """With the fields that there were not yet: what was run is their default."""
+    defaults = json.loads(json.dumps(flatten(Config(recipe="any"))))
+    return {**search, "config": {**defaults, **search.get("config", {})}}
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:

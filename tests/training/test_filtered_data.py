@@ -1,13 +1,18 @@
 """Interactions that are left out before the split: `data.min_value` and its like."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data.catalog import load
-from llmgnn_jax.data.filters import filter_interactions
+from llmgnn_jax.data.filters import filter_interactions, pairs_among
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.recipes import recipe
+from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.training.prepare import read_split
+from llmgnn_jax.training.run import fit
 
 CONFIG = replace(Config(recipe="test"), **{"data.source": "synthetic"})
 MINIMA = {"min_value": 3.0, "min_per_user": 5, "min_per_item": 8}
@@ -37,3 +42,38 @@ def test_nothing_is_left() -> None:
         UserError, match=r"^data: .* after value >= 99; lower data\.min"
     ):
         read_split(replace(CONFIG, **{"data.min_value": 99.0}))
+
+
+def test_pairs_that_were_left_out_are_known() -> None:
+    before = load("synthetic")
+    _, split = read_split(FILTERED)
+    kept = split.dataset
+    users, items = pairs_among(before, kept)
+    found = {
+        (kept.user_ids[user], kept.item_ids[item])
+        for user, item in zip(users, items, strict=True)
+    }
+    expected = {
+        (before.user_ids[user], before.item_ids[item])
+        for user, item in zip(before.users, before.items, strict=True)
+    }
+    assert found == {
+        (user, item)
+        for user, item in expected
+        if user in kept.user_ids and item in kept.item_ids
+    }
+    assert len(found) > kept.num_interactions
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workplace")
+def test_what_was_left_out_is_not_recommended(tmp_path: Path) -> None:
+    config = replace(recipe("synthetic"), **{"data.min_value": 4.0, "train.steps": 20})
+    fit(config, out=tmp_path / "run")
+    recommender = Recommender.load(tmp_path / "run")
+    before = load("synthetic")
+    user = int(np.bincount(before.users).argmax())
+    met = {before.item_ids[item] for item in before.items[before.users == user]}
+    rest = {one.id for one in recommender.recommend(user=before.user_ids[user], k=999)}
+    assert rest
+    assert not rest & met

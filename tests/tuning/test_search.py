@@ -143,6 +143,21 @@ def test_a_trial_that_diverges_has_no_value(
         search(config, space=space, model="graph", trials=1, file=file)
 
 
+def test_a_field_that_came_later_was_its_default(
+    config: Config, space: dict, tmp_path: Path
+) -> None:
+    file = tmp_path / "trials.jsonl"
+    asked: dict = {"space": space, "model": "graph", "trials": 1, "file": file}
+    found = search(config, **asked)
+    header, trial = file.read_text("utf-8").splitlines()
+    older = header.replace('"data.min_per_user": 0, ', "")
+    assert older != header
+    file.write_text(f"{older}\n{trial}\n", "utf-8")
+    assert without_clock(search(config, **asked)) == without_clock(found)
+    with pytest.raises(UserError, match=r"data\.min_per_user: expected 2, .* with 0"):
+        search(replace(config, **{"data.min_per_user": 2}), **asked)
+
+
 def test_another_search_is_refused(config: Config, space: dict, tmp_path: Path) -> None:
     file = tmp_path / "trials.jsonl"
     search(config, space=space, model="graph", trials=1, file=file)
