@@ -80,43 +80,42 @@ SECTIONS = (
         file="ml-100k",
         metric="ndcg@10",
         says="RecBole's protocol: random 8:1:1 within each user, three seeds. The "
-        "fused model and the graph have a linear filter (`graph.filter "
-        "item_item`) that is added to their scores. Test was read before there was a "
-        "filter: the fused model had .3187 and, with other settings, .3197, below "
-        "EASE, which is why the filter was built; its settings were chosen on valid.",
+        "fused model and the graph have a linear filter (`graph.filter item_item`) "
+        "that is added to their scores. Test was read before there was a filter: the "
+        "fused model had .3187 and, with other settings, .3197, below EASE, which is "
+        "why the filter was built; its settings were chosen on valid.",
     ),
     Section(
         title="Gowalla",
         file="gowalla",
         metric="ndcg@20",
-        says="The published split. Chosen on a tenth of each user's train part, fitted "
-        "once more on all of it; seconds are from the files to the metrics, without "
-        "the tuning, which is in the document. `degree_filter`: two steps of a walk "
-        "whose powers of degrees are chosen, an ideal low-pass, sharpening; `graph`: "
-        "LightGCN trained by in-batch softmax from a spectral start; "
-        "`graph_filtered`: with a low-pass beside it; `combined`: `degree_filter` "
-        "and `graph`. Published: LightGCN .1824 recall@20, .1547 ndcg@20; GF-CF "
-        ".1849, .1518; BSPM-EM .1920, .1597.\n\n"
-        "![Quality on the held-out tenth of train by "
+        says="The published split. Chosen on a tenth of each user's train part, "
+        "fitted once more on all of it; seconds are from the files to the metrics, "
+        "without the tuning, which is in the document. `degree_filter`: two steps of "
+        "a walk whose powers of degrees are chosen, an ideal low-pass, sharpening; "
+        "`graph`: LightGCN trained by in-batch softmax from a spectral start; "
+        "`graph_filtered`: with a low-pass beside it; `combined`: `degree_filter` and "
+        "`graph`. Published: LightGCN .1824 recall@20, .1547 ndcg@20; GF-CF .1849, "
+        ".1518; BSPM-EM .1920, .1597.\n\n![Quality on the held-out tenth of train by "
         "seconds](results/gowalla.svg)",
     ),
     Section(
         title="MovieLens latest-small, warm",
         file="ml-latest-small-warm",
         metric="ndcg@10",
-        says="610 users, 9,742 films with titles, genres and users' tags; random 8:1:1 "
-        "within each user. The fusion does not win here: on valid it is before the "
-        "graph by .0015 and before EASE by .0023, on test behind both, and these users "
-        "do not tell the four best rows from it. A guess why: the linear filter, which "
-        "the graph has too, knows most of what 165 ratings a user say, and titles and "
-        "genres add little to that.",
+        says="610 users, 9,742 films with titles, genres and users' tags; random "
+        "8:1:1 within each user. The fusion does not win here: on valid it is before "
+        "the graph by .0015 and before EASE by .0023, on test behind both, and these "
+        "users do not tell the four best rows from it. A guess why: the linear "
+        "filter, which the graph has too, knows most of what 165 ratings a user say, "
+        "and titles and genres add little to that.",
     ),
     Section(
         title="MovieLens latest-small, cold items",
         file="ml-latest-small-cold",
         metric="ndcg@10",
-        says="A tenth of the films is hidden from training with all that was done with "
-        "them, and ranked among themselves: of a film its title, year and genres "
+        says="A tenth of the films is hidden from training with all that was done "
+        "with them, and ranked among themselves: of a film its title, year and genres "
         "are known. Three draws.",
     ),
     Section(
@@ -125,31 +124,30 @@ SECTIONS = (
         metric="ndcg@10",
         says="The same, with a tenth of each user's other interactions held out too. "
         "Places 11 to 20 of each list are kept for cold films "
-        "(`evaluation.new_places`): by their scores alone next to none of them "
-        "would be shown, since what texts say is a mean over films, below those "
-        "that are known to be liked. So the first ten places are those of warm "
-        "films, and half of twenty are cold (or of the few others that nobody rated in "
-        "train).",
+        "(`evaluation.new_places`): by their scores alone next to none of them would "
+        "be shown, since what texts say is a mean over films, below those that are "
+        "known to be liked. So the first ten places are those of warm films, and half "
+        "of twenty are cold (or of the few others that nobody rated in train).",
     ),
     Section(
         title="Amazon gift cards, warm",
         file="gift-cards-warm",
         metric="ndcg@3",
-        says="458 users, 148 cards with titles, descriptions and reviews, 2,965 pairs; "
-        "random 8:1:1 within each user, three seeds. A first reading of test, with the "
-        "settings of MovieLens-100K, had the fused model at 0.1207, below the text "
-        "alone, as it was on valid too; a gate and a faster rate were then chosen on "
-        "valid. It is not told apart from the text alone.",
+        says="458 users, 148 cards with titles, descriptions and reviews, 2,965 "
+        "pairs; random 8:1:1 within each user, three seeds. A first reading of test, "
+        "with the settings of MovieLens-100K, had the fused model at 0.1207, below "
+        "the text alone, as it was on valid too; a gate and a faster rate were then "
+        "chosen on valid. It is not told apart from the text alone.",
     ),
     Section(
         title="Amazon gift cards, cold items",
         file="gift-cards-cold",
         metric="ndcg@3",
-        says="Ten folds, so that each card is cold once: some fifteen are ranked among "
-        "themselves, by title and description. "
-        "A first reading of test, with the settings of MovieLens-100K, had the fused "
-        "model at 0.3436, below nearest texts; the filter's L2 and sharpness and the "
-        "modality dropout were then chosen on valid.",
+        says="Ten folds, so that each card is cold once: some fifteen are ranked "
+        "among themselves, by title and description. A first reading of test, with "
+        "the settings of MovieLens-100K, had the fused model at 0.3436, below nearest "
+        "texts; the filter's L2 and sharpness and the modality dropout were then "
+        "chosen on valid.",
     ),
     Section(
         title="Amazon gift cards, warm and cold in one list",
@@ -166,8 +164,8 @@ SECTIONS = (
         metric="ndcg@3",
         says="2,828 artists with five listeners or more, by name and users' tags; "
         "1,892 users, 11 of whom have none of them; random 8:1:1 within each user, "
-        "three seeds. All that beats the baselines is in the graph and its filter: names add "
-        "nothing to it.",
+        "three seeds. All that beats the baselines is in the graph and its filter: "
+        "names add nothing to it.",
     ),
     Section(
         title="Last.fm, cold items",
@@ -176,11 +174,11 @@ SECTIONS = (
         says="Ten folds, so that each artist is cold once: some 280 are ranked among "
         "themselves by their names, which is all that is known of an artist that "
         "nobody tagged yet. The fusion loses to nearest texts, which add up many weak "
-        "likenesses, so that names like those of popular artists are ranked first; the "
-        "fold matters as much as the model (nearest texts: .09 to .26), since a few "
-        "popular artists are most of what is to be found. The filter's map from texts "
-        "says next to nothing here: names are alike only when they are nearly the "
-        "same, and then its kernel is near 0 for all others.",
+        "likenesses, so that names like those of popular artists are ranked first; "
+        "the fold matters as much as the model (nearest texts: .09 to .26), since a "
+        "few popular artists are most of what is to be found. The filter's map from "
+        "texts says next to nothing here: names are alike only when they are nearly "
+        "the same, and then its kernel is near 0 for all others.",
     ),
     Section(
         title="Last.fm, warm and cold in one list",
