@@ -47,7 +47,7 @@ def kinds_table(document: Document, metric: str) -> str:
     cutoff = max(document["protocol"]["k"])
     recall, share = f"recall@{cutoff}", f"new_share@{cutoff}"
     heads = ["model", "to be found", f"{metric} alone", "together", f"{recall} alone"]
-    heads += ["together", f"cold of {cutoff} places"]
+    heads += ["together", f"without train pairs, of {cutoff} places"]
     rows = []
     for name in by_quality(document, metric):
         row = document["models"][name]
