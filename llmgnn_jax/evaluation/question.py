@@ -22,25 +22,15 @@ class Question:
         positives: (U x I) pairs to be found.
         seen: (U x I) pairs that are never recommended.
         candidates: (I,) bool, which items are ranked; None for all of them.
-        new: (I,) bool, which of them are `new_items`, where there are others too; else
-            None.
+        new: (I,) bool, which of them no train pair is with: what the part hides, and
+            what nobody had but in other parts. None where there are no others, or where
+            no items are hidden.
     """
 
     positives: Csr
     seen: Csr
     candidates: np.ndarray | None = None
     new: np.ndarray | None = None
-
-
-def new_items(split: Split) -> np.ndarray:
-    """(I,) bool: items that came without interactions, or whose the split hides.
-
-    An item that is held out with warm pairs alone is none of them: it has been about,
-    and is known to have been.
-    """
-    items = split.dataset.items
-    had_I = np.bincount(items, minlength=split.dataset.num_items) > 0
-    return np.asarray(split.hidden_items() | ~had_I)
 
 
 def question_of(split: Split, part: HeldOutPart) -> Question:
@@ -66,8 +56,10 @@ def question_of(split: Split, part: HeldOutPart) -> Question:
     for kind_I in (cold_I, warm_I):
         if (asked_I & kind_I).any():
             candidates_I |= kind_I
-    new_I = new_items(split)
-    has_both = (candidates_I & new_I).any() and (candidates_I & ~new_I).any()
+    train_items = split.dataset.items[split.train]
+    heard_I = np.bincount(train_items, minlength=len(asked_I)) > 0
+    new_I = candidates_I & ~heard_I
+    has_both = cold_I.any() and (candidates_I & heard_I).any()
     return Question(
         positives=positives,
         seen=seen,

@@ -20,7 +20,6 @@ from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.filters import pairs_among
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
-from llmgnn_jax.evaluation.question import new_items
 from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
@@ -92,10 +91,10 @@ class Recommender:
         self._users, self._items = np.asarray(users), np.asarray(items)
         self._features, self._item_ids, self._item_titles = features, ids, titles
         self._titles = TitleIndex(ids, titles)
-        # And all that came after training.
-        self._new = np.ones(len(self._items), bool)
-        known = new_items(self._prepared.split)
-        self._new[: len(known)] = known
+        # Those that training never met, and all that came after it.
+        _, connected = features.graph.split_nodes(features.graph.connected)
+        self._new = ~np.asarray(connected)
+        self._new[self._prepared.dataset.num_items :] = True
 
     @classmethod
     def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":

@@ -1,7 +1,5 @@
 """What a part of a split asks: cold among cold, warm among warm, and all together."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -79,23 +77,19 @@ def test_what_is_ranked_is_what_can_be_found(rule, warm_share, part) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_new_is_what_is_hidden_or_came_alone(part) -> None:
+def test_new_is_what_no_train_pair_is_with(part) -> None:
     dataset = synthetic(num_items=60, num_interactions=200)
-    without = dataclasses.replace(
-        dataset,
-        item_ids=(*dataset.item_ids, "alone"),
-        item_titles=(*dataset.item_titles, "Alone"),
-        item_texts=(*dataset.item_texts, "Nobody had it."),
-        item_categorical={},
-        item_numeric={},
-    )
     options = {"seed": 0, "cold_share": 0.2, "warm_share": 0.2}
-    split = split_by_rule(without, rule="cold_items", **options)
-    new = question_of(split, part).new
-    had = np.isin(np.arange(61), without.items)
-    np.testing.assert_array_equal(new, split.hidden_items() | ~had)
-    assert new[60]
-    # Held out with warm pairs alone: it has been about.
-    in_train = np.isin(np.arange(61), without.items[split.train])
-    assert (had & ~in_train & ~new).any()
-    assert question_of(split_by_rule(dataset, rule="random", seed=0), part).new is None
+    split = split_by_rule(dataset, rule="cold_items", **options)
+    question = question_of(split, part)
+    in_train = np.isin(np.arange(60), dataset.items[split.train])
+    # What the other part hides is no candidate, and no place is kept for it.
+    np.testing.assert_array_equal(question.new, question.candidates & ~in_train)
+    other = split.cold_items("test" if part == "valid" else "valid")
+    assert other.any()
+    assert not (question.new & other).any()
+    # More than those that the part hides: some were had in other parts alone.
+    assert (question.new & ~split.hidden_items()).any()
+    assert (question.new | ~split.cold_items(part)).all()
+    for rule in ("random", "cold_users"):
+        assert question_of(split_by_rule(dataset, rule=rule, seed=0), part).new is None
