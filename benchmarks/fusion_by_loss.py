@@ -198,11 +198,11 @@ def markdown(means: Sequence[Mapping[str, Any]]) -> str:
 
 
 def picture(means: Sequence[Mapping[str, Any]]) -> str:
-    """Quality by fusion as an SVG document, a line for each loss."""
+    """Quality by fusion as an SVG document, for each loss that all are run under."""
     kinds = list(dict.fromkeys(row["fusion"] for row in means))
     levels: dict[str, dict[str, float]] = {}
     for row in means:
-        if row["added"] in _LEVELS:
+        if row["added"] in _LEVELS and row["loss"] in LOSSES:
             name = f"{row['loss']}, and {row['added']}" if row["added"] else row["loss"]
             levels.setdefault(name, {})[row["fusion"]] = row["valid"][METRICS[0]]
     return columns(

@@ -123,14 +123,14 @@ SECTIONS = (
         file="ml-latest-small-joint",
         metric="ndcg@10",
         says="The same, with a tenth of each user's other interactions held out too. "
-        "Places 11 to 20 of each list are kept for films that no train pair is with "
-        "(`evaluation.new_places`): 972 cold ones, and some 580 that are in the "
+        "Places 11 to 20 of each list are kept for films that no train pair is with"
+        " (`evaluation.new_places`): 972 cold ones, and some 580 that are in the "
         "held-out parts alone. By scores alone next to no cold film would be shown "
         "(on valid recall@20 .0095 of .2445), since what texts say is a mean over "
-        "films, below those that are known to be liked; and those that are shown "
-        "stand where known ones are more often right: with places kept, the warm part"
-        " is better than alone. Test was read three times here, for it was corrected "
-        "which films places are kept for.",
+        "films, below those that are known to be liked. What would be shown are "
+        "some of the 580, in places where films with ratings are right more often: "
+        "with places kept, the warm part is better than alone. Test was read three "
+        "times here, for it was corrected which films places are kept for.",
     ),
     Section(
         title="Amazon gift cards, warm",
