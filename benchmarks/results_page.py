@@ -179,9 +179,10 @@ SECTIONS = (
         "nobody tagged yet. The fusion loses to nearest texts, which add up many weak "
         "likenesses, so that names like those of popular artists are ranked first; "
         "the fold matters as much as the model (nearest texts: .09 to .26), since a "
-        "few popular artists are most of what is to be found. The filter's map from "
-        "texts says next to nothing here: names are alike only when they are nearly "
-        "the same, and then its kernel is near 0 for all others.",
+        "few popular artists are most of what is to be found. On valid, on three "
+        "folds, the filter's map from texts has .156 alone with a sharpness of 8, "
+        "where nearest texts have .164; in the fused model what is trained "
+        "outweighs it.",
     ),
     Section(
         title="Last.fm, warm and cold in one list",
