@@ -1,4 +1,4 @@
-"""Charts as files that any browser opens: logarithmic lines, and dots by name."""
+"""Charts as files that any browser opens: lines, dots by name, bars about 1."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ _WIDTH, _HEIGHT = 720, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 230, 40, 48
 _COLORS = ("#1b6ca8", "#c8553d", "#3c8d2f", "#8a5aa8", "#b8860b", "#4a4a4a")
 _FONT = "12px system-ui, sans-serif"
+# Pixels of a character in it, rounded up.
+_CHARACTER = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ def chart(
     """The chart as an SVG document; each series is named at its last point.
 
     The axis of x counts in millions, unless `x_ticks` are the numbers to stand there.
+    The drawing is as wide as the names need it to be.
     """
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
@@ -76,7 +79,52 @@ def chart(
         )
         parts += _dots(where, color)
         parts.append(_text(right + 10, label, line.name, "start", color))
-    return _drawing(title, parts)
+    names = max(len(line.name) for line in lines) * _CHARACTER + 20
+    return _drawing(title, parts, width=max(_WIDTH, right + names))
+
+
+def bars(
+    ratios: Sequence[tuple[str, float]], *, title: str, x_label: str, y_width: int
+) -> str:
+    """An SVG document: a horizontal bar for each ratio, from 1 on a logarithmic axis.
+
+    Args:
+        ratios: Name and ratio, above 0, from top to bottom.
+        title: Over it.
+        x_label: Of the ratios.
+        y_width: Pixels that the names may take.
+    """
+    row, plot = 20, 420
+    low = min(0.5, *(ratio / 1.1 for _, ratio in ratios))
+    high = max(2.0, *(ratio * 1.1 for _, ratio in ratios))
+    bottom = _TOP + row * len(ratios)
+
+    def place(ratio: float) -> float:
+        share = math.log(ratio / low) / math.log(high / low)
+        return round(y_width + share * plot, 1)
+
+    parts = [_text(10, 22, title, "start")]
+    for ratio in _round_numbers(low, high):
+        parts.append(_rule(place(ratio), _TOP, place(ratio), bottom))
+        parts.append(_text(place(ratio), bottom + 17, f"{ratio:g}", "middle"))
+    for number, (name, ratio) in enumerate(ratios):
+        middle = _TOP + row * (number + 0.5)
+        start, end = sorted((place(1.0), place(ratio)))
+        parts.append(
+            element(
+                "rect",
+                x=start,
+                y=middle - 6,
+                width=round(end - start, 1),
+                height=12,
+                fill=_COLORS[0] if ratio >= 1 else _COLORS[1],
+            )
+        )
+        parts.append(_text(y_width - 10, middle + 4, name, "end"))
+        parts.append(_text(end + 5, middle + 4, f"{ratio:.2f}", "start"))
+    parts.append(_rule(place(1.0), _TOP, place(1.0), bottom, color="#222"))
+    parts.append(_text(y_width + plot / 2, bottom + 36, x_label, "middle"))
+    return _drawing(title, parts, width=y_width + plot + 50, height=bottom + 48)
 
 
 def columns(
@@ -144,13 +192,15 @@ def _dots(where: Sequence[tuple[float, float]], color: str) -> list[Markup]:
     ]
 
 
-def _drawing(title: str, parts: Sequence[Markup]) -> str:
+def _drawing(
+    title: str, parts: Sequence[Markup], *, width: int = _WIDTH, height: int = _HEIGHT
+) -> str:
     return element(
         "svg",
-        element("rect", width=_WIDTH, height=_HEIGHT, fill="white"),
+        element("rect", width=width, height=height, fill="white"),
         *parts,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        viewBox=f"0 0 {width} {height}",
         role="img",
         aria_label=title,
     )
@@ -163,8 +213,8 @@ def _round_numbers(low: float, high: float) -> list[float]:
     return [number for number in numbers if low * 0.999 <= number <= high * 1.001]
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float) -> Markup:
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke="#ccc")
+def _rule(x1: float, y1: float, x2: float, y2: float, *, color: str = "#ccc") -> Markup:
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=color)
 
 
 def _text(x: float, y: float, text: str, anchor: str, color: str = "#222") -> Markup:

@@ -17,7 +17,7 @@ Beside the JSON file goes a plot of the same name, .svg.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks import graphs, propagation
 from benchmarks.harness import Case, System, main
-from benchmarks.harness.system import OURS, Inputs
+from benchmarks.harness.system import Inputs
 from benchmarks.plot import Line, chart
 
 EDGES_PER_NODE = 23
@@ -99,6 +99,12 @@ def finish(document: dict[str, Any], path: Path | None) -> None:
     ]
     if path is None or not document["scale"]:
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".svg").write_text(picture(document), "utf-8")
+
+
+def picture(document: Mapping[str, Any]) -> str:
+    """Nanoseconds an edge by size, as an SVG document."""
     names = dict.fromkeys(
         name for point in document["scale"] for name in point["systems"]
     )
@@ -118,12 +124,8 @@ def finish(document: dict[str, Any], path: Path | None) -> None:
         for point in document["scale"]
     ]
     lines.append(Line(name="random rows, the ceiling", points=ceiling, dashed=True))
-    path.parent.mkdir(parents=True, exist_ok=True)
     title = f"Propagation, width {propagation.WIDTH}, float32, {document['device']}"
-    path.with_suffix(".svg").write_text(
-        chart(lines, title=title, x_label="directed edges", y_label="ns an edge"),
-        "utf-8",
-    )
+    return chart(lines, title=title, x_label="directed edges", y_label="ns an edge")
 
 
 def _point(rows: Sequence[dict[str, Any]], edges_m: float) -> dict[str, Any] | None:
@@ -151,7 +153,7 @@ def _point(rows: Sequence[dict[str, Any]], edges_m: float) -> dict[str, Any] | N
     }
 
 
-def table(document: dict[str, Any]) -> str:
+def table(document: Mapping[str, Any]) -> str:
     """Nanoseconds an edge and shares of the ceiling, in Markdown."""
     lines = [
         "| edges | ceiling GB/s | system | ns an edge | GB/s | of the ceiling | peak "
@@ -160,10 +162,9 @@ def table(document: dict[str, Any]) -> str:
     ]
     for point in document["scale"]:
         for name, held in point["systems"].items():
-            shown = f"**{name}**" if name.startswith(OURS) else name
             lines.append(
                 f"| {point['edges'] / 1e6:g} M | {point['ceiling_gb_per_s']:.1f} | "
-                f"{shown} | {held['ns_per_edge']:.2f} | {held['gb_per_s']:.1f} | "
+                f"{name} | {held['ns_per_edge']:.2f} | {held['gb_per_s']:.1f} | "
                 f"{held['share_of_ceiling']:.0%} | {held['peak_bytes_per_edge']:.0f} |"
             )
     return "\n".join(lines)

@@ -110,8 +110,8 @@ def table(document: Mapping[str, Any]) -> str:
             name = f"{row['system']} {row['variant']}"
             cells = [
                 name if row["system"] != OURS else f"**{name}**",
-                _figure(row["median"]),
-                f"{_figure(row['p10'])}-{_figure(row['p90'])}",
+                figure(row["median"]),
+                f"{figure(row['p10'])}-{figure(row['p90'])}",
                 f"{row['peak_mb']:.0f}",
                 f"{row['compile_s']:.2f}",
             ]
@@ -231,7 +231,8 @@ def _versions(results: Sequence[CaseResult]) -> dict[str, str]:
     return versions
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """A median, peak or quantile as tables show it."""
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 100 else f"{value:.2f}"

@@ -1,0 +1,323 @@
+"""Renders `docs/benchmarks.md` from the committed documents in `benchmarks/results/`.
+
+    python -m benchmarks.benchmarks_page
+
+Beside it go the pictures, `docs/benchmarks/`, and the table in the project's README.
+"""
+
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import scale
+from benchmarks.harness.report import figure
+from benchmarks.ratios import Document, device_of, groups
+from benchmarks.suite import BENCHMARKS, RESULTS, Benchmark
+from benchmarks.throughput_plots import curves, ratio_bars
+from benchmarks.throughput_tables import (
+    Result,
+    range_table,
+    rows_table,
+    strongest_line,
+    summary_table,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+README = ROOT / "README.md"
+# The table in README stands between these lines.
+BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
+
+_HEAD = """Rendered from the documents in
+[benchmarks/results/](../benchmarks/results/) by `python -m benchmarks.benchmarks_page`.
+Each was made by the command that stands with it, on the device that is named. Values
+and gradients of all rows were compared before anything was timed.
+[benchmarks/README.md](../benchmarks/README.md) says what a number means, and what each
+peer is.
+
+A ratio is how many times faster the best of our rows is than a peer's row of the same
+size and precision; below 1, in bold, we lose. Rows with "tuned malloc", an allocator
+that keeps what is freed, are compared with those of ours that have it too, where there
+are any, and the other rows with those that have not. The strongest peer is the fastest
+row that is not ours. Ratios of different devices are not to be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A benchmark on the page.
+
+    Attributes:
+        name: Of the benchmark.
+        title: Its heading.
+        says: What is measured, and what is to be known of the rows.
+        picture: Of the document, relative to the page; in place of a curve of medians.
+        more: What else a document says, in Markdown.
+    """
+
+    name: str
+    title: str
+    says: str
+    picture: str = ""
+    more: Callable[[Document], str] | None = None
+
+
+SECTIONS = (
+    Section(
+        name="propagation",
+        title="Propagation",
+        says="One propagation A X, forward, width 64: over Gowalla's bipartite graph "
+        "in both directions, and over a power law of its size. The peers' matrices "
+        "are made and normalised beforehand, but for PyG's LGConv on an `edge_index`, "
+        "which normalises in each call as it does in a model.",
+    ),
+    Section(
+        name="lightgcn_step",
+        title="A training step of LightGCN",
+        says="Propagation, BPR, backward and Adam on Gowalla, in the published "
+        "setting: 3 layers, width 64, batch 2,048. Ours draws its batches and "
+        "negatives within the step, and checks that negatives are unknown; the peers' "
+        "batches are drawn beforehand and cost them nothing.",
+    ),
+    Section(
+        name="sampled_sage",
+        title="Sampled GraphSAGE",
+        says="Sampling, forward, backward and Adam, in seeds a second: 1,024 seeds a "
+        "batch, 15 x 10 neighbours, two layers of the mean aggregator, width 64, on a "
+        "power law of 200,000 nodes. Memory of a loader's worker processes is not "
+        "counted.",
+    ),
+    Section(
+        name="ranking",
+        title="Ranking the whole catalogue",
+        says="Each user's 20 best items by dot product, those of its train part left "
+        "out, from vectors to lists on the host: Gowalla, and catalogues of growing "
+        "size.",
+    ),
+    Section(
+        name="gat",
+        title="A GAT layer",
+        says="Forward and backward over Gowalla with self-loops.",
+    ),
+    Section(
+        name="scale",
+        title="Propagation by size",
+        says="One propagation, width 64, float32, on power laws of growing size, "
+        "beside the bandwidth at which rows are read at random, which is measured in "
+        "the same rounds: the rows in GB/s, which have no ratio. More than 100 % of it "
+        "is reached where a graph's order is kinder to the cache than the probe's. On "
+        "the largest graphs, whose table is read from memory, `embedding_bag` is "
+        "faster than our kernel; why is not yet known.",
+        picture="../benchmarks/results/scale.svg",
+        more=scale.table,
+    ),
+    Section(
+        name="text_train",
+        title="Fine-tuning a text encoder",
+        says="A training step of MiniLM's shape, all of it (`full`) or adapters of "
+        "rank 8 (`lora`). In bfloat16 ours computes products alone, and keeps "
+        "activations in float32. The strongest peer there is PyTorch's autocast with "
+        "its eager attention; with PyTorch's default attention it takes longer. The "
+        "EPYC has AVX-512 with bfloat16 products, and no matrix registers. Ragged "
+        "reviews were not yet run: all peers at once need more than 23 GB; choose some "
+        "with `--only` and `--size reviews`.",
+    ),
+    Section(
+        name="text_encode",
+        title="Encoding texts",
+        says="MiniLM on real ragged texts, titles and genres of movies and reviews of "
+        "gift cards: strings in, unit vectors out, in texts a second, tokenising "
+        "included. `padding` is the share of padding in a side's batches; `cosine` the "
+        "mean cosine of its vectors to those of float32. Where 500 texts were taken, "
+        "texts of like length are fewer, and every peer pads more. All texts were run "
+        "with some of the peers, batches of 16 apart from the others.",
+    ),
+    Section(
+        name="hot_rows",
+        title="What devices send one another",
+        says="Counted, not timed, and beside no peer: [scale.md](scale.md) has the "
+        "tables.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """The page, its pictures, and the table of README.
+
+    Attributes:
+        page: Markdown.
+        pictures: File name in `docs/benchmarks/` -> SVG document.
+        table: Markdown.
+    """
+
+    page: str
+    pictures: dict[str, str]
+    table: str
+
+
+def load(folder: Path = RESULTS) -> list[Result]:
+    """All documents, of each benchmark the one of its name first, as sections go."""
+    order = [section.name for section in SECTIONS]
+    results = [
+        Result(file=path.name, document=json.loads(path.read_text("utf-8")))
+        for path in folder.glob("*.json")
+    ]
+
+    def place(result: Result) -> tuple[int, str, bool, str]:
+        known = result.name in order
+        number = order.index(result.name) if known else len(order)
+        return number, result.name, result.file != f"{result.name}.json", result.file
+
+    return sorted(results, key=place)
+
+
+def render(folder: Path = RESULTS) -> Rendered:
+    """Everything, of the documents that are there; the others are "not yet run".
+
+    A document without a section has one that is called by its name and says nothing.
+    """
+    results = load(folder)
+    known = {section.name for section in SECTIONS}
+    others = dict.fromkeys(one.name for one in results if one.name not in known)
+    sections = [
+        *SECTIONS,
+        *(Section(name=name, title=name, says="") for name in others),
+    ]
+    missing = [s for s in sections if s.name not in {one.name for one in results}]
+    links = {section.name: _anchor(section.title) for section in sections}
+    pictures = {"ratios.svg": ratio_bars(results)}
+    parts = [
+        f"# Benchmarks\n\n{_HEAD}",
+        summary_table(results, links),
+        *(
+            f"Not yet run: {_link(section)}, `{_command(section)}`."
+            for section in missing
+        ),
+        "![Ratios](benchmarks/ratios.svg)",
+    ]
+    for section in sections:
+        parts.append(f"## {section.title}")
+        if section.says:
+            parts.append(_wrapped(section.says))
+        own = [result for result in results if result.name == section.name]
+        if not own:
+            parts.append(f"Not yet run: `{_command(section)}`.")
+        for result in own:
+            if len(own) > 1:
+                parts.append(
+                    f"### {device_of(result.document)}: {Path(result.file).stem}"
+                )
+            parts += _body(section, result, pictures)
+    table = f"{range_table(results)}\n"
+    return Rendered(page="\n\n".join(parts) + "\n", pictures=pictures, table=table)
+
+
+def with_table(readme: str, table: str) -> str:
+    """README with the table between its marks.
+
+    Raises:
+        ValueError: If a mark is missing.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(
+            f"README.md: expected a line {BEGIN!r} and later a line {END!r}"
+        )
+    return f"{before}{BEGIN}{table}{END}{after}"
+
+
+def _body(section: Section, result: Result, pictures: dict[str, str]) -> list[str]:
+    """Paragraphs about one document; pictures are added to `pictures`."""
+    document = result.document
+    parts = [_origin(result)]
+    if section.picture:
+        parts.append(f"![{section.title}]({section.picture})")
+    for what, picture in curves(document, medians=not section.picture).items():
+        name = f"{Path(result.file).stem}-{_slug(what)}.svg"
+        pictures[name] = picture
+        parts.append(f"![{section.title}: {what}](benchmarks/{name})")
+    for group in groups(document):
+        about = document["sizes"].get(group.size, "")
+        title = f"**{group.size}, {group.precision}, {group.unit}.** {about}"
+        parts += [_wrapped(title), rows_table(group)]
+        if line := strongest_line(group):
+            parts.append(_wrapped(line))
+    if section.more is not None:
+        parts.append(section.more(document))
+    for one in document.get("missing", ()):
+        where = f"{one['size']}, {one['precision']}"
+        parts.append(f"No row for {one['system']} ({where}): `{one['reason']}`")
+    return parts
+
+
+def _origin(result: Result) -> str:
+    """Command, date, device, versions and parity."""
+    document = result.document
+    said = [f"`{document['command']}`", document["date"]]
+    if "environment" in document:
+        environment, parity = document["environment"], document["parity"]
+        said += [
+            f"{device_of(document)}, {environment['threads']} threads",
+            f"{environment['rounds']} turns of {environment['turn_s']:g} s a row",
+            ", ".join(f"{name} {held}" for name, held in document["versions"].items()),
+            f"parity: nearest to its tolerance {parity['max_abs_error']:.1e} of "
+            f"{parity['tolerance']:.0e}",
+        ]
+    said.append(f"[all numbers](../benchmarks/results/{result.file})")
+    lines = _wrapped("; ".join(said) + ".")
+    canary = document.get("canary")
+    if canary and canary["slow"]:
+        told = f"XLA's scatter is slow here ({figure(canary['ratio'])}). "
+        lines += "\n" + _wrapped(told + canary["advice"])
+    return lines
+
+
+def _command(section: Section) -> str:
+    known = {one.name: one for one in BENCHMARKS}
+    benchmark = known.get(section.name, Benchmark(name=section.name))
+    path = Path("benchmarks/results") / f"{section.name}.json"
+    return shlex.join(["python", *benchmark.command(path, full=True)])
+
+
+def _link(section: Section) -> str:
+    return f"[{section.name}](#{_anchor(section.title)})"
+
+
+def _anchor(title: str) -> str:
+    """As GitHub makes it of a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _slug(what: str) -> str:
+    """A file name."""
+    return re.sub(r"\W+", "-", what.lower()).strip("-")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 88, break_long_words=False, break_on_hyphens=False)
+
+
+def write(rendered: Rendered, page: Path = PAGE, readme: Path = README) -> None:
+    """Page, pictures and README; pictures that are no longer of the page go."""
+    page.write_text(rendered.page, "utf-8")
+    folder = page.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.svg"):
+        if old.name not in rendered.pictures:
+            old.unlink()
+    for name, picture in rendered.pictures.items():
+        (folder / name).write_text(picture, "utf-8")
+    readme.write_text(with_table(readme.read_text("utf-8"), rendered.table), "utf-8")
+
+
+def main() -> None:
+    write(render())
+
+
+if __name__ == "__main__":
+    main()
