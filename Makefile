@@ -15,7 +15,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .PHONY: help setup setup-test setup-bench setup-tpu quickstart test test-full lint format \
-	quality bench clean
+	quality bench bench-full bench-check clean
 
 help:
 	@echo 'make quickstart   install, train on MovieLens-100K, recommend, write a report'
@@ -24,7 +24,10 @@ help:
 	@echo 'make format       let ruff format the code'
 	@echo 'make quality      the quality tables: MovieLens-100K and Cora, several seeds'
 	@echo 'make setup-tpu    libtpu, for `llmgnn plan` on TPUs that are not here'
-	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers, installed into the environment'
+	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers (under 15 minutes)'
+	@echo 'make bench-full   all sizes and peers (hours), then docs/benchmarks.md'
+	@echo 'make bench-check  runs that of `make bench` again: did a committed ratio fall?'
+	@echo '                  these three install the peers; BENCH="gat ranking" chooses'
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -90,12 +93,18 @@ $(TPU_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 
 setup-tpu: $(TPU_VENV)/.installed
 
+# Names of benchmarks, e.g. BENCH="gat ranking"; by default all of benchmarks/suite.py.
+BENCH ?=
+
 bench: setup-bench
-	for name in propagation lightgcn_step sampled_sage gat scale text_train; do \
-		$(BIN)/python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
-	done
-	# A run is a pass over a corpus: nine turns would take hours.
-	$(BIN)/python -m benchmarks.text_encode --rounds 5 --json benchmarks/results/text_encode.json
+	$(BIN)/python -m benchmarks.suite $(BENCH)
+
+bench-full: setup-bench
+	$(BIN)/python -m benchmarks.suite --full $(BENCH)
+	$(BIN)/python -m benchmarks.benchmarks_page
+
+bench-check: setup-bench
+	$(BIN)/python -m benchmarks.check $(BENCH)
 
 clean:
 	rm -rf $(VENV) $(TPU_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import scale
 from benchmarks.harness.report import figure
-from benchmarks.ratios import Document, device_of, groups
+from benchmarks.ratios import Document, compared, device_of, groups
 from benchmarks.suite import BENCHMARKS, RESULTS, Benchmark
 from benchmarks.throughput_plots import curves, ratio_bars
 from benchmarks.throughput_tables import (
@@ -189,7 +189,7 @@ def render(folder: Path = RESULTS) -> Rendered:
     ]
     missing = [s for s in sections if s.name not in {one.name for one in results}]
     links = {section.name: _anchor(section.title) for section in sections}
-    pictures = {"ratios.svg": ratio_bars(results)}
+    pictures: dict[str, str] = {}
     parts = [
         f"# Benchmarks\n\n{_HEAD}",
         summary_table(results, links),
@@ -197,8 +197,10 @@ def render(folder: Path = RESULTS) -> Rendered:
             f"Not yet run: {_link(section)}, `{_command(section)}`."
             for section in missing
         ),
-        "![Ratios](benchmarks/ratios.svg)",
     ]
+    if any(compared(result.document) for result in results):
+        pictures["ratios.svg"] = ratio_bars(results)
+        parts.append("![Ratios](benchmarks/ratios.svg)")
     for section in sections:
         parts.append(f"## {section.title}")
         if section.says:
@@ -208,9 +210,7 @@ def render(folder: Path = RESULTS) -> Rendered:
             parts.append(f"Not yet run: `{_command(section)}`.")
         for result in own:
             if len(own) > 1:
-                parts.append(
-                    f"### {device_of(result.document)}: {Path(result.file).stem}"
-                )
+                parts.append(f"### {device_of(result.document)}: {result.title}")
             parts += _body(section, result, pictures)
     table = f"{range_table(results)}\n"
     return Rendered(page="\n\n".join(parts) + "\n", pictures=pictures, table=table)
@@ -238,7 +238,7 @@ def _body(section: Section, result: Result, pictures: dict[str, str]) -> list[st
     if section.picture:
         parts.append(f"![{section.title}]({section.picture})")
     for what, picture in curves(document, medians=not section.picture).items():
-        name = f"{Path(result.file).stem}-{_slug(what)}.svg"
+        name = f"{result.title}-{_slug(what)}.svg"
         pictures[name] = picture
         parts.append(f"![{section.title}: {what}](benchmarks/{name})")
     for group in groups(document):

@@ -83,18 +83,16 @@ def chart(
     return _drawing(title, parts, width=max(_WIDTH, right + names))
 
 
-def bars(
-    ratios: Sequence[tuple[str, float]], *, title: str, x_label: str, y_width: int
-) -> str:
+def bars(ratios: Sequence[tuple[str, float]], *, title: str, x_label: str) -> str:
     """An SVG document: a horizontal bar for each ratio, from 1 on a logarithmic axis.
 
     Args:
         ratios: Name and ratio, above 0, from top to bottom.
         title: Over it.
         x_label: Of the ratios.
-        y_width: Pixels that the names may take.
     """
     row, plot = 20, 420
+    y_width = max(len(name) for name, _ in ratios) * _CHARACTER + 20
     low = min(0.5, *(ratio / 1.1 for _, ratio in ratios))
     high = max(2.0, *(ratio * 1.1 for _, ratio in ratios))
     bottom = _TOP + row * len(ratios)

@@ -67,7 +67,7 @@ BENCHMARKS = (
         name="ranking",
         short=(*_SHORT, "--size", "gowalla", *_only("one buffer", "512 a chunk")),
     ),
-    Benchmark(name="gat", short=None),
+    Benchmark(name="gat", short=(*_SHORT, *_only("embedding_bag"))),
     Benchmark(name="scale", short=None),
     Benchmark(
         name="text_train",

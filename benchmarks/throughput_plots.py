@@ -18,7 +18,7 @@ def ratio_bars(results: Sequence[Result]) -> str:
     """Our best row beside the strongest peer, a bar for each size and precision."""
     ratios = [
         (
-            f"{result.name}: {group.size}, {group.precision} "
+            f"{result.title}: {group.size}, {group.precision} "
             f"({device_of(result.document).split(',')[0]})",
             pair.ratio,
         )
@@ -29,7 +29,6 @@ def ratio_bars(results: Sequence[Result]) -> str:
         ratios,
         title="How many times faster ours is than the strongest peer",
         x_label="ratio; below 1 we lose",
-        y_width=460,
     )
 
 

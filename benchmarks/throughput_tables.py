@@ -38,6 +38,11 @@ class Result:
         """Of the benchmark; several documents may have it."""
         return str(self.document["name"])
 
+    @property
+    def title(self) -> str:
+        """What tells it from other documents of the benchmark."""
+        return self.file.removesuffix(".json")
+
 
 def rows_table(group: Group) -> str:
     """All rows, the fastest first; each peer's with the ratio of our best row to it."""
@@ -92,7 +97,7 @@ def summary_table(results: Sequence[Result], links: Mapping[str, str]) -> str:
     for result in results:
         for group, pair in compared(result.document):
             cells = [
-                f"[{result.name}](#{links[result.name]})",
+                f"[{result.title}](#{links[result.name]})",
                 f"{group.size}, {group.precision}",
                 measured(pair.ours),
                 f"{name_of(pair.peer)}, {measured(pair.peer)}",
