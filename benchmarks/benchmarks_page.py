@@ -9,15 +9,14 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import scale
 from benchmarks.harness.report import figure
-from benchmarks.ratios import Document, compared, device_of, groups
+from benchmarks.ratios import compared, device_of, groups
 from benchmarks.suite import BENCHMARKS, RESULTS, Benchmark
 from benchmarks.throughput_plots import curves, ratio_bars
+from benchmarks.throughput_sections import SECTIONS, Section
 from benchmarks.throughput_tables import (
     Result,
     range_table,
@@ -44,104 +43,6 @@ size and precision; below 1, in bold, we lose. Rows with "tuned malloc", an allo
 that keeps what is freed, are compared with those of ours that have it too, where there
 are any, and the other rows with those that have not. The strongest peer is the fastest
 row that is not ours. Ratios of different devices are not to be compared."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A benchmark on the page.
-
-    Attributes:
-        name: Of the benchmark.
-        title: Its heading.
-        says: What is measured, and what is to be known of the rows.
-        picture: Of the document, relative to the page; in place of a curve of medians.
-        more: What else a document says, in Markdown.
-    """
-
-    name: str
-    title: str
-    says: str
-    picture: str = ""
-    more: Callable[[Document], str] | None = None
-
-
-SECTIONS = (
-    Section(
-        name="propagation",
-        title="Propagation",
-        says="One propagation A X, forward, width 64: over Gowalla's bipartite graph "
-        "in both directions, and over a power law of its size. The peers' matrices "
-        "are made and normalised beforehand, but for PyG's LGConv on an `edge_index`, "
-        "which normalises in each call as it does in a model.",
-    ),
-    Section(
-        name="lightgcn_step",
-        title="A training step of LightGCN",
-        says="Propagation, BPR, backward and Adam on Gowalla, in the published "
-        "setting: 3 layers, width 64, batch 2,048. Ours draws its batches and "
-        "negatives within the step, and checks that negatives are unknown; the peers' "
-        "batches are drawn beforehand and cost them nothing.",
-    ),
-    Section(
-        name="sampled_sage",
-        title="Sampled GraphSAGE",
-        says="Sampling, forward, backward and Adam, in seeds a second: 1,024 seeds a "
-        "batch, 15 x 10 neighbours, two layers of the mean aggregator, width 64, on a "
-        "power law of 200,000 nodes. Memory of a loader's worker processes is not "
-        "counted.",
-    ),
-    Section(
-        name="ranking",
-        title="Ranking the whole catalogue",
-        says="Each user's 20 best items by dot product, those of its train part left "
-        "out, from vectors to lists on the host: Gowalla, and catalogues of growing "
-        "size.",
-    ),
-    Section(
-        name="gat",
-        title="A GAT layer",
-        says="Forward and backward over Gowalla with self-loops.",
-    ),
-    Section(
-        name="scale",
-        title="Propagation by size",
-        says="One propagation, width 64, float32, on power laws of growing size, "
-        "beside the bandwidth at which rows are read at random, which is measured in "
-        "the same rounds: the rows in GB/s, which have no ratio. More than 100 % of it "
-        "is reached where a graph's order is kinder to the cache than the probe's. On "
-        "the largest graphs, whose table is read from memory, `embedding_bag` is "
-        "faster than our kernel; why is not yet known.",
-        picture="../benchmarks/results/scale.svg",
-        more=scale.table,
-    ),
-    Section(
-        name="text_train",
-        title="Fine-tuning a text encoder",
-        says="A training step of MiniLM's shape, all of it (`full`) or adapters of "
-        "rank 8 (`lora`). In bfloat16 ours computes products alone, and keeps "
-        "activations in float32. The strongest peer there is PyTorch's autocast with "
-        "its eager attention; with PyTorch's default attention it takes longer. The "
-        "EPYC has AVX-512 with bfloat16 products, and no matrix registers. Ragged "
-        "reviews were not yet run: all peers at once need more than 23 GB; choose some "
-        "with `--only` and `--size reviews`.",
-    ),
-    Section(
-        name="text_encode",
-        title="Encoding texts",
-        says="MiniLM on real ragged texts, titles and genres of movies and reviews of "
-        "gift cards: strings in, unit vectors out, in texts a second, tokenising "
-        "included. `padding` is the share of padding in a side's batches; `cosine` the "
-        "mean cosine of its vectors to those of float32. Where 500 texts were taken, "
-        "texts of like length are fewer, and every peer pads more. All texts were run "
-        "with some of the peers, batches of 16 apart from the others.",
-    ),
-    Section(
-        name="hot_rows",
-        title="What devices send one another",
-        says="Counted, not timed, and beside no peer: [scale.md](scale.md) has the "
-        "tables.",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
