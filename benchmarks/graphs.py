@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.harness import Unavailable
 from llmgnn_jax.data import catalog
+from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.errors import UserError
 
@@ -84,13 +85,21 @@ def gowalla() -> Interactions:
     except UserError as error:
         raise Unavailable(str(error)) from None
     split = split_published(dataset, seed=0, valid_share=0.0)
-    pairs = split.training().csr()
-    return Interactions(
-        num_users=dataset.num_users,
-        num_items=dataset.num_items,
-        users=np.repeat(np.arange(pairs.num_rows, dtype=np.int32), pairs.counts()),
-        items=pairs.indices,
-    )
+    return _interactions(split.training().csr(), num_items=dataset.num_items)
+
+
+def ml_100k() -> Interactions:
+    """All 100,000 pairs of MovieLens-100K.
+
+    Raises:
+        Unavailable: If no mirror serves it.
+    """
+    try:
+        dataset = catalog.load("ml-100k")
+    except UserError as error:
+        raise Unavailable(str(error)) from None
+    pairs = Csr.from_pairs(dataset.users, dataset.items, dataset.num_users)
+    return _interactions(pairs, num_items=dataset.num_items)
 
 
 def power_law(
@@ -124,6 +133,15 @@ def power_law(
     first, second = ends(), ends()
     return normalised(
         np.concatenate([first, second]), np.concatenate([second, first]), num_nodes
+    )
+
+
+def _interactions(pairs: Csr, *, num_items: int) -> Interactions:
+    return Interactions(
+        num_users=pairs.num_rows,
+        num_items=num_items,
+        users=np.repeat(np.arange(pairs.num_rows, dtype=np.int32), pairs.counts()),
+        items=pairs.indices,
     )
 
 

@@ -78,7 +78,10 @@ _ARTISTS = {
 _ARTISTS_COLD = {
     **_ARTISTS,
     "graph.filter_l2": 50.0,
-    "graph.filter_text_sharpness": 4.0,
+    "graph.filter_text_l2": 3.0,
+    "graph.filter_text_sharpness": 8.0,
+    # What is sharp is small: few artists' texts are near.
+    "graph.filter_weight": 1e4,
 }
 _LAST_PLACES = tuple(range(11, 21))
 

@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
 from benchmarks.ours.device import check_backend, compiled, peak_mb
+from benchmarks.ours.prepared import prepared_of
 from llmgnn_jax.config import (
     Config,
     DataConfig,
@@ -27,11 +28,6 @@ from llmgnn_jax.config import (
     GraphConfig,
     TrainConfig,
 )
-from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.parts import Split
-from llmgnn_jax.evaluation.question import question_of
-from llmgnn_jax.graph import structure
-from llmgnn_jax.models.features import Features
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.state import TrainData
@@ -133,24 +129,7 @@ def _prepared(
     inputs: Inputs, options: Mapping[str, Any]
 ) -> tuple[Prepared, Setup, TrainData]:
     """What `llmgnn_jax.training.prepare` makes of the pairs; all are trained on."""
-    config = _config(options)
-    dataset = _dataset(inputs)
-    none, rows = np.zeros(0, np.int64), np.arange(dataset.num_interactions)
-    split = Split(dataset, "random", 0, rows, none, none)
-    train = split.training()
-    graph = structure.build(train, buckets=config.graph.backend == "bucketed")
-    prepared = Prepared(
-        config=config,
-        dataset=dataset,
-        split=split,
-        train=train,
-        history=train.csr(),
-        on_valid=question_of(split, "valid"),
-        graph=graph,
-        features=Features(graph=graph, text=None),
-        encoder=None,
-        encoded=None,
-    )
+    prepared = prepared_of(_config(options), inputs)
     return prepared, set_up("graph", prepared), train_data(prepared, text=False)
 
 
@@ -180,22 +159,6 @@ def _config(options: Mapping[str, Any]) -> Config:
             steps_per_call=STEPS_PER_CALL,
         ),
         evaluation=EvaluationConfig(ks=(20,), metric="ndcg@20"),
-    )
-
-
-def _dataset(inputs: Inputs) -> Dataset:
-    num_users, num_items = int(inputs["num_users"]), int(inputs["num_items"])
-    num_pairs = len(inputs["users"])
-    return Dataset(
-        name="pairs",
-        user_ids=tuple(f"u{number}" for number in range(num_users)),
-        item_ids=tuple(f"i{number}" for number in range(num_items)),
-        users=np.array(inputs["users"]),
-        items=np.array(inputs["items"]),
-        values=np.ones(num_pairs, np.float32),
-        timestamps=np.zeros(num_pairs, np.int64),
-        item_titles=("",) * num_items,
-        item_texts=("",) * num_items,
     )
 
 

@@ -92,7 +92,8 @@ class Prepared:
     @property
     def text_dim(self) -> int:
         """Width of the text vectors; 0 where no model reads text."""
-        return self.encoder.dim if self.encoder else 0
+        text = self.features.text
+        return 0 if text is None else text.item_IT.shape[1]
 
     def records(self) -> list[dict[str, Any]]:
         """What preparing took, as lines of `metrics.jsonl`."""
