@@ -3,8 +3,8 @@
     python -m benchmarks.suite [NAME ...]           # minutes: into runs/bench
     python -m benchmarks.suite --full [NAME ...]    # hours: into benchmarks/results
 
-The short run of a benchmark takes sizes that its full run has too, few peers (the
-strongest among them) and few turns, so that its ratios can be held to those that are
+The short run of a benchmark takes sizes that its full run has too, few peers (strong
+ones that need no minute to compile) and few turns, so that its ratios can be held to those that are
 committed (`benchmarks.check`).
 """
 
@@ -57,6 +57,10 @@ BENCHMARKS = (
     Benchmark(
         name="lightgcn_step",
         short=(*_SHORT, *_only("last layer of the batch", "sparse.mm", "SparseTensor")),
+    ),
+    Benchmark(
+        name="fused_step",
+        short=(*_SHORT, *_only("last layer of the batch", "CSR, own backward")),
     ),
     Benchmark(
         name="sampled_sage",
