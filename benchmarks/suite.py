@@ -3,9 +3,9 @@
     python -m benchmarks.suite [NAME ...]           # minutes: into runs/bench
     python -m benchmarks.suite --full [NAME ...]    # hours: into benchmarks/results
 
-The short run of a benchmark takes sizes that its full run has too, few peers (strong
-ones that need no minute to compile) and few turns, so that its ratios can be held to those that are
-committed (`benchmarks.check`).
+The short run of a benchmark takes sizes that its full run has too, a few strong peers
+and few turns, so that its ratios can be held to those that are committed
+(`benchmarks.check`).
 """
 
 import argparse
