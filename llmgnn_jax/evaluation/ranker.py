@@ -20,7 +20,13 @@ from llmgnn_jax.evaluation.ranking import (
     item_table,
     rank,
 )
-from llmgnn_jax.evaluation.sketch import LARGEST, Sketch, best_items, sketch_of
+from llmgnn_jax.evaluation.sketch import (
+    LARGEST,
+    SMALLEST,
+    Sketch,
+    best_items,
+    sketch_of,
+)
 
 _FEW_USERS = 8
 """Up to so many, each by itself is faster than all by the products of a chunk."""
@@ -87,7 +93,7 @@ class Ranker:
             num_users <= _FEW_USERS
             and 1 <= k <= _SHORT
             and self._sketch is not None
-            and (np.linalg.norm(user_vectors_UD, axis=1) < LARGEST).all()
+            and _in_range(user_vectors_UD)
         ):
             return self._one_by_one(user_vectors_UD, seen, k, candidates)
         padded = max(_FEW_USERS, 1 << (num_users - 1).bit_length())
@@ -139,9 +145,15 @@ class Ranker:
         items_Uk = np.empty((num_users, k), np.int32)
         scores_Uk = np.empty((num_users, k), np.float32)
         for row, (items, scores) in enumerate(pending):
-            items_Uk[row], scores_Uk[row] = items, scores
+            items_Uk[row], scores_Uk[row] = np.asarray(items), np.asarray(scores)
         users = np.arange(num_users, dtype=np.int32)
         return Rankings(users=users, items=items_Uk, scores=scores_Uk)
+
+
+def _in_range(user_vectors_UD: np.ndarray) -> bool:
+    """Whether the kernel's bounds hold for all users."""
+    norms_U = np.linalg.norm(user_vectors_UD, axis=1)
+    return bool((norms_U >= SMALLEST).all() and (norms_U <= LARGEST).all())
 
 
 def _hidden(seen: Csr | None, row: int, num_items: int) -> np.ndarray:

@@ -203,7 +203,8 @@ def test_the_bound_of_a_sketch_holds(width: int) -> None:
     sketch = sketch_of(items)
     assert sketch is not None
     codes, scales = np.asarray(sketch.codes), np.asarray(sketch.scales)
-    near = codes.transpose(0, 2, 1).reshape(-1, width) * scales[:, None]
+    near = codes.transpose(0, 2, 1, 3).reshape(len(scales), -1)[:, :width]
+    near = near * scales[:, None]
     users = np.concatenate([users, items[:30] - near[:30]])
     exact, approximate = users @ items.T, users @ near[:1_000].T
     norms = np.linalg.norm(users, axis=1)[:, None]

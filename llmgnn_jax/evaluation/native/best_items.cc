@@ -23,47 +23,61 @@ constexpr int kLanes = 16;
 constexpr int kPanel = 64;  // items of a panel, whose codes lie beside one another
 constexpr int kParts = kPanel / kLanes;
 constexpr int kTasksPerThread = 2;
-constexpr int64_t kPanelsOfTask = 32;  // at least: less is not worth another thread
-constexpr int kRows = 8;               // that are summed at a time: hides latency
-constexpr float kUnderflow = 1e-35f;   // what sums of tiny products may lose, and more
+constexpr int64_t kPanelsOfTask = 512;  // at least: less is not worth another thread
+constexpr int kRows = 8;                // that are summed at a time: hides latency
+constexpr float kUnderflow = 1e-35f;    // what sums of tiny products may lose, and more
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 using Lanes = float __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 using Words = int32_t __attribute__((vector_size(4 * kLanes)));
-using Codes = int8_t __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
 inline Lanes Load(const float* from) { return *reinterpret_cast<const Lanes*>(from); }
-inline Lanes Load(const int8_t* from) {
+
+// Adds to 16 sums the products of two codes of each with a user's two numbers.
+inline void AddPairs(const int8_t* codes, int32_t pair, Words& sums) {
   // Compilers take a conversion from bytes apart into one of each.
-#if defined(__AVX512F__)
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
-#elif defined(__AVX2__)
-  const auto half = [from](int at) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + at));
-    return _mm256_cvtepi8_epi32(bytes);
-  };
-  const Words wide = reinterpret_cast<Words>(
-      __builtin_shufflevector(half(0), half(8), 0, 1, 2, 3, 4, 5, 6, 7));
-  return __builtin_convertvector(wide, Lanes);
+#if defined(__AVX512BW__)
+  const __m512i wide = _mm512_cvtepi8_epi16(
+      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
+  const __m512i both = _mm512_set1_epi32(pair), before = reinterpret_cast<__m512i>(sums);
+#ifdef __AVX512VNNI__
+  sums = reinterpret_cast<Words>(_mm512_dpwssd_epi32(before, wide, both));
 #else
-  const Words wide =
-      __builtin_convertvector(*reinterpret_cast<const Codes*>(from), Words);
-  return __builtin_convertvector(wide, Lanes);
+  sums = reinterpret_cast<Words>(
+      _mm512_add_epi32(before, _mm512_madd_epi16(wide, both)));
+#endif
+#elif defined(__AVX2__)
+  union {
+    Words words;
+    __m256i half[2];
+  } halves{sums};
+  for (int h = 0; h < 2; ++h) {
+    const __m256i wide = _mm256_cvtepi8_epi16(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes) + h));
+    halves.half[h] = _mm256_add_epi32(
+        halves.half[h], _mm256_madd_epi16(wide, _mm256_set1_epi32(pair)));
+  }
+  sums = halves.words;
+#else
+  const int32_t first = static_cast<int16_t>(pair), second = pair >> 16;
+  for (int lane = 0; lane < kLanes; ++lane)
+    sums[lane] += codes[2 * lane] * first + codes[2 * lane + 1] * second;
 #endif
 }
 
 struct Query {
-  const float* user;    // (D)
-  float norm;           // of it, rounded up
-  const int8_t* codes;  // (N, D, 64)
-  const float* scales;  // (64 N): scale * code is near the item's number
-  const float* errors;  // (64 N), times the norm: how far off a score can be
-  int64_t width;        // D
+  const float* user;           // (D)
+  std::vector<int32_t> pairs;  // (P), of it in steps, two numbers of 16 bits in each
+  float step;
+  float norm;                  // of it, rounded up
+  const int8_t* codes;         // (N, P, 64, 2)
+  const float* scales;         // (64 N): scale * code is near the item's number
+  const float* errors;         // (64 N), times the norm: how far off a score can be
+  int64_t width;               // D
   int64_t num_items;
-  const int32_t* hidden;  // ascending
+  const int32_t* hidden;       // ascending
   const int32_t* hidden_end;
-  const bool* allowed;  // (num_items), or null: all of them
+  const bool* allowed;         // (num_items), or null: all of them
 };
 
 struct Candidate {
@@ -103,19 +117,23 @@ struct Found {
 };
 
 void Scan(const Query& query, int64_t first, int64_t last, Found& found) {
+  const int64_t num_pairs = query.pairs.size();
+  const int32_t* pairs = query.pairs.data();
   const int32_t* hidden = std::lower_bound(query.hidden, query.hidden_end,
                                            static_cast<int32_t>(first * kPanel));
   for (int64_t panel = first; panel < last; ++panel) {
-    const int8_t* codes = query.codes + panel * query.width * kPanel;
+    const int8_t* codes = query.codes + panel * num_pairs * 2 * kPanel;
     const int64_t start = panel * kPanel;
-    Lanes sums[kParts] = {}, slack[kParts];
-    for (int64_t d = 0; d < query.width; ++d)
+    Words steps[kParts] = {};
+    for (int64_t p = 0; p < num_pairs; ++p)
       for (int part = 0; part < kParts; ++part)
-        sums[part] += Load(codes + d * kPanel + part * kLanes) * query.user[d];
+        AddPairs(codes + 2 * (p * kPanel + part * kLanes), pairs[p], steps[part]);
+    Lanes sums[kParts], slack[kParts];
     Words out_of_reach{};
     out_of_reach -= 1;
     for (int part = 0; part < kParts; ++part) {
-      sums[part] *= Load(query.scales + start + part * kLanes);
+      sums[part] = __builtin_convertvector(steps[part], Lanes) * query.step *
+                   Load(query.scales + start + part * kLanes);
       slack[part] =
           Load(query.errors + start + part * kLanes) * query.norm + kUnderflow;
       out_of_reach &= sums[part] + slack[part] < found.lower.last();
@@ -182,37 +200,60 @@ float Norm(const float* vector, int64_t width) {
   return static_cast<float>(std::sqrt(squares) * (1 + 1e-6));
 }
 
-// `user` (D); `codes` (N, D, 64), `scales` and `errors` (64 N); `table` (W, D); `hidden`
-// (S) ascending; `allowed` (num_items) or empty. All are finite. The best (k), -1 and
-// -inf where there are no more.
+// The user's numbers in whole steps, at most `levels` of them.
+void Quantise(int64_t levels, Query& query) {
+  float largest = 0.0f;
+  for (int64_t d = 0; d < query.width; ++d)
+    largest = std::max(largest, std::abs(query.user[d]));
+  query.step = largest / levels;
+  query.pairs.assign((query.width + 1) / 2, 0);
+  for (int64_t d = 0; d < query.width && query.step > 0; ++d) {
+    const float most = levels, steps = query.user[d] / query.step;
+    const int32_t whole = std::lrint(std::min(std::max(steps, -most), most));
+    query.pairs[d / 2] |=
+        static_cast<uint32_t>(static_cast<uint16_t>(whole)) << (d % 2 ? 16 : 0);
+  }
+}
+
+// `user` (D); `codes` (N, P, 64, 2), P = ceil(D / 2), `scales` and `errors` (64 N);
+// `table` (W, D); `hidden` (S) ascending; `allowed` (num_items) or empty. All are finite.
+// The best (k), -1 and -inf where there are no more.
 ffi::Error BestItems(ffi::ThreadPool pool, ffi::Buffer<ffi::F32> user,
                      ffi::Buffer<ffi::S8> codes, ffi::Buffer<ffi::F32> scales,
                      ffi::Buffer<ffi::F32> errors, ffi::Buffer<ffi::F32> table,
                      ffi::Buffer<ffi::S32> hidden, ffi::Buffer<ffi::PRED> allowed,
                      ffi::ResultBuffer<ffi::S32> items,
-                     ffi::ResultBuffer<ffi::F32> scores, int64_t num_items) {
+                     ffi::ResultBuffer<ffi::F32> scores, int64_t num_items,
+                     int64_t levels) {
   const int64_t k = items->element_count(), width = user.element_count();
   const int64_t held = scales.element_count();
-  if (codes.dimensions().size() != 3 || codes.dimensions()[1] != width ||
-      codes.dimensions()[2] != kPanel || codes.dimensions()[0] * kPanel != held ||
+  const auto shape = codes.dimensions();
+  if (shape.size() != 4 || shape[0] * kPanel != held || shape[1] != (width + 1) / 2 ||
+      shape[2] != kPanel || shape[3] != 2 ||
       static_cast<int64_t>(errors.element_count()) != held || held < num_items)
-    return ffi::Error::InvalidArgument("codes: expected (N, D, 64) of all items");
+    return ffi::Error::InvalidArgument("codes: expected (N, P, 64, 2) of all items");
   if (table.dimensions().size() != 2 || table.dimensions()[0] < num_items ||
       table.dimensions()[1] != width)
     return ffi::Error::InvalidArgument("table: expected (W, D) with all items");
   const int64_t told = allowed.element_count();
   if (k < 1 || (told && told != num_items))
     return ffi::Error::InvalidArgument("expected all items in `allowed`, and k from 1");
-  const Query query{user.typed_data(),
-                    Norm(user.typed_data(), width),
-                    codes.typed_data(),
-                    scales.typed_data(),
-                    errors.typed_data(),
-                    width,
-                    num_items,
-                    hidden.typed_data(),
-                    hidden.typed_data() + hidden.element_count(),
-                    told ? allowed.typed_data() : nullptr};
+  // 127 width levels is the largest sum.
+  if (levels < 1 || levels > 32767 || levels > (int64_t{1} << 31) / (128 * width + 1))
+    return ffi::Error::InvalidArgument("levels: expected sums of 32 bits");
+  Query query{user.typed_data(),
+              {},
+              0.0f,
+              Norm(user.typed_data(), width),
+              codes.typed_data(),
+              scales.typed_data(),
+              errors.typed_data(),
+              width,
+              num_items,
+              hidden.typed_data(),
+              hidden.typed_data() + hidden.element_count(),
+              told ? allowed.typed_data() : nullptr};
+  Quantise(levels, query);
   const int64_t panels = (num_items + kPanel - 1) / kPanel;
   int64_t tasks = std::max<int64_t>(1, pool.num_threads()) * kTasksPerThread;
   tasks = std::min(tasks, std::max<int64_t>(1, panels / kPanelsOfTask));
@@ -243,4 +284,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnBestItems, llmgnn::Safe<llmgnn::BestItems>::
                                   .Arg<ffi::Buffer<ffi::PRED>>()
                                   .Ret<ffi::Buffer<ffi::S32>>()
                                   .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<int64_t>("num_items"));
+                                  .Attr<int64_t>("num_items")
+                                  .Attr<int64_t>("levels"));
