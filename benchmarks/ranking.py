@@ -59,13 +59,14 @@ def gowalla() -> Inputs:
     for _ in range(3):
         layers.append(matrix @ layers[-1])
     vectors = np.mean(layers, axis=0, dtype=np.float32)
-    test = split_published(catalog.load("gowalla"), seed=0, valid_share=0.0).test
+    dataset = catalog.load("gowalla")
+    test = split_published(dataset, seed=0, valid_share=0.0).test
     return {
         "user_vectors": vectors[: pairs.num_users],
         "item_vectors": vectors[pairs.num_users :],
         **_seen(pairs.users, pairs.items, pairs.num_users),
-        "test_users": test.users,
-        "test_items": test.items,
+        "test_users": dataset.users[test],
+        "test_items": dataset.items[test],
     }
 
 

@@ -16,6 +16,9 @@ _PEAK = (
     "anew after the warm-up), less what it held after its imports; of an accelerator, "
     "what its allocator says. Child processes are not in it."
 )
+_RUNS_FOR_P99 = 100
+"""With fewer, the 99th percentile is the slowest run alone."""
+
 _PARITY = (
     "max_abs_error: largest difference of outputs and gradients, each array divided by "
     "its largest entry"
@@ -97,12 +100,16 @@ def table(document: Mapping[str, Any]) -> str:
             row for row in document["rows"] if _kind(row) == (size, precision, unit)
         ]
         ours = [row["variant"] for row in rows if row["system"] == OURS]
+        # Of some rows, or of none: a document may be from before it was taken.
+        has_p99 = any("p99" in row for row in rows)
         lines += [
             f"{size}, {precision}. {document['sizes'].get(size, '')}".rstrip(),
             "",
-            f"| system | {unit} | p10-p90 | peak MB | compile s |"
+            f"| system | {unit} | p10-p90 |"
+            + " p99 |" * has_p99
+            + " peak MB | compile s |"
             + "".join(f" {OURS} {variant} is faster by |" for variant in ours),
-            "|---|" + "---:|" * (4 + len(ours)),
+            "|---|" + "---:|" * (4 + has_p99 + len(ours)),
         ]
         for row in sorted(
             rows, key=lambda row: row["median"] * (1 if unit == "ms" else -1)
@@ -112,6 +119,7 @@ def table(document: Mapping[str, Any]) -> str:
                 name if row["system"] != OURS else f"**{name}**",
                 figure(row["median"]),
                 f"{figure(row['p10'])}-{figure(row['p90'])}",
+                *([figure(row["p99"]) if "p99" in row else ""] if has_p99 else []),
                 f"{row['peak_mb']:.0f}",
                 f"{row['compile_s']:.2f}",
             ]
@@ -161,7 +169,9 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
         values = seconds * 1e3 / measured.units
     else:
         values = measured.units / seconds
-    low, median, high = np.percentile(values, [10, 50, 90]).tolist()
+    low, median, high, highest = np.percentile(values, [10, 50, 90, 99]).tolist()
+    # Of a rate it would be the best runs, not the slow ones that users remember.
+    has_p99 = unit == "ms" and len(seconds) >= _RUNS_FOR_P99
     compile_s = measured.compile_s
     if compile_s is None:
         compile_s = max(0.0, measured.first_s - float(np.median(seconds)))
@@ -174,6 +184,7 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
         "median": median,
         "p10": low,
         "p90": high,
+        **({"p99": highest} if has_p99 else {}),
         "peak_mb": measured.peak_mb,
         "compile_s": compile_s,
         "setup_s": measured.setup_s,

@@ -13,7 +13,7 @@ from benchmarks.harness.system import Inputs
 from benchmarks.rankings import outputs_of
 from benchmarks.torch_baseline.device import DEVICE, peak_mb, tensor, wait
 
-_BLOCK = 64
+BLOCK = 64
 _MASKED = -(2.0**10)
 """What LightGCN's published code writes over sigmoids of seen items."""
 
@@ -48,10 +48,10 @@ def setup(
     users_UD = tensor(inputs["user_vectors"])
     items_DI = tensor(inputs["item_vectors"]).T
     num_users, num_items = len(users_UD), items_DI.shape[1]
-    best: Best = {"topk": torch.topk, "blocks": _best_of_blocks}[top]
+    best: Best = {"topk": torch.topk, "blocks": best_of_blocks}[top]
     masks = {"lists": _lists, "slices": _slices}[mask](inputs)
     # Blocks want whole ones: what is beyond the last item stays at -inf.
-    width = -(-num_items // _BLOCK) * _BLOCK if top == "blocks" else num_items
+    width = -(-num_items // BLOCK) * BLOCK if top == "blocks" else num_items
     memory = torch.full((chunk if buffer else 0, width), -torch.inf, device=DEVICE)
 
     def ranked_chunk(
@@ -125,17 +125,15 @@ def _slices(inputs: Inputs) -> Masks:
     return masks
 
 
-def _best_of_blocks(
+def best_of_blocks(
     scores_BW: torch.Tensor, k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The k best of each row: those of the k blocks with the best maxima."""
-    blocks_BNW = scores_BW.view(len(scores_BW), -1, _BLOCK)
+    blocks_BNW = scores_BW.view(len(scores_BW), -1, BLOCK)
     if blocks_BNW.shape[1] <= k:
         return torch.topk(scores_BW, k)
     _, blocks_Bk = torch.topk(blocks_BNW.amax(-1), k, sorted=False)
-    places = blocks_Bk[:, :, None].expand(-1, -1, _BLOCK)
+    places = blocks_Bk[:, :, None].expand(-1, -1, BLOCK)
     candidates = blocks_BNW.gather(1, places).flatten(1)
     scores_Bk, found_Bk = torch.topk(candidates, k)
-    return scores_Bk, blocks_Bk.gather(
-        1, found_Bk // _BLOCK
-    ) * _BLOCK + found_Bk % _BLOCK
+    return scores_Bk, blocks_Bk.gather(1, found_Bk // BLOCK) * BLOCK + found_Bk % BLOCK

@@ -56,6 +56,17 @@ class Csr:
         """(n,) int32: the columns of row i, ascending; a view."""
         return self.indices[self.indptr[i] : self.indptr[i + 1]]
 
+    def take(self, rows: np.ndarray) -> "Csr":
+        """The (B,) rows that are named, repeats allowed, as a matrix of B rows."""
+        starts, ends = self.indptr[rows], self.indptr[rows + 1]
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(ends - starts, out=indptr[1:])
+        if len(rows) == 1:
+            return Csr(indptr=indptr, indices=self.indices[starts[0] : ends[0]])
+        places = np.repeat(starts - indptr[:-1], ends - starts)
+        places += np.arange(indptr[-1])
+        return Csr(indptr=indptr, indices=self.indices[places])
+
     def counts(self) -> np.ndarray:
         """(R,) int64: the number of columns of each row."""
         return np.diff(self.indptr)

@@ -112,7 +112,9 @@ def rank(
         user_spec = jax.ShapeDtypeStruct((_MIN_CHUNK,), np.int32)
         width = jax.eval_shape(score_chunk, data, user_spec).shape[1]
 
-    allowed = _on_device(candidates, num_items)
+    allowed = None
+    if candidates is not None:
+        allowed = jnp.asarray(checked_candidates(candidates, num_items))
 
     def chunk(users_B: np.ndarray, rows_S: np.ndarray, items_S: np.ndarray) -> Any:
         return _rank_chunk(
@@ -228,12 +230,10 @@ def rank_factors(
     counted in the memory limit.
     """
     num_items = item_vectors_ID.shape[0]
-    item_vectors = jnp.asarray(item_vectors_ID)
-    if uses_blocks(num_items, min(k, num_items)) and num_items % BLOCK:
-        item_vectors = jnp.pad(item_vectors, ((0, -num_items % BLOCK), (0, 0)))
+    table = item_table(item_vectors_ID, k=min(k, num_items))
     return rank(
         inner_products,
-        {"users": jnp.asarray(user_vectors_UD), "items": item_vectors},
+        {"users": jnp.asarray(user_vectors_UD), "items": table},
         num_users=user_vectors_UD.shape[0],
         num_items=num_items,
         seen=seen,
@@ -243,6 +243,15 @@ def rank_factors(
         memory_limit_mb=memory_limit_mb,
         chunk_size=chunk_size,
     )
+
+
+def item_table(item_vectors_ID: jax.Array | np.ndarray, *, k: int) -> jax.Array:
+    """(W, D) on device: rows of zeros make a long table one of whole blocks."""
+    num_items = item_vectors_ID.shape[0]
+    item_vectors = jnp.asarray(item_vectors_ID)
+    if uses_blocks(num_items, k) and num_items % BLOCK:
+        item_vectors = jnp.pad(item_vectors, ((0, -num_items % BLOCK), (0, 0)))
+    return item_vectors
 
 
 def inner_products(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
@@ -255,13 +264,15 @@ def inner_products(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
     )
 
 
-def _on_device(candidates: np.ndarray | None, num_items: int) -> jax.Array | None:
-    """(I,) bool of `rank`, checked."""
-    if candidates is None:
-        return None
+def checked_candidates(candidates: np.ndarray, num_items: int) -> np.ndarray:
+    """(I,) bool, as it is.
+
+    Raises:
+        ValueError: If it is of another shape or type.
+    """
     if candidates.shape != (num_items,) or candidates.dtype != np.bool_:
         raise ValueError(f"candidates: not ({num_items},) bool")
-    return jnp.asarray(candidates)
+    return candidates
 
 
 @functools.partial(jax.jit, static_argnums=(5, 6, 7))

@@ -20,7 +20,8 @@ from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.filters import pairs_among
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
-from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
+from llmgnn_jax.evaluation.ranker import Ranker
+from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
 from llmgnn_jax.models.newcomers import fold_in_users
@@ -88,13 +89,15 @@ class Recommender:
         """From now on these are the items, and this is what the model reads."""
         model = self._model
         users, items = model.scorer.vectors(model.params, features)
-        self._users, self._items = np.asarray(users), np.asarray(items)
+        self._users, self._ranker = np.asarray(users), Ranker(items)
         self._features, self._item_ids, self._item_titles = features, ids, titles
         self._titles = TitleIndex(ids, titles)
         # Those that training never met, and all that came after it.
         _, connected = features.graph.split_nodes(features.graph.connected)
         self._new = ~np.asarray(connected)
         self._new[self._prepared.dataset.num_items :] = True
+        # By all slots, in use or not: another number of items compiles nothing.
+        self._in_use = np.arange(len(items)) < len(ids)
 
     @classmethod
     def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":
@@ -183,7 +186,7 @@ class Recommender:
             liked = np.array([self._titles.find(item) for item in items])
             for item in liked:
                 logger.info("liked: %s", self._title(int(item)))
-            return self._rank(self._newcomer(liked), liked, k)
+            return self._rank(self._newcomer(liked), np.unique(liked), k)
         assert text is not None
         return self._rank(self._reader(text), np.zeros(0, np.int64), k)
 
@@ -324,15 +327,15 @@ class Recommender:
     def _rank(
         self, vector: np.ndarray, met: np.ndarray, k: int
     ) -> list[RecommendedItem]:
-        # By all slots, in use or not: another number of items compiles nothing.
-        in_use = np.arange(len(self._items)) < len(self._item_ids)
+        """Of items that are not in `met`, ascending and distinct."""
+        in_use = self._in_use
+        seen = Csr(indptr=np.array([0, len(met)]), indices=met)
 
         def ranked(candidates: np.ndarray | None) -> Rankings:
-            return rank_factors(
+            return self._ranker.rank(
                 vector[None, :],
-                self._items,
-                seen=Csr.from_pairs(np.zeros(len(met), np.int64), met, 1),
-                k=min(k, len(self._items)),
+                seen=seen,
+                k=min(k, len(in_use)),
                 candidates=candidates,
             )
 

@@ -342,6 +342,7 @@ def test_command_ends_with_a_message_where_systems_disagree(
         "gat",
         "sampled_sage",
         "scale",
+        "serving",
         "text_encode",
         "text_train",
     ],

@@ -272,3 +272,13 @@ def test_no_filter_changes_nothing() -> None:
     dataset = small()
     assert filter_interactions(dataset).content_hash() == dataset.content_hash()
     assert filter_interactions(dataset).filters == ()
+
+
+def test_rows_of_a_csr_are_taken_in_any_order() -> None:
+    matrix = Csr.from_pairs(np.array([0, 0, 2, 3]), np.array([4, 1, 0, 2]), 4)
+    for rows in ([3, 0, 1, 0], [2], [1], [], [1, 1]):
+        taken = matrix.take(np.array(rows, int))
+        assert taken.num_rows == len(rows)
+        for place, row in enumerate(rows):
+            assert taken.row(place).tolist() == matrix.row(row).tolist()
+        assert taken.nnz == taken.indptr[-1]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llmgnn_jax.evaluation.native import library as ranking_kernels
 from llmgnn_jax.graph.native import library as graph_kernels
 from llmgnn_jax.native import library as module
 from llmgnn_jax.native.library import Library, NativeUnavailable
@@ -193,7 +194,7 @@ def test_only_on_a_cpu(
     assert calls(fake) == 0
 
 
-@pytest.mark.parametrize("kernels", [graph_kernels, text_kernels])
+@pytest.mark.parametrize("kernels", [graph_kernels, text_kernels, ranking_kernels])
 def test_the_sources_are_part_of_the_package(kernels: Library) -> None:
     root = Path(__file__).parents[2]
     made = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
