@@ -29,8 +29,8 @@ class Task:
             median one.
         cold_s: Seconds of a first run that the set-up has made, where a run is so long
             that another one would be a waste.
-        warms_up: False where each run starts afresh, and is so long that a warm-up would
-            be a waste: the first run is then all that goes before the timed ones.
+        warms_up: False where each run starts afresh and takes long: one first run is
+            then all that goes before the timed ones.
         notes: What the system chose, for the reader of the results. Read again after
             the last run, so that runs may add to it.
         device_peak_mb: Peak memory of the accelerator; None on a CPU.

@@ -1,4 +1,4 @@
-"""The recipe `gowalla-lightgcn` from the files to recall and ndcg, as `train.py` runs it.
+"""The recipe `gowalla-lightgcn` from files to recall and ndcg, as `train.py` runs it.
 
     python -m benchmarks.ours.end_to_end FOLDER
 

@@ -1,6 +1,7 @@
 """LightGCN in PyTorch, from the files to recall and ndcg.
 
-Shapes: U users, I items, N = U + I nodes, D width, B rows of a batch, S steps, K places.
+Shapes: U users, I items, N = U + I nodes, D width, B rows of a batch, S steps, K of
+a list.
 """
 
 import time
@@ -24,8 +25,8 @@ from benchmarks.whole_runs import Phases, WholeRuns
 
 # Steps that the sampler draws at once: an epoch of Gowalla.
 _DRAWN_STEPS = 396
-# As many as ours averages in its last line of the log.
-_LAST_STEPS = 99
+# Of a line of our log: the last one has the mean loss since the line before.
+_LOGGED_STEPS = 99
 # The fastest path of `benchmarks.ranking` on Gowalla.
 _RANKING = {"chunk": 128, "buffer": True, "top": "blocks"}
 
@@ -102,7 +103,8 @@ def whole_run(
         wait()
     with phases.timed("train"):
         table, losses = _trained(table, propagate, setting, sampler, phases)
-        loss = float(losses[-_LAST_STEPS:].mean())
+        since = (setting.steps - 1) // _LOGGED_STEPS * _LOGGED_STEPS
+        loss = float(losses[since:].mean())
     with phases.timed("rank"), torch.no_grad():
         nodes = torch.arange(len(table), device=DEVICE)
         final_ND, _ = propagate(table, nodes)
