@@ -16,10 +16,11 @@ and keeps a log and a checkpoint. The peers do none of that.
 Parity comes first: losses of ten steps from one table and the same batches, and which
 users and items the files give how many pairs. After the runs the means over seeds of
 recall, ndcg and the loss of the last 99 steps must agree within `NOISE`, or the
-benchmark fails. The one difference between the algorithms: where ours has drawn a
-negative that the user knows, one in a thousand, it leaves the pair out of the sum, and
-the peers draw again. Initial vectors propagate to lists of their own: recall and ndcg
-are far above 0 before the first step, which is why the loss is compared too.
+benchmark fails; not so before an epoch is over, when seeds alone differ by as much.
+The one difference between the algorithms: where ours has drawn a negative that the user
+knows, one in a thousand, it leaves the pair out of the sum, and the peers draw again.
+Initial vectors propagate to lists of their own: recall and ndcg are far above 0 before
+the first step, which is why the loss is compared too.
 """
 
 import subprocess
@@ -86,6 +87,12 @@ def inputs_of(source: Path) -> Inputs:
         return {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
 
 
+def about(inputs: Inputs) -> str:
+    """How large it is."""
+    _, _, rows = inputs["batch_nodes"].shape
+    return f"{len(inputs['table']):,} users and items, batch {rows:,}."
+
+
 def systems(steps: int) -> tuple[System, ...]:
     """Ours and the peers, with the default allocator and with one that keeps memory."""
     rows = [(OURS, "train.py", "benchmarks.ours.end_to_end:setup", {"steps": steps})]
@@ -122,6 +129,7 @@ def cases(quick: bool, *, steps: int | None = None) -> Sequence[Case]:
             inputs=gowalla,
             systems=systems(steps),
             tolerance=2e-5,
+            about=about,
         )
     ]
 
@@ -130,13 +138,16 @@ def check_metrics(document: dict[str, Any], _: Path | None) -> None:
     """Puts what compiling took into its column.
 
     Raises:
-        ParityError: If a peer's metrics are not ours within `NOISE`.
+        ParityError: If a peer's metrics are not ours within `NOISE`, an epoch or more
+            being trained.
     """
     rows = document["rows"]
     for row in rows:
         row["compile_s"] = row["notes"]["seconds"]["compile"]
     wanted = next(row["notes"]["metrics"] for row in rows if row["system"] == OURS)
     for row in rows:
+        if row["notes"]["steps"] < EPOCH:
+            continue
         for name, noise in NOISE.items():
             got = row["notes"]["metrics"][name]
             if abs(got - wanted[name]) > noise * wanted[name]:

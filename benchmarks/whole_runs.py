@@ -30,13 +30,16 @@ class Phases:
 class WholeRuns:
     """The runs of a system so far; each is given a seed of its own.
 
+    Args:
+        steps: Of training, in each run.
+
     Attributes:
-        notes: "seconds": part -> median over runs; "metrics": name -> mean over runs;
-            "of_runs": name -> list over runs. Empty before the first run.
+        notes: "steps"; and after the first run "seconds": part -> median over
+            runs; "metrics": name -> mean over runs; "of_runs": name -> list over runs.
     """
 
-    def __init__(self) -> None:
-        self.notes: dict[str, Any] = {}
+    def __init__(self, *, steps: int) -> None:
+        self.notes: dict[str, Any] = {"steps": steps}
         self._seconds: list[Mapping[str, float]] = []
         self._metrics: list[Mapping[str, float]] = []
 

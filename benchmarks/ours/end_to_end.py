@@ -49,7 +49,7 @@ def setup(inputs: Inputs, *, steps: int) -> Task:
     """
     keep_freed_memory()  # As `train.py` does.
     folder = str(inputs["folder"])
-    runs = WholeRuns()
+    runs = WholeRuns(steps=steps)
     # Jax's listeners are for good: one for all runs.
     compile_s: list[float] = []
     jax.monitoring.register_event_duration_secs_listener(

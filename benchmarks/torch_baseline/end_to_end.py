@@ -64,7 +64,7 @@ def setup(inputs: Inputs, **options: Any) -> Task:
     """The whole run; `options` are those of `Setting`."""
     setting = Setting(**options)
     folder = Path(str(inputs["folder"]))
-    runs = WholeRuns()
+    runs = WholeRuns(steps=setting.steps)
 
     def run() -> None:
         phases = Phases()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.end_to_end import (
+    EPOCH,
     PEERS,
     SETTING,
     check_metrics,
@@ -137,7 +138,7 @@ def test_losses_agree_from_one_table_and_the_same_batches(
 def test_whole_runs_find_what_was_planted(variant: str, inputs: Inputs) -> None:
     task = task_of(variant, inputs)
     assert not task.warms_up
-    assert task.notes == {}
+    assert task.notes == {"steps": STEPS}
     task.run()
     task.run()
     metrics = task.notes["metrics"]
@@ -179,7 +180,7 @@ def row(system: str, **metrics: float) -> dict[str, Any]:
         "system": system,
         "variant": "a",
         "compile_s": 0.0,
-        "notes": {"seconds": seconds, "metrics": named},
+        "notes": {"steps": EPOCH, "seconds": seconds, "metrics": named},
     }
 
 
@@ -189,12 +190,15 @@ def test_metrics_must_agree_after_the_runs() -> None:
     assert [one["compile_s"] for one in document["rows"]] == [0.5, 0.5]
     assert "| pytorch a | 1.00 | 1.00 | 9.00 |" in phases(document)
     document["rows"].append(row("pytorch", **{"ndcg@20": 0.083}))
+    document["rows"][-1]["notes"]["steps"] = EPOCH - 1
+    check_metrics(document, None)
+    document["rows"][-1]["notes"]["steps"] = EPOCH
     with pytest.raises(ParityError, match=r"pytorch a: ndcg@20 is 0\.0830.*0\.0800"):
         check_metrics(document, None)
 
 
 def test_each_run_has_a_seed_of_its_own_and_finite_metrics() -> None:
-    runs = WholeRuns()
+    runs = WholeRuns(steps=STEPS)
     notes = runs.notes
     for seed, loss in enumerate([3.0, 1.0, 2.0]):
         assert runs.seed == seed
