@@ -32,7 +32,7 @@ class Measured:
         units: Units of work in a run.
         peak_mb: While it was timed, less what the imports took.
         setup_s: From the inputs to a system that is ready.
-        notes: What it chose.
+        notes: What it chose, and what its runs added.
         turns: When each turn began and ended, by one clock for all workers.
         said: Versions, device and numerics.
     """
@@ -189,6 +189,7 @@ def _time(workers: list[Worker], effort: Effort, result: CaseResult) -> None:
     for worker, measured in zip(workers, result.measured, strict=True):
         answer = worker.ask("finish")
         measured.peak_mb, measured.units = answer.pop("peak_mb"), answer.pop("units")
+        measured.notes = answer.pop("notes")
         measured.said = answer
         if worker.system.system == OURS and not result.canary:
             result.canary = worker.ask("canary")

@@ -29,7 +29,10 @@ class Task:
             median one.
         cold_s: Seconds of a first run that the set-up has made, where a run is so long
             that another one would be a waste.
-        notes: What the system chose, for the reader of the results.
+        warms_up: False where each run starts afresh and takes long: one first run is
+            then all that goes before the timed ones.
+        notes: What the system chose, for the reader of the results. Read again after
+            the last run, so that runs may add to it.
         device_peak_mb: Peak memory of the accelerator; None on a CPU.
     """
 
@@ -38,6 +41,7 @@ class Task:
     units: float = 1.0
     compile_s: float | None = None
     cold_s: float | None = None
+    warms_up: bool = True
     notes: Mapping[str, Any] = field(default_factory=dict)
     device_peak_mb: Callable[[], float] | None = None
 

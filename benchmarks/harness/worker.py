@@ -67,7 +67,8 @@ class Session:
 
     def warm_up(self, seconds: float) -> dict[str, Any]:
         """Runs that are not counted; the peak of memory is that of what follows."""
-        self._for(seconds, least=2 if self.task.cold_s is None else 1)
+        if self.task.warms_up:
+            self._for(seconds, least=2 if self.task.cold_s is None else 1)
         runtime.forget_peak()
         return {}
 
@@ -85,7 +86,12 @@ class Session:
             peak = measured()
         else:
             peak = runtime.peak_mb() - self.imported_mb
-        return {"peak_mb": peak, "units": self.task.units, **runtime.describe()}
+        return {
+            "peak_mb": peak,
+            "units": self.task.units,
+            "notes": dict(self.task.notes),
+            **runtime.describe(),
+        }
 
     def canary(self) -> dict[str, Any]:
         """Of XLA's scatter; the answer is empty where there is none yet."""

@@ -108,7 +108,15 @@ def draw(folder: Path, options: Mapping[str, Any]) -> None:
     """
     inputs = {path.stem: np.load(path) for path in folder.glob("*.npy")}
     prepared, model, data = _prepared(inputs, {**options, "backend": "csr"})
-    num_users = int(inputs["num_users"])
+    for name, array in drawn_batches(prepared, model, data).items():
+        np.save(folder / f"{name}.npy", array)
+
+
+def drawn_batches(
+    prepared: Prepared, model: Setup, data: TrainData
+) -> dict[str, np.ndarray]:
+    """The arrays that `draw` writes; item i is node num_users + i, as in the peers."""
+    num_users = prepared.dataset.num_users
     key = jax.random.wrap_key_data(model.snapshot.state.key_data)
     nodes, keep = [], []
     for step in range(STEPS_PER_CALL):
@@ -121,8 +129,10 @@ def draw(folder: Path, options: Mapping[str, Any]) -> None:
         items = (num_users + batch.positives_B, num_users + negatives_BK[:, 0])
         nodes.append(np.stack([batch.users_B, *items]))
         keep.append(~np.asarray(known_BK)[:, 0])
-    np.save(folder / "batch_nodes.npy", np.stack(nodes).astype(np.int64))
-    np.save(folder / "batch_keep.npy", np.stack(keep))
+    return {
+        "batch_nodes": np.stack(nodes).astype(np.int64),
+        "batch_keep": np.stack(keep),
+    }
 
 
 def _prepared(

@@ -7,6 +7,7 @@ Batches are drawn beforehand and lie on the device: the peer's sampler costs not
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,26 @@ import torch.nn.functional as F
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
 from benchmarks.torch_baseline.device import numpy, peak_mb, tensor, wait
-from benchmarks.torch_baseline.lightgcn import PROPAGATIONS
+from benchmarks.torch_baseline.lightgcn import PROPAGATIONS, RowsOf
+
+
+def batch_loss(
+    propagate: RowsOf, *, l2: float
+) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """(N, D) table, (3 B,) users, positives and negatives, (B,) weights -> () loss."""
+
+    def loss_of(
+        table: torch.Tensor, nodes_R: torch.Tensor, keep_B: torch.Tensor
+    ) -> torch.Tensor:
+        final, own = propagate(table, nodes_R)
+        rows = len(keep_B)
+        users, positives, negatives = final.split(rows)
+        margins = (users * (positives - negatives)).sum(dim=1)
+        pairs = F.softplus(-margins) * keep_B
+        penalty = own.square().sum()
+        return (pairs.sum() + 0.5 * l2 * penalty) / rows
+
+    return loss_of
 
 
 def setup(
@@ -38,18 +58,7 @@ def setup(
         (nodes_3B.reshape(-1), keep_B)
         for nodes_3B, keep_B in zip(nodes, keep, strict=True)
     ]
-    rows = nodes.shape[2]
-
-    def loss_of(
-        table: torch.Tensor, nodes_R: torch.Tensor, keep_B: torch.Tensor
-    ) -> torch.Tensor:
-        final, own = propagate(table, nodes_R)
-        users, positives, negatives = final.split(rows)
-        margins = (users * (positives - negatives)).sum(dim=1)
-        pairs = F.softplus(-margins) * keep_B
-        penalty = own.square().sum()
-        return (pairs.sum() + 0.5 * l2 * penalty) / rows
-
+    loss_of = batch_loss(propagate, l2=l2)
     loss_function = torch.compile(loss_of) if compiled else loss_of
 
     def start() -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:

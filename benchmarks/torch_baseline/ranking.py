@@ -4,6 +4,7 @@ Shapes: U users, I items, B users of a chunk, S pairs of a chunk that are seen.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,32 @@ Best = Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 Masks = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
 
 
-def setup(
-    inputs: Inputs,
+def setup(inputs: Inputs, *, k: int, sigmoid: bool = False, **options: Any) -> Task:
+    """Lists of all users; the options are those of `ranker`."""
+    users_UD = tensor(inputs["user_vectors"])
+    items_ID = tensor(inputs["item_vectors"])
+    ranked = ranker(users_UD, items_ID, inputs, k=k, sigmoid=sigmoid, **options)
+
+    def run() -> None:
+        ranked()
+        wait()
+
+    def outputs() -> dict[str, np.ndarray]:
+        items, scores = ranked()
+        if sigmoid:
+            # What the others have: the same order, but for what rounds to 1.
+            found = torch.from_numpy(items).to(DEVICE)
+            vectors = items_ID[found]
+            scores = (vectors * users_UD[:, None]).sum(-1).cpu().numpy()
+        return outputs_of(items, scores, inputs)
+
+    return Task(run=run, outputs=outputs, units=len(users_UD), device_peak_mb=peak_mb())
+
+
+def ranker(
+    users_UD: torch.Tensor,
+    items_ID: torch.Tensor,
+    seen: Inputs,
     *,
     k: int,
     chunk: int,
@@ -31,11 +56,13 @@ def setup(
     top: str = "topk",
     buffer: bool = False,
     compiled: bool = False,
-) -> Task:
-    """Lists of all users, a chunk of them at a time.
+) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """What gives (U, k) items, best first, and their scores, chunk by chunk.
 
     Args:
-        inputs: Vectors and who saw what.
+        users_UD: Vectors of users.
+        items_ID: Of items.
+        seen: "seen_indptr" and "seen_items", who saw what.
         k: How many items of each user.
         chunk: B.
         mask: `lists`: rows and columns gathered in Python lists; `slices`: in NumPy.
@@ -45,11 +72,10 @@ def setup(
         buffer: Whether all chunks write their scores into the same memory.
         compiled: Whether scores, masks and the best are one compiled function.
     """
-    users_UD = tensor(inputs["user_vectors"])
-    items_DI = tensor(inputs["item_vectors"]).T
+    items_DI = items_ID.T
     num_users, num_items = len(users_UD), items_DI.shape[1]
     best: Best = {"topk": torch.topk, "blocks": best_of_blocks}[top]
-    masks = {"lists": _lists, "slices": _slices}[mask](inputs)
+    masks = {"lists": _lists, "slices": _slices}[mask](seen)
     # Blocks want whole ones: what is beyond the last item stays at -inf.
     width = -(-num_items // BLOCK) * BLOCK if top == "blocks" else num_items
     memory = torch.full((chunk if buffer else 0, width), -torch.inf, device=DEVICE)
@@ -80,20 +106,7 @@ def setup(
             items[first:last] = top_items.cpu().numpy()
         return items, scores
 
-    def run() -> None:
-        ranked()
-        wait()
-
-    def outputs() -> dict[str, np.ndarray]:
-        items, scores = ranked()
-        if sigmoid:
-            # What the others have: the same order, but for what rounds to 1.
-            found = torch.from_numpy(items).to(DEVICE)
-            vectors = items_DI.T[found]
-            scores = (vectors * users_UD[:, None]).sum(-1).cpu().numpy()
-        return outputs_of(items, scores, inputs)
-
-    return Task(run=run, outputs=outputs, units=num_users, device_peak_mb=peak_mb())
+    return ranked
 
 
 def _lists(inputs: Inputs) -> Masks:

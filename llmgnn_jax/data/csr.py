@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmgnn_jax.data.distinct import among, distinct
 from llmgnn_jax.data.validation import read_only
 
 
@@ -34,7 +35,7 @@ class Csr:
         if cols.size and cols.min() < 0:
             raise ValueError("cols must not be negative")
         width = int(cols.max()) + 1 if cols.size else 1
-        pairs = np.unique(rows * width + cols)
+        pairs = distinct(rows * width + cols)
         counts = np.bincount(pairs // width, minlength=num_rows)
         indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         return cls(
@@ -92,7 +93,7 @@ class Csr:
             raise ValueError(f"difference of {self.num_rows} and {other.num_rows} rows")
         (rows, cols), (other_rows, other_cols) = self.pairs(), other.pairs()
         width = 1 + max(cols.max(initial=0), other_cols.max(initial=0)).item()
-        keep = ~np.isin(rows * width + cols, other_rows * width + other_cols)
+        keep = ~among(rows * width + cols, other_rows * width + other_cols)
         return Csr.from_pairs(rows[keep], cols[keep], self.num_rows)
 
 

@@ -40,6 +40,21 @@ def double(
     )
 
 
+def afresh(inputs):
+    """Each run starts afresh, and says so in the notes."""
+    notes = {"runs": 0}
+
+    def run() -> None:
+        notes["runs"] += 1
+
+    return Task(
+        run=run,
+        outputs=lambda: {"out": np.ones(5)},
+        warms_up=False,
+        notes=notes,
+    )
+
+
 def wrong_shape(inputs):
     """One number too few."""
     return Task(run=lambda: None, outputs=lambda: {"out": np.ones(4)})

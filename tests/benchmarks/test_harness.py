@@ -318,6 +318,13 @@ def test_a_first_run_that_the_set_up_has_made_is_not_made_again(
     assert len(Path(log).read_text().splitlines()) == 1 + EFFORT.rounds
 
 
+def test_what_starts_afresh_is_not_warmed_up_and_its_runs_may_add_to_the_notes() -> (
+    None
+):
+    (measured,) = measure(case(system("afresh", of="llmgnn_jax")), EFFORT).measured
+    assert measured.notes == {"runs": 1 + EFFORT.rounds}
+
+
 def test_command_ends_with_a_message_where_systems_disagree(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -339,6 +346,7 @@ def test_command_ends_with_a_message_where_systems_disagree(
     [
         "propagation",
         "lightgcn_step",
+        "end_to_end",
         "gat",
         "sampled_sage",
         "scale",

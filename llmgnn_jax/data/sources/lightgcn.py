@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.distinct import among, distinct
 from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ def read_lightgcn(folder: Path | str, *, name: str | None = None) -> Dataset:
     """
     folder = Path(folder)
     train, test = (_read(folder / file) for file in FILES)
-    user_ids = np.unique(np.concatenate([train.listed, test.listed]))
-    item_ids = np.unique(np.concatenate([train.items, test.items]))
+    user_ids = distinct(np.concatenate([train.listed, test.listed]))
+    item_ids = distinct(np.concatenate([train.items, test.items]))
     users = np.searchsorted(user_ids, np.concatenate([train.users, test.users]))
     items = np.searchsorted(item_ids, np.concatenate([train.items, test.items]))
     in_test = np.arange(len(users)) >= len(train.users)
@@ -133,21 +134,26 @@ def _warn_of_oddities(
     folder: Path, users: np.ndarray, items: np.ndarray, in_test: np.ndarray
 ) -> None:
     pairs = users * (int(items.max()) + 1) + items
-    train, test = np.unique(pairs[~in_test]), np.unique(pairs[in_test])
+    train, test = distinct(pairs[~in_test]), distinct(pairs[in_test])
     for count, what in (
         (len(pairs) - len(train) - len(test), "pairs that repeat within a file"),
         (
-            len(np.intersect1d(train, test, assume_unique=True)),
+            np.count_nonzero(among(test, train)),
             "pairs of train.txt that are in test.txt too, and count as seen",
         ),
         (
-            len(np.setdiff1d(users[in_test], users[~in_test])),
+            _count_new(users[in_test], users[~in_test]),
             "users of test.txt without an item in train.txt",
         ),
         (
-            len(np.setdiff1d(items[in_test], items[~in_test])),
+            _count_new(items[in_test], items[~in_test]),
             "items of test.txt that train.txt lacks",
         ),
     ):
         if count:
             logger.warning("%s: %s: %d", folder, what, count)
+
+
+def _count_new(of_test: np.ndarray, of_train: np.ndarray) -> int:
+    """How many different numbers of test are none of train's."""
+    return int(np.count_nonzero(~among(distinct(of_test), distinct(of_train))))
