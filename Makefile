@@ -22,7 +22,7 @@ help:
 	@echo 'make test         lint, types and the fast tests (under 10 minutes on 2 cores)'
 	@echo 'make test-full    the slow tests: subprocesses, killed runs, PyTorch parity'
 	@echo 'make format       let ruff format the code'
-	@echo 'make quality      the quality tables: MovieLens-100K and Cora, several seeds'
+	@echo 'make quality      the quality tables of MovieLens-100K and Cora, into runs/quality'
 	@echo 'make setup-tpu    libtpu, for `llmgnn plan` on TPUs that are not here'
 	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers (under 15 minutes)'
 	@echo 'make bench-full   all sizes and peers (hours), then docs/benchmarks.md'
@@ -69,8 +69,8 @@ test-full: setup-test
 	$(BIN)/pytest -m slow -n 2
 
 quality: setup
-	$(BIN)/python -m benchmarks.quality_ml100k --json docs/results/ml-100k.json
-	$(BIN)/python -m benchmarks.quality_cora --json docs/results/cora.json
+	$(BIN)/python -m benchmarks.quality_ml100k --json runs/quality/ml-100k.json
+	$(BIN)/python -m benchmarks.quality_cora --json runs/quality/cora.json
 
 # torch-sparse and torch-scatter have no wheels for new versions of PyTorch: they are built
 # from source against the one that is there, which takes about 15 minutes once.

@@ -71,6 +71,12 @@ BENCHMARKS = (
         name="ranking",
         short=(*_SHORT, "--size", "gowalla", *_only("one buffer", "512 a chunk")),
     ),
+    Benchmark(
+        name="serving",
+        short=(*_SHORT, "--size", "gowalla", *_only("mv", "buffer")),
+    ),
+    # Minutes a run: there is no short one.
+    Benchmark(name="end_to_end", full=("--rounds", "3"), short=None),
     Benchmark(name="gat", short=(*_SHORT, *_only("embedding_bag"))),
     Benchmark(name="scale", short=None),
     Benchmark(
@@ -79,6 +85,7 @@ BENCHMARKS = (
         full=("--rounds", "3", "--turn", "3", "--size", "64 x 64"),
         short=(*_SHORT, "--size", "full, 64 x 64", *_only("eager attention")),
     ),
+    Benchmark(name="text_lengths", full=("--rounds", "3"), short=None),
     Benchmark(
         name="text_encode",
         # A run is a pass over a corpus: nine turns of all peers would take hours.

@@ -58,9 +58,9 @@ def test_a_small_graph_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_fastest_is_chosen(
     fastest: Backend,
     monkeypatch: pytest.MonkeyPatch,
-    with_native: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(choice, "candidates", lambda: BACKENDS)
     seen: list[tuple[Backend, float]] = []
 
     def measured(plan: EdgePlan, *, width: int, backend: Backend, best: float) -> float:
@@ -74,14 +74,18 @@ def test_the_fastest_is_chosen(
     monkeypatch.setattr(choice, "measure_backend", measured)
     with caplog.at_level(logging.INFO):
         assert chosen() == fastest
-    assert [name for name, _ in seen] == ["native", "csr", "bucketed", "segment"]
+    assert [name for name, _ in seen] == list(BACKENDS)
     times = [0.25 if name == fastest else 0.5 for name, _ in seen]
     assert [best for _, best in seen] == [
         min(times[:number], default=np.inf) for number in range(4)
     ]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith(f"graph.backend auto: {fastest} (native ")
+    assert line.startswith(f"graph.backend auto: {fastest} ({BACKENDS[0]} ")
     assert f"{fastest} 250.0 ms" in line
+
+
+def test_native_is_measured_beside_csr_alone(with_native: None) -> None:
+    assert choice.candidates() == ("native", "csr")
 
 
 def test_without_native_it_is_no_candidate(without_native: None) -> None:
