@@ -148,8 +148,8 @@ def _body(section: Section, result: Result, pictures: dict[str, str]) -> list[st
         parts += [_wrapped(title), rows_table(group)]
         if line := strongest_line(group):
             parts.append(_wrapped(line))
-    if section.more is not None:
-        parts.append(section.more(document))
+    if section.more is not None and (told := section.more(document)):
+        parts.append(told)
     for one in document.get("missing", ()):
         where = f"{one['size']}, {one['precision']}"
         parts.append(f"No row for {one['system']} ({where}): `{one['reason']}`")

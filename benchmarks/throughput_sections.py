@@ -1,5 +1,6 @@
 """What the page of throughput says of each benchmark, in the order of the page."""
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,10 +38,11 @@ def _million_users(document: Document) -> str:
     if not rows:
         return ""
     best = max(rows, key=lambda row: row["median"])
-    return (
+    return textwrap.fill(
         f"1,000,000 users by 1,000,000 items, extrapolated from 8,192 users and not "
         f"run: {1e6 / best['median'] / 60:.0f} minutes at {best['median']:.0f} users/s "
-        f"({best['variant']}, {best['peak_mb']:.0f} MB)."
+        f"({best['variant']}, {best['peak_mb']:.0f} MB).",
+        88,
     )
 
 
