@@ -41,7 +41,7 @@ _EAGER = [name for name, options in fused_step.PEERS.items() if len(options) == 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("peer", _EAGER)
-@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
+@pytest.mark.filterwarnings("ignore:Sparse (invariant|CSR):UserWarning")
 def test_peers_compute_what_ours_does(case: tuple[dict, Inputs], peer: str) -> None:
     ours = pytest.importorskip("benchmarks.ours.fused_step")
     theirs = pytest.importorskip(
