@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.harness import Unavailable
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.csr import Csr
+from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.errors import UserError
 
@@ -80,10 +81,7 @@ def gowalla() -> Interactions:
     Raises:
         Unavailable: If no mirror serves it.
     """
-    try:
-        dataset = catalog.load("gowalla")
-    except UserError as error:
-        raise Unavailable(str(error)) from None
+    dataset = _loaded("gowalla")
     split = split_published(dataset, seed=0, valid_share=0.0)
     return _interactions(split.training().csr(), num_items=dataset.num_items)
 
@@ -94,10 +92,7 @@ def ml_100k() -> Interactions:
     Raises:
         Unavailable: If no mirror serves it.
     """
-    try:
-        dataset = catalog.load("ml-100k")
-    except UserError as error:
-        raise Unavailable(str(error)) from None
+    dataset = _loaded("ml-100k")
     pairs = Csr.from_pairs(dataset.users, dataset.items, dataset.num_users)
     return _interactions(pairs, num_items=dataset.num_items)
 
@@ -134,6 +129,13 @@ def power_law(
     return normalised(
         np.concatenate([first, second]), np.concatenate([second, first]), num_nodes
     )
+
+
+def _loaded(name: str) -> Dataset:
+    try:
+        return catalog.load(name)
+    except UserError as error:
+        raise Unavailable(str(error)) from None
 
 
 def _interactions(pairs: Csr, *, num_items: int) -> Interactions:

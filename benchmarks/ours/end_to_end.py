@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
 from benchmarks.ours.device import peak_mb
-from benchmarks.ours.lightgcn_step import STEPS_PER_CALL, drawn_batches
+from benchmarks.ours.lightgcn_step import drawn_batches
+from benchmarks.ours.steps import STEPS_PER_CALL
 from benchmarks.whole_runs import Phases, WholeRuns
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.evaluation.question import question_of

@@ -7,7 +7,6 @@ writes what our program draws in its first steps into a folder of inputs.
 Shapes: S steps, B rows of a batch, K items that each is compared with.
 """
 
-import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -22,8 +21,9 @@ import scipy.sparse
 from benchmarks.bert_weights import with_prefix, without_prefix
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
-from benchmarks.ours.device import check_backend, compiled, peak_mb
+from benchmarks.ours.device import check_backend
 from benchmarks.ours.prepared import prepared_of
+from benchmarks.ours.steps import STEPS_PER_CALL, task_of_steps, with_table
 from llmgnn_jax.config import (
     Config,
     DataConfig,
@@ -36,86 +36,35 @@ from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.training import batch as draws
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.draws import keep_mask
-from llmgnn_jax.training.state import TrainData
-from llmgnn_jax.training.step import batch_loss, build_program
 from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import set_up
-
-# A call of the program runs this many steps, as in training.
-STEPS_PER_CALL = 10
 
 
 def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
     """`llmgnn_jax.training.step.build_program` with the recipe's model."""
     check_backend(backend)
-    config = _config({**options, "backend": backend})
-    prepared = prepared_of(config, inputs)
+    prepared = prepared_of(_config({**options, "backend": backend}), inputs)
     model, data = set_up("fused", prepared), train_data(prepared, text=True)
-    num_nodes = len(inputs["weight.node_embedding"])
+    start, named = flat(model.snapshot.state.params), without_prefix(inputs, "weight.")
+    assert start.keys() == named.keys()
+    weights = {name: jnp.asarray(array) for name, array in named.items()}
+    table = named["node_embedding"]
+    weights["node_embedding"] = with_table(start["node_embedding"], table)
+    params = nested(weights)
 
-    def fresh_state() -> Any:
-        state = model.snapshot.state
-        start = flat(state.params)
-        weights = without_prefix(inputs, "weight.")
-        assert start.keys() == weights.keys()
-        params = {name: jnp.asarray(array) for name, array in weights.items()}
-        # Spare slots and the padding node are no part of the peers' table.
-        table = jnp.zeros_like(start["node_embedding"])
-        params["node_embedding"] = table.at[:num_nodes].set(params["node_embedding"])
-        state = dataclasses.replace(state, params=nested(params))
-        return jax.tree.map(jnp.copy, state)
-
-    program = build_program(model.definition, model.optimizer, config)
-    count = jnp.int32(STEPS_PER_CALL)
-    program, compile_s = compiled(program, fresh_state(), data, count)
-
-    def outputs() -> dict[str, np.ndarray]:
-        state = fresh_state()
-        users, items = Scorer(model.definition, model.spec).vectors(
-            state.params, data.features
-        )
-        key = jax.random.wrap_key_data(state.key_data)
-
-        @jax.jit
-        def gradients(params: Any, data: TrainData) -> Any:
-            gradients, _ = jax.grad(batch_loss, has_aux=True)(
-                params,
-                model.definition,
-                data,
-                key=key,
-                step=jnp.int32(0),
-                config=config,
-            )
-            return gradients
-
-        named = {
-            name: np.asarray(array)
-            for name, array in flat(gradients(state.params, data)).items()
-        }
-        named["node_embedding"] = named["node_embedding"][:num_nodes]
-        _, metrics = program(state, data, count)
+    def outputs_of(gradients: Any, losses: np.ndarray) -> dict[str, np.ndarray]:
+        scorer = Scorer(model.definition, model.spec)
+        users, items = scorer.vectors(params, data.features)
+        found = {name: np.asarray(array) for name, array in flat(gradients).items()}
+        found["node_embedding"] = found["node_embedding"][: len(table)]
         return {
             "user_vectors": np.asarray(users)[: int(inputs["num_users"])],
             "item_vectors": np.asarray(items)[: int(inputs["num_items"])],
-            **with_prefix(named, "gradient."),
-            "losses": np.asarray(metrics.loss),
+            **with_prefix(found, "gradient."),
+            "losses": losses,
         }
 
-    state = fresh_state()
-
-    def run() -> None:
-        nonlocal state
-        state, metrics = program(state, data, count)
-        metrics.loss.block_until_ready()
-
-    return Task(
-        run=run,
-        outputs=outputs,
-        units=STEPS_PER_CALL,
-        compile_s=compile_s,
-        notes={"backend": prepared.backend, "steps_per_call": STEPS_PER_CALL},
-        device_peak_mb=peak_mb(),
-    )
+    return task_of_steps(prepared, model, data, params=params, outputs_of=outputs_of)
 
 
 def draw(folder: Path, options: Mapping[str, Any]) -> None:

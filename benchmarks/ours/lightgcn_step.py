@@ -6,7 +6,6 @@ writes the batches of the first steps into a folder of inputs: the peers are giv
 our program draws.
 """
 
-import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -19,8 +18,9 @@ import numpy as np
 
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
-from benchmarks.ours.device import check_backend, compiled, peak_mb
+from benchmarks.ours.device import check_backend
 from benchmarks.ours.prepared import prepared_of
+from benchmarks.ours.steps import STEPS_PER_CALL, task_of_steps, with_table
 from llmgnn_jax.config import (
     Config,
     DataConfig,
@@ -31,73 +31,29 @@ from llmgnn_jax.config import (
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.state import TrainData
-from llmgnn_jax.training.step import batch_loss, build_program
 from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import Setup, set_up
-
-# A call of the program runs this many steps, as in training.
-STEPS_PER_CALL = 10
 
 
 def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
     """`llmgnn_jax.training.step.build_program` with the published setting."""
     check_backend(backend)
     prepared, model, data = _prepared(inputs, {**options, "backend": backend})
-    config = prepared.config
+    start, table = model.snapshot.state.params, np.asarray(inputs["table"])
 
-    def fresh_state():
-        state = model.snapshot.state
-        table = jnp.asarray(inputs["table"])
-        # Spare slots and the padding node are no part of the peers' table.
-        start = state.params["node_embedding"]
-        assert start.shape[0] >= table.shape[0]
-        padded = jnp.zeros_like(start).at[: table.shape[0]].set(table)
-        params = {**state.params, "node_embedding": padded}
-        state = dataclasses.replace(state, params=params)
-        return jax.tree.map(jnp.copy, state)
+    def outputs_of(gradients: Any, losses: np.ndarray) -> dict[str, np.ndarray]:
+        gradient = np.asarray(gradients["node_embedding"])[: len(table)]
+        return {"gradient": gradient, "losses": losses[: len(inputs["batch_nodes"])]}
 
-    program = build_program(model.definition, model.optimizer, config)
-    count = jnp.int32(STEPS_PER_CALL)
-    program, compile_s = compiled(program, fresh_state(), data, count)
-
-    def outputs() -> dict[str, np.ndarray]:
-        state = fresh_state()
-        key = jax.random.wrap_key_data(state.key_data)
-
-        @jax.jit
-        def gradients(params: Any, data: TrainData) -> Any:
-            gradients, _ = jax.grad(batch_loss, has_aux=True)(
-                params,
-                model.definition,
-                data,
-                key=key,
-                step=jnp.int32(0),
-                config=config,
-            )
-            return gradients
-
-        gradient = np.asarray(gradients(state.params, data)["node_embedding"])
-        _, metrics = program(state, data, count)
-        num_nodes = inputs["table"].shape[0]
-        return {
-            "gradient": gradient[:num_nodes],
-            "losses": np.asarray(metrics.loss)[: len(inputs["batch_nodes"])],
-        }
-
-    state = fresh_state()
-
-    def run() -> None:
-        nonlocal state
-        state, metrics = program(state, data, count)
-        metrics.loss.block_until_ready()
-
-    return Task(
-        run=run,
-        outputs=outputs,
-        units=STEPS_PER_CALL,
-        compile_s=compile_s,
-        notes={"backend": prepared.backend, "steps_per_call": STEPS_PER_CALL},
-        device_peak_mb=peak_mb(),
+    return task_of_steps(
+        prepared,
+        model,
+        data,
+        params={
+            **start,
+            "node_embedding": with_table(start["node_embedding"], table),
+        },
+        outputs_of=outputs_of,
     )
 
 
