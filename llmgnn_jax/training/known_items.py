@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.data.csr import Csr, csr_in_pieces
+from llmgnn_jax.native.calls import call_kernel
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["indptr", "indices", "bits"],
-    meta_fields=["longest", "num_items", "num_users"],
+    meta_fields=["longest", "num_items", "num_users", "native"],
 )
 @dataclass(frozen=True, kw_only=True)
 class KnownItems:
@@ -33,6 +34,7 @@ class KnownItems:
         longest: Most items of one user.
         num_items: I.
         num_users: U, of all pieces.
+        native: Whether `among` is the C++ kernel's work.
     """
 
     indptr: jax.Array
@@ -41,6 +43,7 @@ class KnownItems:
     longest: int
     num_items: int
     num_users: int
+    native: bool = False
 
     @classmethod
     def build(
@@ -51,6 +54,7 @@ class KnownItems:
         dense: bool,
         num_users: int | None = None,
         shares: int = 1,
+        native: bool = False,
     ) -> "KnownItems":
         """From users x items.
 
@@ -61,6 +65,7 @@ class KnownItems:
                 and `contain` one look-up instead of a search.
             num_users: U, a multiple of S; those of `pairs` if not given.
             shares: S.
+            native: Whether the kernels of `training.native` are there.
         """
         counts = pairs.counts()
         num_users = pairs.num_rows if num_users is None else num_users
@@ -82,6 +87,7 @@ class KnownItems:
             longest=int(counts.max(initial=0)),
             num_items=num_items,
             num_users=num_users,
+            native=native,
         )
 
     def contain(self, users_B: jax.Array, items_BK: jax.Array) -> jax.Array:
@@ -106,6 +112,23 @@ class KnownItems:
             high_BK = jnp.where(searching & ~right, middle_BK, high_BK)
         found_BK = self.indices[jnp.minimum(low_BK, len(self.indices) - 1)]
         return (low_BK < end_BK) & (found_BK == items_BK)
+
+    def among(self, users_B: jax.Array, items_K: jax.Array) -> jax.Array:
+        """(B, K) bool, which of the same K items each user is known to like.
+
+        By the kernel in the order of B + K and of the users' items; else as `contain`.
+        """
+        shape = (len(users_B), len(items_K))
+        if not self.native or not self.longest:
+            return self.contain(users_B, jnp.broadcast_to(items_K[None, :], shape))
+        return call_kernel(
+            "llmgnn_known_among",
+            jax.ShapeDtypeStruct(shape, jnp.bool_),
+            self.indptr,
+            self.indices,
+            users_B,
+            items_K,
+        )
 
     def rows(self, users_B: jax.Array) -> jax.Array:
         """(B, I) bool, every item of each user.

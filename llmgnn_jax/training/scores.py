@@ -53,16 +53,17 @@ def loss_of_scores(
     users_B, positives_B = batch.users_B, batch.positives_B
     sampled_BK = batch.sampled_BK
 
-    def unfit(items_BK: jax.Array) -> jax.Array:
+    def unfit(items_BK: jax.Array, *, shared: bool) -> jax.Array:
         """(B, K) bool, whether the rows' users are known to like them, or nobody can.
 
         Draws of what is hidden count for nothing: of the others as many are expected.
+        Items that the rows share are (1, K).
         """
         known_BK = placement.ask(
-            KnownItems.contain,
+            KnownItems.among if shared else KnownItems.contain,
             data.known,
             users_B,
-            items_BK,
+            items_BK[0] if shared else items_BK,
             rows=data.known.num_users,
         )
         return known_BK if data.hidden_I is None else known_BK | data.hidden_I[items_BK]
@@ -81,19 +82,19 @@ def loss_of_scores(
         positive_BD = item_RD
         everyones_K = placement.everyones(positives_B)
         negative_BK = user_BD @ placement.everyones(positive_BD).T
-        keep_BK = ~unfit(jnp.broadcast_to(everyones_K[None, :], negative_BK.shape))
+        keep_BK = ~unfit(everyones_K[None, :], shared=True)
         # The other rows' positives: drawn by popularity.
         counts_K = placement.take(data.item_counts_I, everyones_K)
         log_expected_K = jnp.log(counts_K * ((size - 1) / data.num_examples))
     else:
         positive_BD, negative_RD = jnp.split(item_RD, [len(users_B)])
-        if train.loss == "sampled_softmax":  # The draws are shared by all rows.
+        shared = train.loss == "sampled_softmax"  # All rows have the same draws.
+        if shared:
             negative_BK = user_BD @ negative_RD.T
-            sampled_BK = jnp.broadcast_to(sampled_BK, negative_BK.shape)
         else:
             negative_BKD = negative_RD.reshape(*sampled_BK.shape, -1)
             negative_BK = jnp.einsum("bd,bkd->bk", user_BD, negative_BKD)
-        keep_BK = ~unfit(sampled_BK)
+        keep_BK = ~unfit(sampled_BK, shared=shared)
         if train.negatives == "hard":
             keep_BK = losses.hardest(negative_BK, keep_BK=keep_BK)
         if train.negatives == "popularity":

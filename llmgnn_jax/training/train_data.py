@@ -9,6 +9,7 @@ import numpy as np
 from llmgnn_jax.config import TrainConfig
 from llmgnn_jax.training.alias import AliasTable
 from llmgnn_jax.training.known_items import KnownItems
+from llmgnn_jax.training.native import library
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.state import TrainData
 
@@ -30,6 +31,7 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
         """Filled up, so that all pieces are of one length."""
         return jnp.asarray(np.pad(values.astype(np.int32), (0, -len(values) % shares)))
 
+    native = _shares_candidates(config.train) and library.available()
     by_users = config.train.examples == "users"
     return TrainData(
         features=features,
@@ -38,9 +40,15 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
         known=KnownItems.build(
             history,
             num_items=graph.item_capacity,
-            dense=_looks_up_often(config.train, history.num_rows, graph.item_capacity),
+            dense=_needs_bits(
+                config.train,
+                num_users=history.num_rows,
+                num_items=graph.item_capacity,
+                native=native,
+            ),
             num_users=history.num_rows if shares == 1 else graph.user_capacity,
             shares=shares,
+            native=native,
         ),
         item_counts_I=jnp.asarray(positive_counts(prepared).astype(np.float32)),
         active_users_A=in_pieces(active),
@@ -89,12 +97,18 @@ def positive_counts(prepared: Prepared) -> np.ndarray:
     return np.bincount(history.indices, weights, minlength=slots).astype(np.float64)
 
 
-def _looks_up_often(train: TrainConfig, num_users: int, num_items: int) -> bool:
+def _shares_candidates(train: TrainConfig) -> bool:
+    """Whether a step asks of all its rows if they are known to like the same items."""
+    if train.negatives == "all" or train.loss == "alignment_uniformity":
+        return False  # It asks for whole rows, or for nothing.
+    return train.loss == "sampled_softmax" or train.negatives == "in_batch"
+
+
+def _needs_bits(
+    train: TrainConfig, *, num_users: int, num_items: int, native: bool
+) -> bool:
     """Whether a step asks of so many pairs if they are known that bits are worth it."""
     if train.negatives == "all":
         return True  # B x I of memory anyway.
-    if train.loss == "alignment_uniformity":
-        return False  # It asks of none.
-    # B x K, or B x B: all rows by all negatives.
-    every_pair = train.loss == "sampled_softmax" or train.negatives == "in_batch"
+    every_pair = _shares_candidates(train) and not native
     return every_pair and num_users * num_items / 8 <= _MOST_BYTES_OF_BITS

@@ -1,5 +1,6 @@
 """The set of known pairs on the device, against Python's own sets."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from llmgnn_jax.config import TrainConfig
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.training import train_data
 from llmgnn_jax.training.known_items import KnownItems
+from llmgnn_jax.training.native import library
 
 
 def sets(sizes: list[int], num_items: int) -> list[set[int]]:
@@ -15,11 +17,13 @@ def sets(sizes: list[int], num_items: int) -> list[set[int]]:
     return [set(rng.permutation(num_items)[:size].tolist()) for size in sizes]
 
 
-def known_of(items: list[set[int]], num_items: int, *, dense: bool) -> KnownItems:
+def known_of(
+    items: list[set[int]], num_items: int, *, dense: bool, native: bool = False
+) -> KnownItems:
     users = [user for user, own in enumerate(items) for _ in own]
     flat = [item for own in items for item in own]
     pairs = Csr.from_pairs(np.asarray(users, int), np.asarray(flat, int), len(items))
-    return KnownItems.build(pairs, num_items=num_items, dense=dense)
+    return KnownItems.build(pairs, num_items=num_items, dense=dense, native=native)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +66,39 @@ def test_candidates_in_any_order(dense: bool) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("candidates", [0, 1, 5, 300])
+def test_the_same_items_for_all_rows(native: bool, candidates: int) -> None:
+    if native and (reason := library.unavailable_because()):
+        pytest.skip(reason)
+    num_items = 2**31 - 1  # Numbers that lie far apart, and the largest that there is.
+    rng = np.random.default_rng(candidates)
+    pool = np.append(rng.integers(0, num_items, 60), [0, 1, num_items - 1])
+    items = [
+        set(rng.permutation(pool)[:size].tolist()) for size in (0, 3, 63, 20, 1) * 30
+    ]
+    known = known_of(items, num_items, dense=False, native=native)
+    users = rng.integers(0, len(items), 200)
+    among = rng.choice(pool, candidates)  # Most of them more than once.
+    found = jax.jit(KnownItems.among)(known, jnp.asarray(users), jnp.asarray(among))
+    expected = np.asarray([[item in items[user] for item in among] for user in users])
+    np.testing.assert_array_equal(found, expected.reshape(len(users), candidates))
+
+
+def test_a_kernel_refuses_numbers_that_are_none() -> None:
+    if reason := library.unavailable_because():
+        pytest.skip(reason)
+    known = known_of([{0}, {1}], 3, dense=False, native=True)
+    with pytest.raises(Exception, match="numbers of users"):
+        known.among(jnp.asarray([0, 2]), jnp.asarray([1])).block_until_ready()
+
+
 def test_nobody_knows_anything() -> None:
     known = known_of([set(), set()], 3, dense=True)
     candidates = jnp.asarray([[0, 2], [1, 1]])
     assert not known.contain(jnp.arange(2), candidates).any()
     assert not known.rows(jnp.arange(2)).any()
+    assert not known.among(jnp.arange(2), jnp.asarray([0, 2])).any()
 
 
 def test_rows_ask_for_dense() -> None:
@@ -75,20 +107,29 @@ def test_rows_ask_for_dense() -> None:
         known.rows(jnp.asarray([0]))
 
 
+@pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize(
-    ("loss", "negatives", "users", "looks_up_often"),
+    ("loss", "negatives", "users", "needed", "with_kernels"),
     [
-        ("sampled_softmax", "all", 10**9, True),  # needs every pair
-        ("sampled_softmax", "uniform", 1000, True),
-        ("sampled_softmax", "uniform", 10**9, False),  # as bits they take too much
-        ("sampled_softmax", "in_batch", 1000, True),
-        ("bpr", "in_batch", 1000, True),
-        ("bpr", "in_batch", 10**9, False),
-        ("bpr", "uniform", 1000, False),  # a few pairs a row
+        ("sampled_softmax", "all", 10**9, True, True),  # needs every pair
+        ("sampled_softmax", "uniform", 1000, True, False),
+        ("sampled_softmax", "uniform", 10**9, False, False),  # they would take too much
+        ("sampled_softmax", "in_batch", 1000, True, False),
+        ("bpr", "in_batch", 1000, True, False),
+        ("bpr", "in_batch", 10**9, False, False),
+        ("bpr", "uniform", 1000, False, False),  # a few pairs a row
     ],
 )
 def test_bits_are_made_where_they_are_worth_it(
-    loss: str, negatives: str, users: int, looks_up_often: bool
+    loss: str,
+    negatives: str,
+    users: int,
+    needed: bool,
+    with_kernels: bool,
+    native: bool,
 ) -> None:
     train = TrainConfig(loss=loss, negatives=negatives)  # type: ignore[arg-type]
-    assert train_data._looks_up_often(train, users, 1000) == looks_up_often
+    found = train_data._needs_bits(
+        train, num_users=users, num_items=1000, native=native
+    )
+    assert found == (with_kernels if native else needed)

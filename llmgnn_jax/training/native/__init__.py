@@ -1,0 +1,11 @@
+"""The kernels of training steps, see `llmgnn_jax.native`."""
+
+from pathlib import Path
+
+from llmgnn_jax.native.library import Library
+
+library = Library(
+    "training",
+    Path(__file__).parent,
+    {"llmgnn_known_among": "LlmgnnKnownAmong"},
+)
