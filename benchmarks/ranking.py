@@ -7,7 +7,7 @@ Gowalla: all 29,858 users against all 40,981 items, 810,128 pairs masked. Catalo
 8,192 users, 50 seen items each, 10,000 to 1,000,000 items. Parity is that of the scores
 in the lists, and of recall and ndcg at 20 to 1e-6 where there is a test part.
 
-Ours is `evaluation.ranking.rank_factors`, under its default cap of memory. The peers
+Ours is `evaluation.ranker.rank_factors`, under its default cap of memory. The peers
 differ in how they mask (`lists`: Python lists of rows and columns, as in LightGCN's
 published code; `slices`: NumPy slices of the same sorted pairs that ours reads), in the
 users of a chunk, and in how the best are found (`torch.topk`, or the best of the best

@@ -1,4 +1,4 @@
-"""Ranking as `train.py` and `serve` do it: `evaluation.ranking.rank_factors`."""
+"""Ranking as `train.py` and `serve` do it: `evaluation.ranker.rank_factors`."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +8,8 @@ from benchmarks.harness.system import Inputs
 from benchmarks.ours.device import peak_mb
 from benchmarks.rankings import outputs_of
 from llmgnn_jax.data.csr import Csr
-from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
+from llmgnn_jax.evaluation.ranker import rank_factors
+from llmgnn_jax.evaluation.ranking import Rankings
 
 
 def setup(inputs: Inputs, *, k: int) -> Task:

@@ -1,74 +1,72 @@
-"""`Ranker`: the same items ranked again and again, for one user or for many.
+"""Users against the same items by inner products: `Ranker`, and `rank_factors` once.
 
 ranker = Ranker(item_vectors)
 ranker.rank(user_vectors[user : user + 1], seen=seen_of_that_user, k=10)
 
-Shapes: U users, I items, W >= I rows of the table on device, D width.
+Shapes: U users, B users that are ranked, I items, D width.
 """
 
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.native import library
 from llmgnn_jax.evaluation.ranking import (
     Rankings,
+    check_seen,
     checked_candidates,
+    checked_users,
     inner_products,
-    item_table,
     rank,
 )
-from llmgnn_jax.evaluation.sketch import (
-    LARGEST,
-    SMALLEST,
-    Sketch,
-    best_items,
-    sketch_of,
-)
+from llmgnn_jax.evaluation.sketch import Sketch, best_items, sketch_of
+from llmgnn_jax.evaluation.top_k import BLOCK, uses_blocks
 
 _FEW_USERS = 8
-"""Up to so many, each by itself is faster than all by the products of a chunk."""
+"""So few are ranked by the kernel even where it has to score most items."""
 
 _SHORT = 128
 """Longest list of the kernel: it inserts, which takes k steps."""
 
-_NO_MASK = np.zeros(0, np.bool_)
-_NO_ITEMS = np.zeros(0, np.int32)
-
 
 class Ranker:
-    """Holds item vectors on the device and gives the lists of `rank_factors`.
+    """Holds item vectors and gives lists of the best, again and again.
 
-    What a request brings, vectors of users and the pairs to mask, is all that goes to
-    the device. On CPU, where native kernels can be had, up to eight users and lists of
-    up to 128 are ranked one user at a time: a copy of the table in bytes tells which
-    items can be among the best, and only those are scored in float32. Everything else
-    is ranked by the program of `rank`. The lists are exact either way; scores may
-    differ in the last bits where XLA adds up in another order.
+    On CPU, where native kernels can be had, lists of up to 128 come from a copy of the
+    table in bytes: it tells which items can be among the best, and only those are
+    scored in float32 (`evaluation.sketch`). No scores of others are ever stored, so the
+    number of users costs no memory. Everywhere else, and where vectors lie so close to
+    one another that the bytes tell little, the lists come from the program of `rank`.
+    They are exact either way; scores may differ in the last bits where XLA adds up in
+    another order.
 
-    Programs are compiled once for each k, number of users above eight (rounded up to a
-    power of two) and number of masked pairs (likewise), for all rankers of as many
-    items.
+    The program is compiled once for each k, number of users (of NumPy arrays: rounded
+    up to a power of two) and number of masked pairs (likewise), for all rankers of as
+    many items.
 
-    Memory: the table, 4 W D bytes, and (D + 8) I from the first list of a few users on.
+    Memory: the table, 4 I D bytes, on the device from the first use of the program on,
+    and (D + 4) I from the first use of the kernel on.
 
     Args:
         item_vectors_ID: float32.
     """
 
     def __init__(self, item_vectors_ID: jax.Array | np.ndarray) -> None:
-        self._num_items = item_vectors_ID.shape[0]
-        self._table_WD = item_table(item_vectors_ID, k=1)
+        self._vectors_ID = item_vectors_ID
 
     def rank(
         self,
-        user_vectors_UD: np.ndarray,
+        user_vectors_UD: jax.Array | np.ndarray,
         *,
         seen: Csr | None,
         k: int,
         candidates: np.ndarray | None = None,
+        users: np.ndarray | None = None,
+        memory_limit_mb: float = 256,
+        chunk_size: int | None = None,
     ) -> Rankings:
         """The k best unseen items of each user; ties go to the lower item index.
 
@@ -77,90 +75,105 @@ class Ranker:
             seen: (U x I) pairs that are masked, or None.
             k: Length of each ranking; may exceed I (the rest is -1).
             candidates: (I,) bool, which items may be ranked; None for all of them.
+            users: (B,) users to rank, repeats allowed; None ranks all.
+            memory_limit_mb: Of the program, see `rank`.
+            chunk_size: Likewise; where it is given the program is what ranks.
 
         Returns:
-            The rankings, on the host, of users 0 to U - 1.
+            The rankings, on the host.
 
         Raises:
-            UserError: If a score is NaN or +inf.
+            UserError: If a score is NaN or +inf, or the cap is too small for the
+                program.
             ValueError: If sizes do not fit together.
         """
-        user_vectors_UD = np.asarray(user_vectors_UD, np.float32)
-        num_users, width = len(user_vectors_UD), self._table_WD.shape[1]
+        num_users, width = len(user_vectors_UD), self._vectors_ID.shape[1]
         if user_vectors_UD.shape[1:] != (width,):
             raise ValueError(f"users: {user_vectors_UD.shape}, not (U, {width})")
-        if (
-            num_users <= _FEW_USERS
-            and 1 <= k <= _SHORT
-            and self._sketch is not None
-            and _in_range(user_vectors_UD)
-        ):
-            return self._one_by_one(user_vectors_UD, seen, k, candidates)
-        padded = max(_FEW_USERS, 1 << (num_users - 1).bit_length())
-        padding = ((0, padded - num_users), (0, 0))
+        if chunk_size is None and 1 <= k <= _SHORT and library.available():
+            found = self._by_kernel(user_vectors_UD, seen, k, candidates, users)
+            if found is not None:
+                return found
+        if isinstance(user_vectors_UD, np.ndarray):
+            padded = max(_FEW_USERS, 1 << (num_users - 1).bit_length())
+            padding = ((0, padded - num_users), (0, 0))
+            user_vectors_UD = np.pad(user_vectors_UD, padding)
         return rank(
             inner_products,
-            {"users": np.pad(user_vectors_UD, padding), "items": self._table_WD},
+            {"users": jnp.asarray(user_vectors_UD), "items": self._table_WD},
             num_users=num_users,
-            num_items=self._num_items,
+            num_items=self._vectors_ID.shape[0],
             seen=seen,
             k=k,
             candidates=candidates,
+            users=users,
+            memory_limit_mb=memory_limit_mb,
+            chunk_size=chunk_size,
         )
 
     @functools.cached_property
-    def _sketch(self) -> Sketch | None:
-        """None where there are no kernels, or vectors that have no bounds."""
-        if not library.available() or self._table_WD.dtype != np.float32:
-            return None
-        return sketch_of(np.asarray(self._table_WD)[: self._num_items])
+    def _table_WD(self) -> jax.Array:
+        """On the device: rows of zeros make a long table one of whole blocks."""
+        num_items = self._vectors_ID.shape[0]
+        table = jnp.asarray(self._vectors_ID)
+        if uses_blocks(num_items, 1) and num_items % BLOCK:
+            table = jnp.pad(table, ((0, -num_items % BLOCK), (0, 0)))
+        return table
 
-    def _one_by_one(
+    @functools.cached_property
+    def _sketch(self) -> Sketch | None:
+        return sketch_of(np.asarray(self._vectors_ID))
+
+    def _by_kernel(
         self,
-        user_vectors_UD: np.ndarray,
+        user_vectors_UD: jax.Array | np.ndarray,
         seen: Csr | None,
         k: int,
         candidates: np.ndarray | None,
-    ) -> Rankings:
-        num_users, num_items = len(user_vectors_UD), self._num_items
-        if seen is not None and seen.num_rows != num_users:
-            raise ValueError(f"seen has {seen.num_rows} rows for {num_users} users")
-        if candidates is None:
-            allowed = _NO_MASK
-        else:
-            allowed = checked_candidates(candidates, num_items)
-        assert self._sketch is not None
-        pending = [
-            best_items(
-                self._sketch,
-                self._table_WD,
-                user_D,
-                _hidden(seen, row, num_items),
-                allowed,
-                num_items=num_items,
-                k=k,
-            )
-            for row, user_D in enumerate(user_vectors_UD)
-        ]
-        items_Uk = np.empty((num_users, k), np.int32)
-        scores_Uk = np.empty((num_users, k), np.float32)
-        for row, (items, scores) in enumerate(pending):
-            items_Uk[row], scores_Uk[row] = np.asarray(items), np.asarray(scores)
-        users = np.arange(num_users, dtype=np.int32)
-        return Rankings(users=users, items=items_Uk, scores=scores_Uk)
+        users: np.ndarray | None,
+    ) -> Rankings | None:
+        """None where the kernel has no answer."""
+        num_users, num_items = len(user_vectors_UD), self._vectors_ID.shape[0]
+        asked = checked_users(users, num_users)
+        if seen is not None:
+            check_seen(seen, num_users, num_items)
+        if candidates is not None:
+            candidates = np.ascontiguousarray(checked_candidates(candidates, num_items))
+        if self._sketch is None or user_vectors_UD.dtype != np.float32:
+            return None
+        found = best_items(
+            self._sketch,
+            np.ascontiguousarray(user_vectors_UD),
+            asked,
+            hidden=seen,
+            allowed_I=candidates,
+            k=k,
+            worth_it=len(asked) > _FEW_USERS,
+        )
+        if found is None:
+            return None
+        items, scores = found
+        return Rankings(users=asked, items=items, scores=scores)
 
 
-def _in_range(user_vectors_UD: np.ndarray) -> bool:
-    """Whether the kernel's bounds hold for all users."""
-    norms_U = np.linalg.norm(user_vectors_UD, axis=1)
-    return bool((norms_U >= SMALLEST).all() and (norms_U <= LARGEST).all())
-
-
-def _hidden(seen: Csr | None, row: int, num_items: int) -> np.ndarray:
-    """(S,) int32 ascending, S a power of two from 128 on; what fills up is no item."""
-    items = _NO_ITEMS if seen is None else seen.row(row)
-    if len(items) and items[-1] >= num_items:
-        raise ValueError(f"seen has item {items[-1]} of {num_items}")
-    hidden = np.full(1 << max(7, (len(items) - 1).bit_length()), num_items, np.int32)
-    hidden[: len(items)] = items
-    return hidden
+def rank_factors(
+    user_vectors_UD: jax.Array | np.ndarray,
+    item_vectors_ID: jax.Array | np.ndarray,
+    *,
+    seen: Csr | None,
+    k: int,
+    candidates: np.ndarray | None = None,
+    users: np.ndarray | None = None,
+    memory_limit_mb: float = 256,
+    chunk_size: int | None = None,
+) -> Rankings:
+    """`Ranker.rank` of items that are ranked once."""
+    return Ranker(item_vectors_ID).rank(
+        user_vectors_UD,
+        seen=seen,
+        k=k,
+        candidates=candidates,
+        users=users,
+        memory_limit_mb=memory_limit_mb,
+        chunk_size=chunk_size,
+    )

@@ -165,13 +165,13 @@ def ranked_in_chunks(
         in_flight: Chunks that may be enqueued while one is received.
         masked: Whether the program leaves items out, which takes memory.
     """
-    users = _checked_users(users, num_users)
+    users = checked_users(users, num_users)
     if k < 1 or num_items < 1:
         raise ValueError(f"k and num_items must be positive, got {k} and {num_items}")
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"chunk_size must be positive, got {chunk_size}")
     if seen is not None:
-        _check_seen(seen, num_users, num_items)
+        check_seen(seen, num_users, num_items)
     depth = min(k, num_items)
     if chunk_size is None:
         chunk_size = _chunk_size(width, depth, memory_limit_mb, masked=masked)
@@ -211,47 +211,6 @@ def ranked_in_chunks(
             "checkpoint",
         )
     return Rankings(users=users, items=items, scores=scores)
-
-
-def rank_factors(
-    user_vectors_UD: jax.Array | np.ndarray,
-    item_vectors_ID: jax.Array | np.ndarray,
-    *,
-    seen: Csr | None,
-    k: int,
-    candidates: np.ndarray | None = None,
-    users: np.ndarray | None = None,
-    memory_limit_mb: float = 256,
-    chunk_size: int | None = None,
-) -> Rankings:
-    """`rank` by inner products in float32 (highest precision).
-
-    Long item tables are padded to a multiple of 64 rows; that copy (4 I D bytes) is not
-    counted in the memory limit.
-    """
-    num_items = item_vectors_ID.shape[0]
-    table = item_table(item_vectors_ID, k=min(k, num_items))
-    return rank(
-        inner_products,
-        {"users": jnp.asarray(user_vectors_UD), "items": table},
-        num_users=user_vectors_UD.shape[0],
-        num_items=num_items,
-        seen=seen,
-        k=k,
-        candidates=candidates,
-        users=users,
-        memory_limit_mb=memory_limit_mb,
-        chunk_size=chunk_size,
-    )
-
-
-def item_table(item_vectors_ID: jax.Array | np.ndarray, *, k: int) -> jax.Array:
-    """(W, D) on device: rows of zeros make a long table one of whole blocks."""
-    num_items = item_vectors_ID.shape[0]
-    item_vectors = jnp.asarray(item_vectors_ID)
-    if uses_blocks(num_items, k) and num_items % BLOCK:
-        item_vectors = jnp.pad(item_vectors, ((0, -num_items % BLOCK), (0, 0)))
-    return item_vectors
 
 
 def inner_products(data: dict[str, jax.Array], users_B: jax.Array) -> jax.Array:
@@ -338,8 +297,12 @@ def _bytes_a_user(width: int, k: int, *, masked: bool = False) -> int:
     return 4 * width * copies + maxima + candidates
 
 
-def _checked_users(users: np.ndarray | None, num_users: int) -> np.ndarray:
-    """(U,) int32."""
+def checked_users(users: np.ndarray | None, num_users: int) -> np.ndarray:
+    """(U,) int32, contiguous.
+
+    Raises:
+        ValueError: If they are no numbers of users.
+    """
     if users is None:
         return np.arange(num_users, dtype=np.int32)
     users = np.asarray(users)
@@ -347,10 +310,11 @@ def _checked_users(users: np.ndarray | None, num_users: int) -> np.ndarray:
         raise ValueError(f"users: expected (U,) integers, got {users.dtype}")
     if users.size and (users.min() < 0 or users.max() >= num_users):
         raise ValueError(f"users must lie in [0, {num_users})")
-    return users.astype(np.int32)
+    return np.ascontiguousarray(users, np.int32)
 
 
-def _check_seen(seen: Csr, num_users: int, num_items: int) -> None:
+def check_seen(seen: Csr, num_users: int, num_items: int) -> None:
+    """Raises ValueError if pairs name other rows than users, or items that are none."""
     if seen.num_rows != num_users:
         raise ValueError(f"seen has {seen.num_rows} rows for {num_users} users")
     if seen.indices.size and seen.indices.max() >= num_items:

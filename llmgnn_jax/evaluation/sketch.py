@@ -1,127 +1,188 @@
-"""A table of vectors in bytes, with how far off its inner products can be.
+"""A table of vectors in bytes, and the best items of users by it, on the host.
 
-Shapes: I items, D width, P pairs of columns (the last one may be half empty), N panels
-of 64 items.
+Shapes: I items, D width, N panels of 64 items, G groups of 4 columns, U users, B rows
+that are asked for.
 """
 
+import ctypes
 import functools
+import os
 from dataclasses import dataclass
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.native import library
-from llmgnn_jax.native.calls import call_kernel
 
-PANEL = 64
-"""Items of a panel, as the kernel has it."""
+PANEL, GROUP = 64, 4
+"""Items and columns that lie beside one another, as the kernels have them."""
 
-LARGEST, SMALLEST = 1e15, 1e-15
-"""Norms of users between which no number of a product leaves the range of float32."""
+WIDEST = 2**14
+"""Sums of wider codes would leave 32 bits."""
 
-_AT_A_TIME = 1024 * PANEL
-_SMALLEST_SCALE = 1e-30
+_UNBOUNDED = 2**62
+
+# Of the kernels' arguments: "p" is an address, "i" a number of 64 bits.
+_SIGNATURES = {
+    "LlmgnnSketch": "piii" + "pppppp",
+    "LlmgnnBestItems": "ppi" + "ppp" + "pii" + "pppppp" + "ii" + "ipp",
+}
+_TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int64}
+_NO_MEMORY = 2
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["codes", "scales", "errors"],
-    meta_fields=[],
-)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sketch:
     """What tells which items can be among the best of a user.
 
-    |u . v - step scale (steps . code)| <= |u| error, where a user u is near whole
-    `steps` of max |u| / `levels`: that and the rounding of float32 are counted in.
+    Items are ordered by the lengths of their vectors, longest first. A number is near
+    scale * (code - 128) of its panel. For a user u, an item v and any numbers u' and v'
+    near theirs, |u . v - u' . v'| <= |u - u'| reach + |u| error.
 
     Attributes:
-        codes: (N, P, 64, 2) int8, two columns of each of 64 items after another.
-        scales: (64 N,) float32.
-        errors: (64 N,) float32.
+        table: (I, D) float32, the vectors themselves.
+        codes: (N, G, 64, 4) uint8.
+        numbers: (64 N,) int32, which item lies there; -1 for none.
+        scales: (N,) float32.
+        reaches: (N,) float32, no v' is longer.
+        errors: (N,) float32, no v' is further from its v; rounding of u . v included.
+        lengths: (N,) float32, no vector of this panel or of later ones is longer.
     """
 
-    codes: jax.Array
-    scales: jax.Array
-    errors: jax.Array
+    table: np.ndarray
+    codes: np.ndarray
+    numbers: np.ndarray
+    scales: np.ndarray
+    reaches: np.ndarray
+    errors: np.ndarray
+    lengths: np.ndarray
+
+    @functools.cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Of all arrays but the table, in this order: a kernel's arguments."""
+        return tuple(
+            _address(array)
+            for array in (
+                *(self.codes, self.numbers, self.scales),
+                *(self.reaches, self.errors, self.lengths),
+            )
+        )
 
 
 def sketch_of(vectors_ID: np.ndarray) -> Sketch | None:
-    """The sketch of a table in float32; None where a vector is too long or not finite.
+    """The sketch of a table in float32.
 
-    Memory: (D + 8) bytes an item stay.
+    Memory: (D + 4) bytes an item stay, and the table itself.
+
+    Returns:
+        None where there are no kernels, or where the bounds do not hold: a vector is
+        not finite, of a length from 1e15 on, or of too many columns.
     """
     num_items, width = vectors_ID.shape
-    panels, pairs = -(-num_items // PANEL), -(-width // 2)
-    codes = np.zeros((panels, pairs, PANEL, 2), np.int8)
-    scales, errors = (np.zeros(panels * PANEL, np.float32) for _ in range(2))
-    rounding = (width + 8) * 2.0**-23 + 0.51 * width**0.5 / _levels(width)
-    for first in range(0, num_items, _AT_A_TIME):
-        part = np.asarray(vectors_ID[first : first + _AT_A_TIME], np.float64)
-        norms = np.linalg.norm(part, axis=1)
-        if not (norms < LARGEST).all():
-            return None
-        rows = slice(first, first + len(part))
-        scale = np.abs(part).max(axis=1, initial=0.0).astype(np.float32) / 127
-        # What is divided by a tiny number overflows.
-        scale[scale < _SMALLEST_SCALE] = 0.0
-        divisor = np.where(scale > 0, scale, np.inf).astype(np.float64)
-        code = np.clip(np.rint(part / divisor[:, None]), -127, 127)
-        error = np.linalg.norm(part - scale[:, None].astype(np.float64) * code, axis=1)
-        error += rounding * (norms + error)
-        scales[rows], errors[rows] = scale, error * (1 + 1e-6)
-        whole = np.zeros((-(-len(part) // PANEL) * PANEL, 2 * pairs), np.int8)
-        whole[: len(part), :width] = code
-        panels_NLP2 = whole.reshape(-1, PANEL, pairs, 2)
-        codes[first // PANEL :][: len(panels_NLP2)] = panels_NLP2.transpose(0, 2, 1, 3)
-    return Sketch(
-        codes=jnp.asarray(codes), scales=jnp.asarray(scales), errors=jnp.asarray(errors)
+    if not (num_items and 1 <= width <= WIDEST) or vectors_ID.dtype != np.float32:
+        return None
+    if not library.available():
+        return None
+    table = np.ascontiguousarray(vectors_ID)
+    panels, groups = -(-num_items // PANEL), -(-width // GROUP)
+    sketch = Sketch(
+        table=table,
+        codes=np.empty((panels, groups, PANEL, GROUP), np.uint8),
+        numbers=np.empty(panels * PANEL, np.int32),
+        scales=np.empty(panels, np.float32),
+        reaches=np.empty(panels, np.float32),
+        errors=np.empty(panels, np.float32),
+        lengths=np.empty(panels, np.float32),
     )
+    status = _call(
+        "LlmgnnSketch",
+        *(_address(table), num_items, width, _threads()),
+        *sketch.addresses,
+    )
+    return None if status else sketch
 
 
-@functools.partial(jax.jit, static_argnames=("num_items", "k"))
 def best_items(
     sketch: Sketch,
-    table_WD: jax.Array,
-    user_D: jax.Array,
-    hidden_S: jax.Array,
-    allowed_I: jax.Array,
+    users_UD: np.ndarray,
+    rows_B: np.ndarray,
     *,
-    num_items: int,
+    hidden: Csr | None,
+    allowed_I: np.ndarray | None,
     k: int,
-) -> tuple[jax.Array, jax.Array]:
-    """The k best items of a user, exactly; equal scores: lower item first.
+    worth_it: bool = True,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The k best items of each row, exactly; equal scores: lower item first.
 
     Args:
         sketch: Of the table.
-        table_WD: float32, W >= I.
-        user_D: float32, of a norm from `SMALLEST` to `LARGEST`.
-        hidden_S: int32, ascending, which items are left out; may name others than I.
-        allowed_I: bool, which may be shown; empty for all.
-        num_items: I.
+        users_UD: float32.
+        rows_B: int32 in [0, U).
+        hidden: (U x I) pairs that are left out, or None.
+        allowed_I: bool, which may be shown; None for all.
         k: From 1.
+        worth_it: Whether to give up where so many items have to be scored that products
+            of matrices would be faster: vectors that lie close to one another.
 
     Returns:
-        (k,) int32 items, -1 where there are no more, and (k,) float32 scores, -inf
-        there.
+        (B, k) int32 items, -1 where there are no more, and (B, k) float32 scores, -inf
+        there. None where it gave up, or where the bounds do not hold of a user: the
+        vector is not finite, or of a length below 1e-15 (but 0) or from 1e15 on.
     """
-    library.require()
-    return call_kernel(
-        "llmgnn_best_items",
-        (jax.ShapeDtypeStruct((k,), jnp.int32), jax.ShapeDtypeStruct((k,), np.float32)),
-        user_D,
-        sketch.codes,
-        sketch.scales,
-        sketch.errors,
-        table_WD,
-        hidden_S,
-        allowed_I,
-        num_items=np.int64(num_items),
-        levels=np.int64(_levels(len(user_D))),
+    (num_items, width), num_rows = sketch.table.shape, len(rows_B)
+    items = np.empty((num_rows, k), np.int32)
+    scores = np.empty((num_rows, k), np.float32)
+    if hidden is None:
+        ends, names = np.zeros(len(users_UD) + 1, np.int64), np.empty(0, np.int32)
+    else:
+        ends = np.ascontiguousarray(hidden.indptr, np.int64)
+        names = np.ascontiguousarray(hidden.indices, np.int32)
+        assert ends[-1] <= len(names)
+    status = _call(
+        "LlmgnnBestItems",
+        *(_address(users_UD), _address(rows_B), num_rows),
+        *(_address(ends), _address(names)),
+        None if allowed_I is None else _address(allowed_I),
+        *(_address(sketch.table), num_items, width),
+        *sketch.addresses,
+        *(k, num_rows * (num_items // 8 + 32 * k) if worth_it else _UNBOUNDED),
+        *(_threads(), _address(items), _address(scores)),
     )
+    return None if status else (items, scores)
 
 
-def _levels(width: int) -> int:
-    """Steps of a user's largest number: 16 bits, fewer where sums would not fit 32."""
-    return min(32_767, 2**31 // (128 * width + 1))
+def _call(name: str, *arguments: int | None) -> int:
+    """What a kernel returns.
+
+    Raises:
+        MemoryError: If it had none.
+    """
+    status = _kernel(name)(*arguments)
+    if status == _NO_MEMORY:
+        raise MemoryError(f"{name} had no memory: fewer users at a time need less")
+    return status
+
+
+@functools.cache
+def _kernel(name: str) -> Any:
+    kernel = library.function(name)
+    kernel.restype = ctypes.c_int64
+    kernel.argtypes = [_TYPES[letter] for letter in _SIGNATURES[name]]
+    return kernel
+
+
+def _address(array: np.ndarray) -> int:
+    """Where an array's memory begins; its owner is to live as long as it is used."""
+    assert array.flags.c_contiguous
+    return array.__array_interface__["data"][0]
+
+
+@functools.cache
+def _threads() -> int:
+    """As many as XLA has: the cores that this process may use, or `NPROC`."""
+    if (told := os.environ.get("NPROC", "")).isdigit():
+        return max(1, int(told))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

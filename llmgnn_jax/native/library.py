@@ -1,4 +1,4 @@
-"""Builds C++ kernels once a machine and makes them known to XLA.
+"""Builds C++ kernels once a machine and makes them known to XLA, or to the host.
 
 A library lies in `<cache>/native/<name>-<identity>-<digest>.so`. The identity covers
 the source, the flags, the compiler, jaxlib and the processor, so a cache that several
@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -57,6 +58,7 @@ class Library:
         self.flags: tuple[str, ...] = _FLAGS
         self._asked = False
         self._reason: str | None = None
+        self._loaded: ctypes.CDLL | None = None
 
     def available(self) -> bool:
         """Whether the kernels run here; builds them at the first call."""
@@ -80,6 +82,16 @@ class Library:
         """
         if (reason := self.unavailable_because()) is not None:
             raise NativeUnavailable(reason)
+
+    def function(self, symbol: str) -> Any:
+        """A C function of the library, for calls from the host.
+
+        Raises:
+            NativeUnavailable: If the kernels cannot be had here.
+        """
+        self.require()
+        assert self._loaded is not None
+        return getattr(self._loaded, symbol)
 
     def sources(self) -> list[Path]:
         """The kernels and what they include, in a fixed order."""
@@ -128,6 +140,7 @@ class Library:
         for name, handler in handlers.items():
             capsule = jax.ffi.pycapsule(handler)
             jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+        self._loaded = library
 
     def _build(self, compiler: str, folder: Path, name: str) -> Path:
         """Compiles into `<folder>/<name>-<digest>.so`."""

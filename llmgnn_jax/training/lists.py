@@ -8,7 +8,8 @@ from llmgnn_jax.evaluation.baselines import Baseline
 from llmgnn_jax.evaluation.judgement import Judge
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.question import Question
-from llmgnn_jax.evaluation.ranking import Rankings, rank, rank_factors
+from llmgnn_jax.evaluation.ranker import rank_factors
+from llmgnn_jax.evaluation.ranking import Rankings, rank
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
 

@@ -10,7 +10,8 @@ import numpy as np
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.evaluation.metrics import Metrics
 from llmgnn_jax.evaluation.pieces import rank_pieces
-from llmgnn_jax.evaluation.ranking import Rankings, rank_factors
+from llmgnn_jax.evaluation.ranker import rank_factors
+from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.parallel.processes import numbers_of_first

@@ -6,17 +6,15 @@ import pytest
 
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation import ranker as module
 from llmgnn_jax.evaluation import ranking
 from llmgnn_jax.evaluation.native import library
-from llmgnn_jax.evaluation.ranker import Ranker
-from llmgnn_jax.evaluation.ranking import rank_factors
-from llmgnn_jax.evaluation.sketch import best_items, sketch_of
+from llmgnn_jax.evaluation.ranker import Ranker, rank_factors
+from llmgnn_jax.evaluation.sketch import PANEL, sketch_of
 
 
 @pytest.fixture(params=["kernel", "chunks"])
 def path(request, monkeypatch):
-    """Either way of ranking few users."""
+    """Either way of ranking."""
     if request.param == "chunks":
         monkeypatch.setattr(library, "available", lambda: False)
     elif reason := library.unavailable_because():
@@ -148,13 +146,12 @@ def test_sizes_that_do_not_fit(path: str, wrong: str, message: str) -> None:
         Ranker(items).rank(users, seen=seen, k=k, candidates=candidates)
 
 
-def test_no_request_compiles_anything_new(path: str) -> None:
+def test_no_request_compiles_anything_new(monkeypatch) -> None:
+    monkeypatch.setattr(library, "available", lambda: False)
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((700, 6), dtype=np.float32)
     ranker = Ranker(vectors)
-
-    def compiled() -> tuple[int, int]:
-        return best_items._cache_size(), ranking._rank_chunk._cache_size()
+    compiled = ranking._rank_chunk._cache_size
 
     def ask(user: int, seen: int) -> None:
         items = np.arange(seen, dtype=np.int32)
@@ -174,41 +171,116 @@ def test_no_request_compiles_anything_new(path: str) -> None:
     assert compiled() == before
 
 
-def test_few_users_are_ranked_by_the_kernel_and_more_are_not(monkeypatch) -> None:
+@pytest.fixture
+def programs(monkeypatch):
+    """How many chunks the program has ranked, as a list of one number."""
     if reason := library.unavailable_because():
         pytest.skip(reason)
-    called = []
+    count = [0]
+    rank_chunk = ranking._rank_chunk
 
-    def counted(*arguments, **keywords):
-        called.append(keywords["k"])
-        return best_items(*arguments, **keywords)
+    def counted(*arguments):
+        count[0] += 1
+        return rank_chunk(*arguments)
 
-    monkeypatch.setattr(module, "best_items", counted)
-    vectors = np.eye(300, 4, dtype=np.float32)
-    ranker = Ranker(jax.numpy.asarray(vectors))
-    ranker.rank(vectors[:2], seen=None, k=5)
-    assert called == [5, 5]
-    ranker.rank(vectors[:9], seen=None, k=5)
-    ranker.rank(vectors[:1], seen=None, k=129)
-    assert called == [5, 5]
+    monkeypatch.setattr(ranking, "_rank_chunk", counted)
+    return count
+
+
+@pytest.mark.parametrize("num_users", [1, 5, 97, 400])
+def test_lists_of_any_number_of_users_come_from_the_kernel(
+    programs: list[int], num_users: int
+) -> None:
+    rng = np.random.default_rng(num_users)
+    # Whole numbers, whose sums are exact in any order.
+    users = np.float32(rng.integers(-9, 10, (num_users, 33)))
+    items = np.float32(rng.integers(-9, 10, (3_001, 33)))
+    seen = random_csr(rng, (num_users, 3_001), 0.01)
+    # From the device as from the host.
+    found = Ranker(jax.numpy.asarray(items)).rank(
+        jax.numpy.asarray(users), seen=seen, k=20
+    )
+    assert programs == [0]
+    np.testing.assert_array_equal(found.items, by_loop(users @ items.T, seen, 20))
+    rows = rng.integers(0, num_users, 11)
+    some = Ranker(items).rank(users, seen=seen, k=20, users=rows)
+    assert programs == [0]
+    np.testing.assert_array_equal(some.users, rows)
+    np.testing.assert_array_equal(some.items, found.items[rows])
+    np.testing.assert_array_equal(some.scores, found.scores[rows])
+
+
+def test_a_share_of_the_items_for_each_thread(programs: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    users = rng.standard_normal((2, 64), dtype=np.float32)
+    users[1] = 0.0
+    items = rng.standard_normal((200_000, 64), dtype=np.float32)
+    items[100_000:] = items[:100_000]  # Each twice: ties lie in other shares.
+    seen = Csr.from_pairs(np.asarray([1, 1]), np.asarray([0, 2]), 2)
+    found = Ranker(items).rank(users, seen=seen, k=6)
+    scores = items @ users[0]
+    best = np.argsort(-scores[:100_000], kind="stable")[:3]
+    assert found.items[0].tolist() == [n for i in best for n in (i, i + 100_000)]
+    assert found.items[1].tolist() == [1, 3, 4, 5, 6, 7]
+    assert programs == [0]
+
+
+@pytest.mark.parametrize(
+    ("why", "ranked_by_program"),
+    [("k", 1), ("chunk size", 1), ("alike", 1), ("alike, few", 0), ("bfloat16", 1)],
+)
+def test_when_the_program_ranks(
+    programs: list[int], why: str, ranked_by_program: int
+) -> None:
+    rng = np.random.default_rng(0)
+    num_users = 3 if why == "alike, few" else 30
+    users = rng.random((num_users, 8), dtype=np.float32)
+    items = rng.random((9_000, 8), dtype=np.float32)
+    if why.startswith("alike"):  # Bytes cannot tell them apart.
+        items = 1 + items * 1e-4
+    if why == "bfloat16":
+        users, items = (
+            jax.numpy.asarray(x, jax.numpy.bfloat16) for x in (users, items)
+        )
+    k = 129 if why == "k" else 20
+    chunk_size = 32 if why == "chunk size" else None
+    found = Ranker(items).rank(users, seen=None, k=k, chunk_size=chunk_size)
+    assert bool(programs[0]) == ranked_by_program
+    if why != "bfloat16":
+        expected = np.sort(users @ items.T, axis=1)[:, ::-1][:, :k]
+        np.testing.assert_allclose(found.scores, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("width", [1, 7, 64, 300])
 def test_the_bound_of_a_sketch_holds(width: int) -> None:
+    if reason := library.unavailable_because():
+        pytest.skip(reason)
     rng = np.random.default_rng(0)
     lengths = 10.0 ** rng.uniform(-6, 6, (1_000, 1))
     items = np.float32(lengths * rng.standard_normal((1_000, width)))
-    users = rng.standard_normal((30, width), dtype=np.float32)
-    # Where a bound would be missed first: along what was lost.
     sketch = sketch_of(items)
     assert sketch is not None
-    codes, scales = np.asarray(sketch.codes), np.asarray(sketch.scales)
-    near = codes.transpose(0, 2, 1, 3).reshape(len(scales), -1)[:, :width]
-    near = near * scales[:, None]
-    users = np.concatenate([users, items[:30] - near[:30]])
-    exact, approximate = users @ items.T, users @ near[:1_000].T
-    norms = np.linalg.norm(users, axis=1)[:, None]
-    bounds = norms * np.asarray(sketch.errors)[:1_000]
-    assert (np.abs(exact - approximate) <= bounds).all()
-    # And is of use: of the length, a small part.
-    assert (bounds <= 0.02 * norms * np.linalg.norm(items, axis=1)).all()
+    numbers = sketch.numbers
+    assert sorted(numbers[numbers >= 0]) == list(range(1_000))
+    there = numbers >= 0
+    panels = np.arange(len(numbers))[there] // PANEL
+    codes = sketch.codes.transpose(0, 2, 1, 3).reshape(len(numbers), -1)[there, :width]
+    near = (codes.astype(np.float64) - 128) * sketch.scales[panels, None]
+    vectors = items[numbers[there]]
+    assert (np.linalg.norm(vectors - near, axis=1) <= sketch.errors[panels]).all()
+    assert (np.linalg.norm(near, axis=1) <= sketch.reaches[panels]).all()
+    exact = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    assert (exact <= sketch.lengths[panels]).all()
+    assert (np.diff(sketch.lengths) <= 0).all()
+    # And is of use: most are far nearer than they are long.
+    assert np.median(sketch.errors[panels] / np.maximum(exact, 1e-30)) < 0.05
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e16])
+def test_no_sketch_of_what_has_no_bounds(wrong: float) -> None:
+    items = np.ones((300, 4), np.float32)
+    assert library.unavailable_because() or sketch_of(items) is not None
+    items[7, 1] = wrong
+    assert sketch_of(items) is None
+    assert sketch_of(np.ones((0, 4), np.float32)) is None
+    assert sketch_of(np.ones((3, 4))) is None  # float64

@@ -1,106 +1,69 @@
-// The best items of one user, exactly, from a table in bytes that tells where to look.
+// The best items of users, exactly, from a sketch that tells where to look.
 //
-// A byte of each number says what a score is to within a bound that is known. What may be
-// among the k best by those bounds, few items in practice, is computed from the table
-// itself: a fourth of its memory is read, and the rest at a few rows.
+// Bytes say what a score is to within a bound that is known. An item that by its bound
+// can be among the k best of a user, few in practice, is scored from the table itself;
+// the others cost an eighth of a byte's product in time and a fourth of the memory.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 #include <vector>
 
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
-
-#include "threads.h"
+#include "dots.h"
+#include "sketch.h"
+#include "workers.h"
 
 namespace llmgnn {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int kPanel = 64;  // items of a panel, whose codes lie beside one another
-constexpr int kParts = kPanel / kLanes;
-constexpr int kTasksPerThread = 2;
-constexpr int64_t kPanelsOfTask = 512;  // at least: less is not worth another thread
-constexpr int kRows = 8;                // that are summed at a time: hides latency
-constexpr float kUnderflow = 1e-35f;    // what sums of tiny products may lose, and more
+constexpr int64_t kUsersOfTask = 8 * kUsers;  // that share what a cache holds of a sketch
+constexpr int64_t kBytesOfChunk = 1 << 18;    // of a sketch, at home in a core's own cache
+constexpr int64_t kWorkOfThreads = 1 << 24;   // products: for fewer, one thread is faster
+constexpr int64_t kPanelsOfLook = 8;          // between looks whether a user is done
+constexpr double kUnderflow = 1e-35;          // what sums of tiny products lose, and more
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 using Lanes = float __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-using Words = int32_t __attribute__((vector_size(4 * kLanes)));
 
 inline Lanes Load(const float* from) { return *reinterpret_cast<const Lanes*>(from); }
 
-// Adds to 16 sums the products of two codes of each with a user's two numbers.
-inline void AddPairs(const int8_t* codes, int32_t pair, Words& sums) {
-  // Compilers take a conversion from bytes apart into one of each.
-#if defined(__AVX512BW__)
-  const __m512i wide = _mm512_cvtepi8_epi16(
-      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
-  const __m512i both = _mm512_set1_epi32(pair), before = reinterpret_cast<__m512i>(sums);
-#ifdef __AVX512VNNI__
-  sums = reinterpret_cast<Words>(_mm512_dpwssd_epi32(before, wide, both));
-#else
-  sums = reinterpret_cast<Words>(
-      _mm512_add_epi32(before, _mm512_madd_epi16(wide, both)));
-#endif
-#elif defined(__AVX2__)
-  union {
-    Words words;
-    __m256i half[2];
-  } halves{sums};
-  for (int h = 0; h < 2; ++h) {
-    const __m256i wide = _mm256_cvtepi8_epi16(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes) + h));
-    halves.half[h] = _mm256_add_epi32(
-        halves.half[h], _mm256_madd_epi16(wide, _mm256_set1_epi32(pair)));
-  }
-  sums = halves.words;
-#else
-  const int32_t first = static_cast<int16_t>(pair), second = pair >> 16;
-  for (int lane = 0; lane < kLanes; ++lane)
-    sums[lane] += codes[2 * lane] * first + codes[2 * lane + 1] * second;
-#endif
-}
-
 struct Query {
-  const float* user;           // (D)
-  std::vector<int32_t> pairs;  // (P), of it in steps, two numbers of 16 bits in each
-  float step;
-  float norm;                  // of it, rounded up
-  const int8_t* codes;         // (N, P, 64, 2)
-  const float* scales;         // (64 N): scale * code is near the item's number
-  const float* errors;         // (64 N), times the norm: how far off a score can be
-  int64_t width;               // D
+  const float* users;           // rows of D
+  const int32_t* rows;          // (B) whose lists are asked for
+  int64_t num_rows;             // B
+  const int64_t* hidden_ends;   // rows' places in `hidden`, one more than rows
+  const int32_t* hidden;        // ascending within a row
+  const bool* allowed;          // (num_items), or null: all of them
+  const float* table;           // (num_items, D)
   int64_t num_items;
-  const int32_t* hidden;       // ascending
-  const int32_t* hidden_end;
-  const bool* allowed;         // (num_items), or null: all of them
+  int64_t width;                // D
+  int64_t k;
+  Sketch sketch;
+  int64_t most_exact;           // scores from the table before it is no use
 };
 
-struct Candidate {
-  int32_t item;
-  float upper;  // its score is no more
-};
-
-// The k largest so far, largest first, each with an item; equals as they came.
-class Largest {
+// The k best so far, best first; of equal scores the lower item.
+class Best {
  public:
-  explicit Largest(int64_t k) : scores_(k, kNone), items_(k, -1) {}
+  explicit Best(int64_t k) : scores_(k, kNone), items_(k, -1) {}
 
   float last() const { return scores_.back(); }
   const std::vector<float>& scores() const { return scores_; }
   const std::vector<int32_t>& items() const { return items_; }
 
   void Add(float score, int32_t item) {
-    if (score <= last()) return;
-    size_t place = scores_.size() - 1;
-    for (; place > 0 && scores_[place - 1] < score; --place) {
+    size_t place = scores_.size();
+    for (; place > 0 && (scores_[place - 1] < score ||
+                         (scores_[place - 1] == score && items_[place - 1] > item));
+         --place) {
+      if (place == scores_.size()) continue;
       scores_[place] = scores_[place - 1];
       items_[place] = items_[place - 1];
     }
+    if (place == scores_.size()) return;
     scores_[place] = score;
     items_[place] = item;
   }
@@ -110,179 +73,248 @@ class Largest {
   std::vector<int32_t> items_;
 };
 
-// What one task finds: lower bounds of the k best, and all that may be among them.
-struct Found {
-  Largest lower;
-  std::vector<Candidate> candidates;
+struct User {
+  const float* vector;
+  const int32_t *hidden, *hidden_end;
+  const int32_t* words;  // of codes, four columns in each
+  double per_step;       // codes are near numbers times this
+  double length, off;    // of the vector, and how far it is from its codes
+  int32_t shift;         // what codes of items that begin at 128 add to a sum
+  bool done;             // no later panel has anything for it
+  Best best;
+
+  bool Shows(const Query& query, int32_t item) const {
+    if (query.allowed != nullptr && !query.allowed[item]) return false;
+    return !std::binary_search(hidden, hidden_end, item);
+  }
 };
 
-void Scan(const Query& query, int64_t first, int64_t last, Found& found) {
-  const int64_t num_pairs = query.pairs.size();
-  const int32_t* pairs = query.pairs.data();
-  const int32_t* hidden = std::lower_bound(query.hidden, query.hidden_end,
-                                           static_cast<int32_t>(first * kPanel));
-  for (int64_t panel = first; panel < last; ++panel) {
-    const int8_t* codes = query.codes + panel * num_pairs * 2 * kPanel;
-    const int64_t start = panel * kPanel;
-    Words steps[kParts] = {};
-    for (int64_t p = 0; p < num_pairs; ++p)
-      for (int part = 0; part < kParts; ++part)
-        AddPairs(codes + 2 * (p * kPanel + part * kLanes), pairs[p], steps[part]);
-    Lanes sums[kParts], slack[kParts];
-    Words out_of_reach{};
-    out_of_reach -= 1;
-    for (int part = 0; part < kParts; ++part) {
-      sums[part] = __builtin_convertvector(steps[part], Lanes) * query.step *
-                   Load(query.scales + start + part * kLanes);
-      slack[part] =
-          Load(query.errors + start + part * kLanes) * query.norm + kUnderflow;
-      out_of_reach &= sums[part] + slack[part] < found.lower.last();
-    }
-    bool all_out = true;
-    for (int lane = 0; lane < kLanes; ++lane) all_out &= out_of_reach[lane] != 0;
-    if (all_out) continue;
-    const float* scores = reinterpret_cast<const float*>(sums);
-    const float* slacks = reinterpret_cast<const float*>(slack);
-    const int count = std::min<int64_t>(kPanel, query.num_items - start);
-    for (int i = 0; i < count; ++i) {
-      const float upper = scores[i] + slacks[i];
-      if (upper < found.lower.last()) continue;
-      const int32_t item = start + i;
-      if (query.allowed != nullptr && !query.allowed[item]) continue;
-      while (hidden != query.hidden_end && *hidden < item) ++hidden;
-      if (hidden != query.hidden_end && *hidden == item) continue;
-      found.candidates.push_back({item, upper});
-      found.lower.Add(scores[i] - slacks[i], item);
-    }
-  }
-}
+struct OutOfRange : std::runtime_error {
+  OutOfRange() : std::runtime_error("a user's vector") {}
+};
 
-// Exact scores of some items, at most kRows. Each is one chain of sums over D, wherever
-// its item lies: equal vectors have equal scores.
-void AddExact(const Query& query, const float* table, const int32_t* items, int count,
-              Largest& best) {
-  const float* rows[kRows];
-  for (int r = 0; r < kRows; ++r)
-    rows[r] = table + items[std::min(r, count - 1)] * query.width;
-  float sums[kRows] = {};
-  for (int64_t d = 0; d < query.width; ++d)
-    for (int r = 0; r < kRows; ++r)
-      sums[r] = std::fma(query.user[d], rows[r][d], sums[r]);
-  // Without -0, which would be told apart from 0.
-  for (int r = 0; r < count; ++r) best.Add(sums[r] + 0.0f, items[r]);
-}
-
-Largest BestOf(const Query& query, const std::vector<Found>& found, const float* table,
-               int64_t k) {
-  Largest lower(k), best(k);
-  for (const Found& one : found)
-    for (int64_t i = 0; i < k; ++i) lower.Add(one.lower.scores()[i], 0);
-  int32_t items[kRows];
-  int count = 0;
-  // In ascending order, so that of equal scores the lower item comes first.
-  for (const Found& one : found) {
-    for (const Candidate& candidate : one.candidates) {
-      if (candidate.upper < lower.last()) continue;
-      items[count++] = candidate.item;
-      if (count < kRows) continue;
-      AddExact(query, table, items, count, best);
-      count = 0;
-    }
-  }
-  if (count) AddExact(query, table, items, count, best);
-  return best;
-}
-
-float Norm(const float* vector, int64_t width) {
-  double squares = 0.0;
-  for (int64_t d = 0; d < width; ++d)
-    squares += static_cast<double>(vector[d]) * vector[d];
-  return static_cast<float>(std::sqrt(squares) * (1 + 1e-6));
-}
-
-// The user's numbers in whole steps, at most `levels` of them.
-void Quantise(int64_t levels, Query& query) {
+// The user of a row; `words` gets its codes.
+User UserOf(const Query& query, int64_t row, int32_t* words) {
+  const float* vector = query.users + row * query.width;
+  const int64_t *ends = query.hidden_ends + row;
+  User user{vector, query.hidden + ends[0], query.hidden + ends[1], words, 0, 0, 0, 0,
+            false, Best(query.k)};
+  double squares = 0.0, rest = 0.0;
   float largest = 0.0f;
-  for (int64_t d = 0; d < query.width; ++d)
-    largest = std::max(largest, std::abs(query.user[d]));
-  query.step = largest / levels;
-  query.pairs.assign((query.width + 1) / 2, 0);
-  for (int64_t d = 0; d < query.width && query.step > 0; ++d) {
-    const float most = levels, steps = query.user[d] / query.step;
-    const int32_t whole = std::lrint(std::min(std::max(steps, -most), most));
-    query.pairs[d / 2] |=
-        static_cast<uint32_t>(static_cast<uint16_t>(whole)) << (d % 2 ? 16 : 0);
+  for (int64_t d = 0; d < query.width; ++d) {
+    squares += static_cast<double>(vector[d]) * vector[d];
+    largest = std::max(largest, std::abs(vector[d]));
   }
+  user.length = std::sqrt(squares) * (1 + 1e-9);
+  // NaN too.
+  if (!(user.length < kLargest) || (squares > 0 && user.length < kSmallest))
+    throw OutOfRange();
+  const double step = squares > 0 ? static_cast<double>(largest) / kLevels : 1.0;
+  user.per_step = 1.0 / step;
+  std::fill_n(words, query.sketch.num_groups, 0);
+  int8_t* codes = reinterpret_cast<int8_t*>(words);
+  for (int64_t d = 0; d < query.width; ++d) {
+    const int code = std::lrint(vector[d] * user.per_step);
+    codes[d] = std::min(kLevels, std::max(-kLevels, code));
+    const double left = vector[d] - step * codes[d];
+    rest += left * left;
+    user.shift += 128 * codes[d];
+  }
+  user.off = std::sqrt(rest) * (1 + 1e-9);
+  return user;
 }
 
-// `user` (D); `codes` (N, P, 64, 2), P = ceil(D / 2), `scales` and `errors` (64 N);
-// `table` (W, D); `hidden` (S) ascending; `allowed` (num_items) or empty. All are finite.
-// The best (k), -1 and -inf where there are no more.
-ffi::Error BestItems(ffi::ThreadPool pool, ffi::Buffer<ffi::F32> user,
-                     ffi::Buffer<ffi::S8> codes, ffi::Buffer<ffi::F32> scales,
-                     ffi::Buffer<ffi::F32> errors, ffi::Buffer<ffi::F32> table,
-                     ffi::Buffer<ffi::S32> hidden, ffi::Buffer<ffi::PRED> allowed,
-                     ffi::ResultBuffer<ffi::S32> items,
-                     ffi::ResultBuffer<ffi::F32> scores, int64_t num_items,
-                     int64_t levels) {
-  const int64_t k = items->element_count(), width = user.element_count();
-  const int64_t held = scales.element_count();
-  const auto shape = codes.dimensions();
-  if (shape.size() != 4 || shape[0] * kPanel != held || shape[1] != (width + 1) / 2 ||
-      shape[2] != kPanel || shape[3] != 2 ||
-      static_cast<int64_t>(errors.element_count()) != held || held < num_items)
-    return ffi::Error::InvalidArgument("codes: expected (N, P, 64, 2) of all items");
-  if (table.dimensions().size() != 2 || table.dimensions()[0] < num_items ||
-      table.dimensions()[1] != width)
-    return ffi::Error::InvalidArgument("table: expected (W, D) with all items");
-  const int64_t told = allowed.element_count();
-  if (k < 1 || (told && told != num_items))
-    return ffi::Error::InvalidArgument("expected all items in `allowed`, and k from 1");
-  // 127 width levels is the largest sum.
-  if (levels < 1 || levels > 32767 || levels > (int64_t{1} << 31) / (128 * width + 1))
-    return ffi::Error::InvalidArgument("levels: expected sums of 32 bits");
-  Query query{user.typed_data(),
-              {},
-              0.0f,
-              Norm(user.typed_data(), width),
-              codes.typed_data(),
-              scales.typed_data(),
-              errors.typed_data(),
-              width,
-              num_items,
-              hidden.typed_data(),
-              hidden.typed_data() + hidden.element_count(),
-              told ? allowed.typed_data() : nullptr};
-  Quantise(levels, query);
-  const int64_t panels = (num_items + kPanel - 1) / kPanel;
-  int64_t tasks = std::max<int64_t>(1, pool.num_threads()) * kTasksPerThread;
-  tasks = std::min(tasks, std::max<int64_t>(1, panels / kPanelsOfTask));
-  std::vector<Found> found(tasks, Found{Largest(k), {}});
-  ParallelFor(pool, tasks, [&](int64_t task) {
-    Scan(query, panels * task / tasks, panels * (task + 1) / tasks, found[task]);
+// Every score is 0: the first items that it may see.
+void ListNothing(const Query& query, User& user) {
+  int64_t found = 0;
+  for (int32_t item = 0; item < query.num_items && found < query.k; ++item) {
+    if (!user.Shows(query, item)) continue;
+    user.best.Add(0.0f, item);
+    ++found;
+  }
+  user.done = true;
+}
+
+// The score from the table: sums of one order for all, so that equals stay equal.
+float Exact(const float* user, const float* item, int64_t width) {
+  Lanes lanes{};
+  int64_t d = 0;
+  for (; d + kLanes <= width; d += kLanes) lanes += Load(user + d) * Load(item + d);
+  float sum = 0.0f;
+  for (; d < width; ++d) sum += user[d] * item[d];
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  // Without -0, which would be told apart from 0.
+  return sum + lanes[0] + 0.0f;
+}
+
+// Of a panel, what the least sums of all users are made of.
+struct Bounds {
+  Bounds(const Sketch& sketch, int64_t panel)
+      : per_scale(1.0 / sketch.scales[panel]),
+        reach(sketch.reaches[panel] * per_scale * (1 + 1e-9)),
+        error(sketch.errors[panel] * per_scale * (1 + 1e-9)) {}
+
+  double per_scale, reach, error;
+};
+
+// The least sum of codes in this panel with which an item may belong to the user's best.
+int32_t Least(const Bounds& bounds, const User& user) {
+  const double least =
+      ((user.best.last() - kUnderflow) * bounds.per_scale - user.off * bounds.reach -
+       user.length * bounds.error) * user.per_step;
+  // Far below and above any sum, and within 32 bits with the shift. Rounded down: what
+  // is negative by the 1 that is taken away.
+  const double clamped = std::min(1e9, std::max(-1e9, least - 1e-6));
+  return static_cast<int32_t>(clamped) - 1 + user.shift;
+}
+
+// Whether all later panels have nothing for these users.
+template <int U>
+bool AllDone(float longest, User* users) {
+  bool all_done = true;
+  for (int u = 0; u < U; ++u) {
+    const double most = users[u].length * longest * (1 + 1e-3) + kUnderflow;
+    users[u].done |= most < users[u].best.last();
+    all_done &= users[u].done;
+  }
+  return all_done;
+}
+
+// Panels [first, last) for U users; returns how many scores it took from the table.
+template <int U>
+int64_t Scan(const Query& query, int64_t first, int64_t last, User* users) {
+  const Sketch& sketch = query.sketch;
+  const int64_t bytes = sketch.num_groups * kPanel * kGroup;
+  const int32_t* words[U];
+  for (int u = 0; u < U; ++u) words[u] = users[u].words;
+  alignas(64) int32_t sums[U][kPanel];
+  int64_t exact = 0;
+  for (int64_t panel = first; panel < last; ++panel) {
+    if ((panel - first) % kPanelsOfLook == 0 && AllDone<U>(sketch.lengths[panel], users))
+      break;
+    Dots<U>(sketch.codes + panel * bytes, words, sketch.num_groups, sums);
+    const Bounds bounds(sketch, panel);
+    for (int u = 0; u < U; ++u) {
+      User& user = users[u];
+      if (user.done) continue;
+      uint64_t may = AtLeast(sums[u], Least(bounds, user));
+      for (; may; may &= may - 1) {
+        const int32_t item = sketch.numbers[panel * kPanel + __builtin_ctzll(may)];
+        if (item < 0 || !user.Shows(query, item)) continue;
+        ++exact;
+        const float* vector = query.table + item * query.width;
+        user.best.Add(Exact(user.vector, vector, query.width), item);
+      }
+    }
+  }
+  return exact;
+}
+
+// As many users as there are, at most U.
+template <int U>
+int64_t ScanSome(const Query& query, int64_t first, int64_t last, User* users,
+                 int64_t count) {
+  if constexpr (U > 1)
+    if (count < U) return ScanSome<U - 1>(query, first, last, users, count);
+  return Scan<U>(query, first, last, users);
+}
+
+// The lists of rows [begin, end), of every `parts`-th chunk of panels from `part` on.
+std::vector<Best> ListsOf(const Query& query, int64_t begin, int64_t end, int64_t part,
+                          int64_t parts, std::atomic<int64_t>& exact) {
+  const Sketch& sketch = query.sketch;
+  const int64_t groups = sketch.num_groups, count = end - begin;
+  std::vector<int32_t> words(count * groups);
+  std::vector<User> users;
+  users.reserve(count);
+  for (int64_t i = 0; i < count; ++i) {
+    users.push_back(UserOf(query, query.rows[begin + i], words.data() + i * groups));
+    if (users[i].length == 0.0) ListNothing(query, users[i]);
+  }
+  const int64_t panels =
+      std::max<int64_t>(1, kBytesOfChunk / (groups * kPanel * kGroup));
+  for (int64_t first = part * panels; first < sketch.num_panels;
+       first += parts * panels) {
+    const int64_t last = std::min(sketch.num_panels, first + panels);
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i += kUsers)
+      found += ScanSome<kUsers>(query, first, last, users.data() + i, count - i);
+    if ((exact += found) > query.most_exact) break;
+  }
+  std::vector<Best> lists;
+  for (User& user : users) lists.push_back(std::move(user.best));
+  return lists;
+}
+
+// Whether it was of use.
+bool BestItems(const Query& query, int64_t threads, int32_t* items, float* scores) {
+  const int64_t tasks = (query.num_rows + kUsersOfTask - 1) / kUsersOfTask;
+  if (query.num_rows * query.num_items * query.width < kWorkOfThreads) threads = 1;
+  // Few users: each task has them all, and a share of the items.
+  const int64_t parts = threads == 1 || tasks >= 2 * threads
+                            ? 1
+                            : std::min<int64_t>(2 * threads, query.sketch.num_panels);
+  std::atomic<int64_t> exact{0};
+  std::vector<std::vector<Best>> found(tasks * parts);
+  OnThreads(threads, tasks * parts, [&](int64_t at) {
+    if (exact > query.most_exact) return;
+    const int64_t task = at / parts, begin = task * kUsersOfTask;
+    const int64_t end = std::min(query.num_rows, begin + kUsersOfTask);
+    found[at] = ListsOf(query, begin, end, at % parts, parts, exact);
+    if (parts > 1) return;
+    for (int64_t i = begin; i < end; ++i) {
+      const Best& best = found[at][i - begin];
+      std::copy_n(best.items().data(), query.k, items + i * query.k);
+      std::copy_n(best.scores().data(), query.k, scores + i * query.k);
+    }
+    found[at].clear();
   });
-  const Largest best = BestOf(query, found, table.typed_data(), k);
-  std::copy_n(best.items().data(), k, items->typed_data());
-  std::copy_n(best.scores().data(), k, scores->typed_data());
-  return ffi::Error::Success();
+  if (exact > query.most_exact) return false;
+  for (int64_t i = 0; parts > 1 && i < query.num_rows; ++i) {
+    const int64_t task = i / kUsersOfTask;
+    Best all(query.k);
+    for (int64_t part = 0; part < parts; ++part) {
+      const Best& best = found[task * parts + part][i - task * kUsersOfTask];
+      for (int64_t place = 0; place < query.k && best.items()[place] >= 0; ++place)
+        // A user of length 0 has the same list in each part.
+        if (std::find(all.items().begin(), all.items().end(), best.items()[place]) ==
+            all.items().end())
+          all.Add(best.scores()[place], best.items()[place]);
+    }
+    std::copy_n(all.items().data(), query.k, items + i * query.k);
+    std::copy_n(all.scores().data(), query.k, scores + i * query.k);
+  }
+  return true;
 }
 
 }  // namespace
 }  // namespace llmgnn
 
-namespace ffi = xla::ffi;
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LlmgnnBestItems, llmgnn::Safe<llmgnn::BestItems>::Call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::S8>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::S32>>()
-                                  .Arg<ffi::Buffer<ffi::PRED>>()
-                                  .Ret<ffi::Buffer<ffi::S32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<int64_t>("num_items")
-                                  .Attr<int64_t>("levels"));
+// `users` of `width`; `rows` (num_rows) of them, which are also those of `hidden_ends`;
+// `hidden` ascending in a row; `allowed` (num_items) or null; `table` (num_items, width)
+// and its sketch. All numbers of items are below `num_items`. Writes (num_rows, k), -1
+// and -inf where there are no more. Returns 0; 1 where a user's vector is not finite, or
+// its length is out of the bounds' range; 2 where there is no memory; 3 where more than
+// `most_exact` scores were asked of the table: then lists are not written.
+extern "C" int64_t LlmgnnBestItems(
+    const float* users, const int32_t* rows, int64_t num_rows,
+    const int64_t* hidden_ends, const int32_t* hidden, const bool* allowed,
+    const float* table, int64_t num_items, int64_t width, const uint8_t* codes,
+    const int32_t* numbers, const float* scales, const float* reaches,
+    const float* errors, const float* lengths, int64_t k, int64_t most_exact,
+    int64_t threads, int32_t* items, float* scores) {
+  using llmgnn::kGroup, llmgnn::kPanel;
+  try {
+    const llmgnn::Query query{
+        users, rows, num_rows, hidden_ends, hidden, allowed, table, num_items, width, k,
+        {codes, numbers, scales, reaches, errors, lengths,
+         (num_items + kPanel - 1) / kPanel, (width + kGroup - 1) / kGroup},
+        most_exact};
+    return llmgnn::BestItems(query, threads, items, scores) ? 0 : 3;
+  } catch (const llmgnn::OutOfRange&) {
+    return 1;
+  } catch (const std::exception&) {
+    return 2;
+  }
+}

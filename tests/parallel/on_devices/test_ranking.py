@@ -11,7 +11,7 @@ from llmgnn_jax.config import ParallelConfig
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation import pieces
-from llmgnn_jax.evaluation.ranking import rank_factors
+from llmgnn_jax.evaluation.ranker import rank_factors
 from llmgnn_jax.parallel.mesh import AXES, device_mesh
 
 USERS, ITEMS, SLOTS = 37, 90, (40, 96)
