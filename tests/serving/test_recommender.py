@@ -10,7 +10,7 @@ from llmgnn_jax.config import from_json, replace, to_json
 from llmgnn_jax.data.catalog import load
 from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation import ranking, sketch
+from llmgnn_jax.evaluation import ranking
 from llmgnn_jax.serving.recommender import NewItem, Recommender
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -244,7 +244,6 @@ def test_new_items_are_recommended_and_nothing_else_changes(fresh, dataset):
     compiled = (
         recommender._model.scorer._vectors._cache_size(),
         ranking._rank_chunk._cache_size(),
-        sketch.best_items._cache_size(),
     )
     recommender.add_items(
         [
@@ -271,7 +270,6 @@ def test_new_items_are_recommended_and_nothing_else_changes(fresh, dataset):
     assert compiled == (
         recommender._model.scorer._vectors._cache_size(),
         ranking._rank_chunk._cache_size(),
-        sketch.best_items._cache_size(),
     )
 
 
