@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from benchmarks.harness import Unavailable
 from benchmarks.torch_baseline.neighbours import Tree, distinct
 
-# (M, D) rows -> (R, D) sums of the seeds.
-Sums = Callable[[torch.Tensor], torch.Tensor]
+# (M, D) rows -> (R, D) sums of the seeds, and (R, D) the seeds' own rows.
+Sums = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,11 @@ class Drawn:
     Attributes:
         nodes_M: (M,) int64 nodes whose vectors are read; None: the table itself is.
         repeats: Whether a node may be there twice.
-        seeds_R: (R,) int64, which of the rows are the seeds.
-        sums: The mean of the layers, at the seeds.
+        sums: The mean of the layers, at the seeds, and their id vectors.
     """
 
     nodes_M: torch.Tensor | None
     repeats: bool = False
-    seeds_R: torch.Tensor
     sums: Sums
 
 
@@ -39,8 +37,7 @@ def in_place(tree: Tree) -> Drawn:
     """One `embedding_bag` of the table: the layers of LightGCN are linear."""
     return Drawn(
         nodes_M=None,
-        seeds_R=tree.nodes_RT[:, 0],
-        sums=lambda table: _bags(tree.nodes_RT, table, tree.weights_RT),
+        sums=lambda table: _Bags.apply(table, tree.nodes_RT, tree.weights_RT),
     )
 
 
@@ -49,15 +46,42 @@ def of_distinct(tree: Tree, num_nodes: int) -> Drawn:
     nodes_M, places_RT = distinct(tree.nodes_RT, num_nodes)
     return Drawn(
         nodes_M=nodes_M,
-        seeds_R=places_RT[:, 0],
-        sums=lambda rows: _bags(places_RT, rows, tree.weights_RT),
+        sums=lambda rows: _Bags.apply(rows, places_RT, tree.weights_RT),
     )
 
 
-def _bags(
-    ids_RT: torch.Tensor, rows: torch.Tensor, weights_RT: torch.Tensor
-) -> torch.Tensor:
-    return F.embedding_bag(ids_RT, rows, mode="sum", per_sample_weights=weights_RT)
+class _Bags(torch.autograd.Function):
+    """A bag a tree, and the seeds' own rows, with one gradient of the rows for both:
+    autograd would make two arrays of their size and add them up."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: torch.Tensor, ids_RT: torch.Tensor, weights_RT: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.save_for_backward(ids_RT, weights_RT)
+        ctx.num_rows = len(rows)
+        sums = F.embedding_bag(ids_RT, rows, mode="sum", per_sample_weights=weights_RT)
+        return sums, rows.index_select(0, ids_RT[:, 0])
+
+    @staticmethod
+    def backward(
+        ctx: Any, of_sums_RD: torch.Tensor, of_own_RD: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None]:
+        ids_RT, weights_RT = ctx.saved_tensors
+        bags, size = ids_RT.shape
+        numbers_R = torch.arange(bags, device=ids_RT.device)
+        gradient = torch.ops.aten._embedding_bag_dense_backward(
+            of_sums_RD.contiguous(),
+            ids_RT.reshape(-1),
+            numbers_R.repeat_interleave(size),
+            torch.full_like(numbers_R, size),
+            torch.empty_like(numbers_R),
+            ctx.num_rows,
+            False,
+            0,
+            weights_RT.reshape(-1),
+        )
+        return gradient.index_add_(0, ids_RT[:, 0], of_own_RD), None, None
 
 
 def of_block(
@@ -88,8 +112,10 @@ def of_block(
     return Drawn(
         nodes_M=nodes_M,
         repeats=repeats,
-        seeds_R=torch.arange(num_seeds, device=nodes_M.device),
-        sums=lambda rows: sums(rows, edges_2E, weights_E, num_seeds),
+        sums=lambda rows: (
+            sums(rows, edges_2E, weights_E, num_seeds),
+            rows[:num_seeds],
+        ),
     )
 
 

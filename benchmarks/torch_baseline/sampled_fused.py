@@ -137,7 +137,7 @@ def setup(
         places_R: torch.Tensor | None,
         batch: Batch,
     ) -> torch.Tensor:
-        final, own = drawn.sums(rows_MD), rows_MD.index_select(0, drawn.seeds_R)
+        final, own = drawn.sums(rows_MD)
         if places_R is not None:
             final, own = (rows.index_select(0, places_R) for rows in (final, own))
         return dense_part(model, final, own, batch)
@@ -176,7 +176,7 @@ def setup(
             model.table.grad = torch.zeros_like(model.table)
             model.table.grad.index_add_(0, drawn.nodes_M, rows_MD.grad)
         gradients = with_prefix(model.gradients(), "gradient.")
-        final = numpy(drawn.sums(rows_MD.detach()))
+        final = numpy(drawn.sums(rows_MD.detach())[0])
         losses = [
             step(state, fixed(number), None, batch)
             for number, batch in enumerate(batches)

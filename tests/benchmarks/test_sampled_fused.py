@@ -167,3 +167,56 @@ def test_rows_have_names_of_their_own() -> None:
     for size in SIZES:
         names = [system.name for system in sampled_fused.systems(size)]
         assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("sums", ["in_place", "of_distinct", "plain", "bags"])
+def test_what_peers_sum_up_has_the_gradient_of_the_tree(sums: str) -> None:
+    """Against weights that are multiplied out, of a drawn tree with empty slots."""
+    blocks = pytest.importorskip(
+        "benchmarks.torch_baseline.sampled_blocks", reason="PyTorch is absent"
+    )
+    import torch
+
+    from benchmarks.torch_baseline.neighbours import Rows
+
+    if sums == "plain":
+        pytest.importorskip("torch_geometric", reason="PyG is absent")
+    torch.manual_seed(0)
+    edges = pairs().edges()
+    rows = Rows.of(
+        torch.from_numpy(edges.indptr), torch.from_numpy(edges.senders).long()
+    )
+    seeds = torch.tensor([3, 5, 3, 50])
+    first = rows.draw(seeds, 9, "without")
+    second = rows.draw(first[0].reshape(-1), 12, "without")
+    second = (second[0], second[1] & first[1].reshape(-1, 1))
+    hops = [first, second]
+    assert not all(bool(mask.all()) for _, mask in hops)
+    tree = rows.weighed(seeds, hops)
+    if sums == "in_place":
+        drawn = blocks.in_place(tree)
+    elif sums == "of_distinct":
+        drawn = blocks.of_distinct(tree, edges.num_nodes)
+    else:
+        nodes, ends = blocks.block_of_hops(
+            seeds.numpy(), [(n.numpy(), m.numpy()) for n, m in hops]
+        )
+        drawn = blocks.of_block(
+            torch.from_numpy(nodes),
+            torch.from_numpy(ends),
+            len(seeds),
+            scale_N=rows.scale,
+            forward=sums,
+        )
+
+    def gradient_of(final: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(final.cos().sum() + own.square().sum(), table)[0]
+
+    table = torch.randn(edges.num_nodes, 8, requires_grad=True)
+    read = table if drawn.nodes_M is None else table[drawn.nodes_M]
+    final, own = drawn.sums(read)
+    wanted = (tree.weights_RT[:, :, None] * table[tree.nodes_RT]).sum(dim=1)
+    torch.testing.assert_close(final, wanted)
+    torch.testing.assert_close(
+        gradient_of(final, own), gradient_of(wanted, table[seeds])
+    )
