@@ -59,17 +59,20 @@ _SLOW = ("CSR", "PyG LightGCN edge_index")
 
 
 def inputs_of(
-    pairs_of: Callable[[], graphs.Interactions], setting: dict[str, Any]
+    pairs_of: Callable[[], graphs.Interactions],
+    setting: dict[str, Any],
+    *,
+    text_width: int = TEXT_WIDTH,
 ) -> Callable[[], Inputs]:
     """Pairs, graph, texts, weights, and the batches that our program draws."""
 
     def made() -> Inputs:
         pairs = pairs_of()
         edges = pairs.edges()
-        texts = graphs.feature_table(pairs.num_items, TEXT_WIDTH, seed=2)
+        texts = graphs.feature_table(pairs.num_items, text_width, seed=2)
         texts /= np.linalg.norm(texts, axis=1, keepdims=True)
         weights = random_weights(
-            num_nodes=edges.num_nodes, text_dim=TEXT_WIDTH, dim=WIDTH, seed=1
+            num_nodes=edges.num_nodes, text_dim=text_width, dim=WIDTH, seed=1
         )
         inputs = {
             **edges.arrays(),

@@ -131,6 +131,40 @@ def power_law(
     )
 
 
+def power_law_pairs(
+    num_users: int, num_items: int, num_pairs: int, *, seed: int, exponent: float = 0.8
+) -> Interactions:
+    """Users and items, each drawn by a power law of its rank, as in `power_law`.
+
+    Pairs that are drawn again count once, and users and items that none is drawn of are
+    left out: there are fewer of all than is asked for.
+
+    Args:
+        num_users: Users to draw from.
+        num_items: Items to draw from.
+        num_pairs: Draws.
+        seed: Of every draw.
+        exponent: Skew; 0 is uniform.
+    """
+    random = np.random.default_rng(seed)
+
+    def drawn(count: int) -> np.ndarray:
+        mass = np.arange(1, count + 1, dtype=np.float64) ** -exponent
+        cumulative = np.cumsum(mass)
+        ranks = np.searchsorted(cumulative / cumulative[-1], random.random(num_pairs))
+        return random.permutation(count)[np.minimum(ranks, count - 1)]
+
+    keys = np.unique(drawn(num_users) * num_items + drawn(num_items))
+    names_users, users = np.unique(keys // num_items, return_inverse=True)
+    names_items, items = np.unique(keys % num_items, return_inverse=True)
+    return Interactions(
+        num_users=len(names_users),
+        num_items=len(names_items),
+        users=users.astype(np.int32),
+        items=items.astype(np.int32),
+    )
+
+
 def _loaded(name: str) -> Dataset:
     try:
         return catalog.load(name)

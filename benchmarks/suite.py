@@ -63,6 +63,12 @@ BENCHMARKS = (
         short=(*_SHORT, *_only("last layer of the batch", "CSR, own backward")),
     ),
     Benchmark(
+        name="sampled_fused",
+        # A pass of the slowest peer over a million nodes takes seconds.
+        full=("--rounds", "5"),
+        short=(*_SHORT, "--size", "gowalla", *_only("distinct rows", "2 workers")),
+    ),
+    Benchmark(
         name="sampled_sage",
         # Not "without replacement".
         short=(*_SHORT, "--size", "edges, with replacement", *_only("2 workers")),

@@ -73,6 +73,17 @@ SECTIONS = (
         "are given all of that as arrays, which favours them.",
     ),
     Section(
+        name="sampled_fused",
+        title="A training step of the fused model on sampled neighbours",
+        says="As the fused step, with LightGCN of 2 layers over 15 x 10 neighbours "
+        "that are drawn within the step, 1,024 rows against one another's items: "
+        "Gowalla with Adam, and a power law of a million nodes with row-wise "
+        "Adagrad. The peers draw neighbours alone; pairs, known items and dropped "
+        "sides are given to them as arrays, which favours them. Rows with "
+        "replacement do less work than ours, which draws without. Memory of a "
+        "loader's worker processes is not counted.",
+    ),
+    Section(
         name="sampled_sage",
         title="Sampled GraphSAGE",
         says="Sampling, forward, backward and Adam, in seeds a second: 1,024 seeds a "

@@ -4,7 +4,8 @@
 
 writes what our program draws in its first steps into a folder of inputs.
 
-Shapes: S steps, B rows of a batch, K items that each is compared with.
+Shapes: S steps, B rows of a batch, K items that each is compared with, R = B + K, W
+parents of a hop of sampled neighbours, F of each.
 """
 
 import json
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
+from flax import nnx
 
 from benchmarks.bert_weights import with_prefix, without_prefix
 from benchmarks.harness import Task
@@ -31,13 +33,16 @@ from llmgnn_jax.config import (
     GraphConfig,
     TrainConfig,
 )
+from llmgnn_jax.graph.sampling import SampleTable, sample_tree
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.training import batch as draws
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.draws import keep_mask
+from llmgnn_jax.training.sides import Sides
+from llmgnn_jax.training.state import TrainData
 from llmgnn_jax.training.train_data import train_data
-from llmgnn_jax.training.trained import set_up
+from llmgnn_jax.training.trained import Setup, set_up
 
 
 def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
@@ -53,18 +58,43 @@ def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
     params = nested(weights)
 
     def outputs_of(gradients: Any, losses: np.ndarray) -> dict[str, np.ndarray]:
-        scorer = Scorer(model.definition, model.spec)
-        users, items = scorer.vectors(params, data.features)
         found = {name: np.asarray(array) for name, array in flat(gradients).items()}
         found["node_embedding"] = found["node_embedding"][: len(table)]
-        return {
-            "user_vectors": np.asarray(users)[: int(inputs["num_users"])],
-            "item_vectors": np.asarray(items)[: int(inputs["num_items"])],
-            **with_prefix(found, "gradient."),
-            "losses": losses,
-        }
+        if prepared.config.graph.fanouts:
+            vectors = {"propagated": _propagated(model, params, data, prepared.config)}
+        else:
+            scorer = Scorer(model.definition, model.spec)
+            users, items = scorer.vectors(params, data.features)
+            vectors = {
+                "user_vectors": np.asarray(users)[: int(inputs["num_users"])],
+                "item_vectors": np.asarray(items)[: int(inputs["num_items"])],
+            }
+        return {**vectors, **with_prefix(found, "gradient."), "losses": losses}
 
     return task_of_steps(prepared, model, data, params=params, outputs_of=outputs_of)
+
+
+def _propagated(
+    model: Setup, params: Any, data: TrainData, config: Config
+) -> np.ndarray:
+    """(2 B, D) what the first step's users and positives hear of their neighbours."""
+
+    @jax.jit
+    def both(params: Any, data: TrainData) -> jax.Array:
+        key = jax.random.wrap_key_data(model.snapshot.state.key_data)
+        batch = draw_batch(data, key=key, step=jnp.int32(0), train=config.train)
+        sides = Sides(
+            nnx.merge(model.definition, params),
+            data,
+            batch,
+            dropout=0.0,
+            whole=False,
+            fanouts=config.graph.fanouts,
+            size=config.train.batch_size,
+        )
+        return jnp.concatenate(sides.propagated())
+
+    return np.asarray(both(params, data))
 
 
 def draw(folder: Path, options: Mapping[str, Any]) -> None:
@@ -126,19 +156,54 @@ def draw(folder: Path, options: Mapping[str, Any]) -> None:
             "positives": positives.astype(np.int64),
             "bias": bias.astype(np.float32),
             **with_prefix(keep, "keep_"),
+            **_tree_of(data, batch, config),
         }.items():
             found.setdefault(name, []).append(array)
     for name, arrays in found.items():
         np.save(folder / f"batch_{name}.npy", np.stack(arrays))
 
 
+def _tree_of(
+    data: TrainData, batch: draws.Batch, config: Config
+) -> dict[str, np.ndarray]:
+    """The neighbours that a step draws, as `Sides` asks for them; {} for all."""
+    if not config.graph.fanouts:
+        return {}
+    graph = data.features.graph
+    nodes_R = jnp.concatenate(
+        [
+            graph.layout.user_nodes(batch.users_B),
+            graph.layout.item_nodes(batch.items_R),
+        ]
+    )
+    rows = graph.plan.incoming
+    tree = sample_tree(
+        jax.random.fold_in(batch.key, draws.NEIGHBOURS),
+        SampleTable.of_rows(rows.indptr, rows.others),
+        nodes_R,
+        fanouts=config.graph.fanouts,
+        rows_B=batch.node_rows(config.train.batch_size),
+    )
+    found = {}
+    for number, hop in enumerate(tree.hops):
+        found[f"tree_nodes_{number}"] = np.asarray(hop.nodes)
+        found[f"tree_mask_{number}"] = np.asarray(hop.mask)
+    return found
+
+
 def _config(options: Mapping[str, Any]) -> Config:
+    table = {
+        name: options[name]
+        for name in ("table_optimizer", "table_learning_rate")
+        if name in options
+    }
     return Config(
         recipe="ml-100k",
         models=("fused",),
         data=DataConfig(source="synthetic"),
         graph=GraphConfig(
             num_layers=options["num_layers"],
+            fanouts=tuple(options.get("fanouts", ())),
             embedding_dim=options["width"],
             backend=options["backend"],
             spare_users=0,
@@ -154,6 +219,7 @@ def _config(options: Mapping[str, Any]) -> Config:
             l2=options["l2"],
             steps=1000,
             steps_per_call=STEPS_PER_CALL,
+            **table,
         ),
     )
 

@@ -348,6 +348,7 @@ def test_command_ends_with_a_message_where_systems_disagree(
         "lightgcn_step",
         "end_to_end",
         "gat",
+        "sampled_fused",
         "sampled_sage",
         "scale",
         "serving",
