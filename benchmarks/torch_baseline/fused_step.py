@@ -21,7 +21,8 @@ from benchmarks.torch_baseline.device import DEVICE, numpy, peak_mb, tensor, wai
 from benchmarks.torch_baseline.fused import Batch, FusedModel
 from benchmarks.torch_baseline.lightgcn import PROPAGATIONS
 
-_FUSION_SCALE = 0.1
+# Of the learning rate, for the fusion.
+FUSION_SCALE = 0.1
 
 
 def setup(
@@ -41,9 +42,9 @@ def setup(
     propagate = PROPAGATIONS[propagation](inputs, num_layers)
     texts = {
         "item_texts": tensor(inputs["item_texts"]),
-        "user_sums": tensor(_sums_of_users(inputs)),
+        "user_sums": tensor(sums_of_users(inputs)),
     }
-    batches = _batches(inputs)
+    batches = batches_of(inputs)
 
     def dense(
         model: FusedModel, final: torch.Tensor, own: torch.Tensor, batch: Batch
@@ -59,7 +60,7 @@ def setup(
 
     def start() -> tuple[FusedModel, torch.optim.Optimizer]:
         model = FusedModel(weights, **texts).to(DEVICE)
-        groups = model.groups(learning_rate, fusion_scale=_FUSION_SCALE)
+        groups = model.groups(learning_rate, fusion_scale=FUSION_SCALE)
         return model, torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
 
     def step(
@@ -100,7 +101,7 @@ def setup(
     return Task(run=run, outputs=outputs, compile_s=compile_s, device_peak_mb=peak_mb())
 
 
-def _sums_of_users(inputs: Inputs) -> np.ndarray:
+def sums_of_users(inputs: Inputs) -> np.ndarray:
     """(U, T) sums of the texts of each user's items."""
     pairs = np.asarray(inputs["users"]), np.asarray(inputs["items"])
     matrix = scipy.sparse.csr_array(
@@ -110,7 +111,8 @@ def _sums_of_users(inputs: Inputs) -> np.ndarray:
     return np.asarray(matrix @ np.asarray(inputs["item_texts"]))
 
 
-def _batches(inputs: Inputs) -> list[Batch]:
+def batches_of(inputs: Inputs) -> list[Batch]:
+    """What our program draws, on the device."""
     num_users, num_items = int(inputs["num_users"]), int(inputs["num_items"])
     users_SB = tensor(inputs["batch_users"], torch.int64)
     positives_SB = tensor(inputs["batch_positives"], torch.int64)
