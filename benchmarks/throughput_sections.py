@@ -75,11 +75,11 @@ SECTIONS = (
     Section(
         name="fused_text_step",
         title="A training step of the fused model and its text encoder",
-        says="The same model with MiniLM inside the step, all of it trained (`full`) or "
-        "adapters of rank 8 (`lora`), on MovieLens-100K's films: 256 rows, about 200 "
-        "different titles and genres of 14 tokens each. Half of the places would be "
-        "padding were each padded to the longest. Ours lays texts one after another; "
-        "so does the strongest peer, written for this (\"no padding\"), which pads "
+        says="The same model with MiniLM inside the step, all of it trained (`full`) "
+        "or adapters of rank 8 (`lora`), on MovieLens-100K's films: 256 rows, about "
+        "200 different titles and genres of 14 tokens each, half of them padding were "
+        "each padded to the longest. Ours lays texts one after another; "
+        'so does the strongest peer, written for this ("no padding"), which pads '
         "within attention alone. In bfloat16 it is the encoder that is.",
     ),
     Section(
