@@ -79,7 +79,7 @@ SECTIONS = (
         "or adapters of rank 8 (`lora`), on MovieLens-100K's films: 256 rows, about "
         "200 different titles and genres of 14 tokens each, half of them padding were "
         "each padded to the longest. Ours lays texts one after another; "
-        'so does the strongest peer, written for this ("no padding"), which pads '
+        'so does a peer written for this ("no padding"), which pads '
         "within attention alone. In bfloat16 it is the encoder that is.",
     ),
     Section(
