@@ -97,6 +97,17 @@ def ml_100k() -> Interactions:
     return _interactions(pairs, num_items=dataset.num_items)
 
 
+def film_texts() -> list[str]:
+    """Title, year and genres of each of MovieLens-100K's 1,682 films.
+
+    One has neither, and gets the title that stands in the file.
+
+    Raises:
+        Unavailable: If no mirror serves it.
+    """
+    return [text or "unknown" for text in _loaded("ml-100k").item_texts]
+
+
 def power_law(
     num_nodes: int, num_edges: int, *, seed: int, exponent: float = 0.8
 ) -> Edges:

@@ -69,6 +69,12 @@ BENCHMARKS = (
         short=(*_SHORT, "--size", "gowalla", *_only("distinct rows", "2 workers")),
     ),
     Benchmark(
+        name="fused_text_step",
+        # A call of ours is ten steps of a second each.
+        full=("--rounds", "5", "--turn", "3"),
+        short=(*_SHORT, "--size", "lora", *_only("no padding, eager attention")),
+    ),
+    Benchmark(
         name="sampled_sage",
         # Not "without replacement".
         short=(*_SHORT, "--size", "edges, with replacement", *_only("2 workers")),

@@ -6,22 +6,28 @@ Shapes: I items, T width of a text vector.
 import numpy as np
 
 from benchmarks.harness.system import Inputs
+from benchmarks.texts import unpack_texts
 from llmgnn_jax.config import Config
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.parts import Split
 from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.graph import structure
 from llmgnn_jax.models.features import Features, build_text_features
+from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.prepare import Prepared
 
 
-def prepared_of(config: Config, inputs: Inputs) -> Prepared:
+def prepared_of(
+    config: Config, inputs: Inputs, *, encoder: Encoder | None = None
+) -> Prepared:
     """All pairs are trained on.
 
     Args:
         config: Of the run.
         inputs: `num_users`, `num_items`, `users` and `items` of the pairs; (I, T)
-            `item_texts` of unit length, if there are texts.
+            `item_texts` of unit length, if there are texts; what the items say, as
+            `texts.pack_texts` has it, for an encoder.
+        encoder: Where it is trained.
     """
     dataset = _dataset(inputs)
     none, rows = np.zeros(0, np.int64), np.arange(dataset.num_interactions)
@@ -54,7 +60,7 @@ def prepared_of(config: Config, inputs: Inputs) -> Prepared:
         on_valid=question_of(split, "valid"),
         graph=graph,
         features=Features(graph=graph, text=text),
-        encoder=None,
+        encoder=encoder,
         encoded=None,
     )
 
@@ -62,6 +68,9 @@ def prepared_of(config: Config, inputs: Inputs) -> Prepared:
 def _dataset(inputs: Inputs) -> Dataset:
     num_users, num_items = int(inputs["num_users"]), int(inputs["num_items"])
     num_pairs = len(inputs["users"])
+    texts = ("a text" if "item_texts" in inputs else "",) * num_items
+    if "text_bytes" in inputs:
+        texts = tuple(unpack_texts(inputs))
     return Dataset(
         name="pairs",
         user_ids=tuple(f"u{number}" for number in range(num_users)),
@@ -71,5 +80,5 @@ def _dataset(inputs: Inputs) -> Dataset:
         values=np.ones(num_pairs, np.float32),
         timestamps=np.zeros(num_pairs, np.int64),
         item_titles=("",) * num_items,
-        item_texts=("a text" if "item_texts" in inputs else "",) * num_items,
+        item_texts=texts,
     )

@@ -43,7 +43,8 @@ def task_of_steps(
     def fresh_state() -> Any:
         return jax.tree.map(jnp.copy, start)
 
-    program = build_program(model.definition, model.optimizer, config)
+    encoder = None if model.text is None else model.text.spec
+    program = build_program(model.definition, model.optimizer, config, encoder=encoder)
     count = jnp.int32(STEPS_PER_CALL)
     program, compile_s = compiled(program, fresh_state(), data, count)
 
@@ -59,6 +60,7 @@ def task_of_steps(
                 key=key,
                 step=jnp.int32(0),
                 config=config,
+                encoder=encoder,
             )
             return gradients
 

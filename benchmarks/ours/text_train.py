@@ -21,9 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.bert_weights import for_parity, with_prefix, without_prefix
+from benchmarks.bert_weights import for_parity, without_prefix
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
+from benchmarks.ours.bert_names import our_adapters, peers_names
 from benchmarks.ours.device import compiled, peak_mb
 from benchmarks.texts import unpack_texts
 from llmgnn_jax import assets
@@ -117,7 +118,7 @@ def setup(
         for batch in batches[:3]:
             state, loss = program(state, frozen, batch)
             losses.append(float(loss))
-        named = _peers_names(flat(gradients), model)
+        named = peers_names(flat(gradients), model.config)
         return {**for_parity(named, precision=dtype), "losses": np.array(losses)}
 
     turns = itertools.cycle(batches)
@@ -256,32 +257,12 @@ def _model(
     if given := without_prefix(inputs, "adapter."):
         rank = next(iter(given.values())).shape[1]
         adapters = Adapters(rank=rank, alpha=alpha, targets=("query", "value"))
-        for name, array in given.items():
-            number, target, which = name.split(".")
-            arrays[f"layer_{number}.attention.{target}.lora_{which}"] = array
+        arrays |= our_adapters(given)
     assert (mode == "lora") == (adapters is not None)
     declared = declare(config, dtype=dtype, adapters=adapters)
     params = nested({name: jnp.asarray(array) for name, array in arrays.items()})
     assert flat(params).keys() == flat(declared.params).keys()
     return declared._replace(params=params)
-
-
-def _peers_names(
-    gradients: Mapping[str, Any], model: EncoderModel
-) -> dict[str, np.ndarray]:
-    """Our parameters' gradients by the names that the peers have."""
-    assert isinstance(model.config, BertConfig)
-    theirs = bert_names(model.config)
-    found = {}
-    for name, array in gradients.items():
-        if name in theirs:
-            found[theirs[name]] = transposed(name, np.asarray(array))
-        else:
-            layer, _, target, leaf = name.split(".")
-            number, which = layer.removeprefix("layer_"), leaf.removeprefix("lora_")
-            adapter = {f"{number}.{target}.{which}": np.asarray(array)}
-            found |= with_prefix(adapter, "adapter.")
-    return found
 
 
 def _write_tokens(folder: Path, encoder: str, max_length: int) -> None:

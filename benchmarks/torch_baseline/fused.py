@@ -109,6 +109,7 @@ class FusedModel(torch.nn.Module):
         *,
         l2: float,
         anchor: float,
+        items_KT: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Softmax cross-entropy and the penalties.
 
@@ -118,13 +119,15 @@ class FusedModel(torch.nn.Module):
             batch: The rest.
             l2: Of a row's id vectors.
             anchor: Pull of the fusion to its start.
+            items_KT: Texts of what rows are compared with; None: those that are stored.
         """
         rows = len(batch.targets_B)
         users_BT = self.user_sums.index_select(0, batch.users_B)
         users_BT = users_BT - self.item_texts.index_select(0, batch.positives_B)
-        items_KT = self.item_texts
-        if batch.items_K is not None:
-            items_KT = items_KT.index_select(0, batch.items_K)
+        if items_KT is None:
+            items_KT = self.item_texts
+            if batch.items_K is not None:
+                items_KT = items_KT.index_select(0, batch.items_K)
         said_RD = torch.cat(
             [
                 F.normalize(users_BT) @ self.text_projection,

@@ -21,6 +21,7 @@ from benchmarks.torch_baseline.device import DEVICE, numpy, peak_mb, tensor, wai
 from benchmarks.torch_baseline.fused import Batch, FusedModel
 from benchmarks.torch_baseline.lightgcn import PROPAGATIONS
 
+# Of the learning rate, for the fusion.
 FUSION_SCALE = 0.1
 
 
@@ -111,7 +112,7 @@ def sums_of_users(inputs: Inputs) -> np.ndarray:
 
 
 def batches_of(inputs: Inputs) -> list[Batch]:
-    """The batches that our program draws, on the device."""
+    """What our program draws, on the device."""
     num_users, num_items = int(inputs["num_users"]), int(inputs["num_items"])
     users_SB = tensor(inputs["batch_users"], torch.int64)
     positives_SB = tensor(inputs["batch_positives"], torch.int64)

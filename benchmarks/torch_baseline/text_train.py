@@ -3,35 +3,29 @@
 Shapes: S batches, N texts of a batch, B rows of a part, L tokens, D width.
 """
 
-import contextlib
 import itertools
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import BertConfig, BertModel
 
-from benchmarks.bert_weights import for_parity, with_prefix, without_prefix
+from benchmarks.bert_weights import for_parity, without_prefix
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
-from benchmarks.torch_baseline import adapters as lora
 from benchmarks.torch_baseline.device import DEVICE, numpy, peak_mb, tensor, wait
-
-Numerics: TypeAlias = Literal["float32", "products", "autocast", "bfloat16"]
-"""All float32; products alone bfloat16 (PyTorch's matmul precision "medium"); float32
-weights under torch.autocast; bfloat16 weights, gradients and moments."""
-
-
-class Part(NamedTuple):
-    """Texts that are computed together, padded to the longest of them."""
-
-    ids_BL: torch.Tensor
-    # None where there is no padding: the fast path.
-    mask_BL: torch.Tensor | None
+from benchmarks.torch_baseline.encoder import (
+    Numerics,
+    Part,
+    autocast,
+    gradients_of,
+    mean,
+    part_of,
+    set_up_for,
+)
 
 
 class Batch(NamedTuple):
@@ -58,28 +52,24 @@ def setup(
     parts: int = 1,
 ) -> Task:
     """The step in one mode and numerics, with or without torch.compile."""
-    if numerics == "products":
-        torch.set_float32_matmul_precision("medium")
-    weights = torch.bfloat16 if numerics == "bfloat16" else torch.float32
-    model, trained = _model(
-        inputs,
+    model, trained = set_up_for(
+        _model(inputs, shape=shape, attention=attention),
+        without_prefix(inputs, "adapter."),
         mode=mode,
-        shape=shape,
-        attention=attention,
         adapters=adapters,
         alpha=alpha,
-        dtype=weights,
+        numerics=numerics,
     )
     batches = batches_of(inputs, parts=parts)
 
     def loss_of(batch: Batch) -> torch.Tensor:
         pooled = []
         for part in batch.parts:
-            with _autocast(numerics):
+            with autocast(numerics):
                 hidden_BLD = model(
                     input_ids=part.ids_BL, attention_mask=part.mask_BL
                 ).last_hidden_state
-            pooled.append(_mean(hidden_BLD.float(), part.mask_BL))
+            pooled.append(mean(hidden_BLD.float(), part.mask_BL))
         means_ND = torch.cat(pooled)
         if batch.places_N is not None:
             means_ND = means_ND[batch.places_N]
@@ -103,7 +93,7 @@ def setup(
         optimizer.zero_grad(set_to_none=True)
         loss_function(batches[0]).backward()
         gradients = for_parity(
-            _gradients(trained, mode),
+            gradients_of(trained, mode),
             precision="float32" if numerics == "float32" else "bfloat16",
         )
         losses = [step(batch) for batch in batches[:3]]
@@ -151,41 +141,15 @@ def batches_of(inputs: Inputs, *, parts: int = 1) -> list[Batch]:
         groups = np.array_split(order, parts)
         found.append(
             Batch(
-                parts=tuple(_part([lists[row] for row in group]) for group in groups),
+                parts=tuple(part_of([lists[row] for row in group]) for group in groups),
                 places_N=tensor(np.argsort(order)) if parts > 1 else None,
             )
         )
     return found
 
 
-def _part(lists: list[np.ndarray]) -> Part:
-    counts = np.array([len(ids) for ids in lists])
-    ids_BL = np.zeros((len(lists), counts.max()), np.int64)
-    mask_BL = np.arange(counts.max())[None, :] < counts[:, None]
-    for row, ids in enumerate(lists):
-        ids_BL[row, : len(ids)] = ids
-    ragged = not mask_BL.all()
-    return Part(tensor(ids_BL), tensor(mask_BL, torch.int64) if ragged else None)
-
-
-def _mean(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor | None) -> torch.Tensor:
-    if mask_BL is None:
-        return hidden_BLD.mean(dim=1)
-    weights_BL1 = mask_BL[:, :, None].to(hidden_BLD.dtype)
-    return (hidden_BLD * weights_BL1).sum(dim=1) / weights_BL1.sum(dim=1)
-
-
-def _model(
-    inputs: Inputs,
-    *,
-    mode: str,
-    shape: Mapping[str, int],
-    attention: str,
-    adapters: str,
-    alpha: float,
-    dtype: torch.dtype,
-) -> tuple[torch.nn.Module, dict[str, torch.nn.Parameter]]:
-    """The encoder with the weights of the inputs, and the parameters to train."""
+def _model(inputs: Inputs, *, shape: Mapping[str, int], attention: str) -> BertModel:
+    """The encoder with the weights of the inputs."""
     config = BertConfig(
         **shape,
         hidden_dropout_prob=0.0,
@@ -198,35 +162,8 @@ def _model(
     absent = model.load_state_dict(given, strict=False)
     assert not absent.unexpected_keys
     assert set(dict(model.named_parameters())) == set(given)
-    model.train().to(DEVICE, dtype)
-    if mode == "full":
-        return model, dict(model.named_parameters())
-    add = lora.by_peft if adapters == "peft" else lora.written
-    adapted, found = add(model, without_prefix(inputs, "adapter."), alpha=alpha)
-    adapted.to(DEVICE, dtype)
-    trained = {id(p) for p in adapted.parameters() if p.requires_grad}
-    assert trained == {id(parameter) for parameter in found.values()}
-    return adapted, found
-
-
-def _gradients(
-    trained: Mapping[str, torch.nn.Parameter], mode: str
-) -> dict[str, np.ndarray]:
-    found = {}
-    for name, parameter in trained.items():
-        assert parameter.grad is not None, name
-        # Copied: the next step writes where it is.
-        found[name] = numpy(parameter.grad).copy()
-    if mode == "full":
-        return found
-    return with_prefix({name: array.T for name, array in found.items()}, "adapter.")
+    return model
 
 
 def _shape(batch: Batch) -> tuple[Any, ...]:
     return tuple((part.ids_BL.shape, part.mask_BL is None) for part in batch.parts)
-
-
-def _autocast(numerics: Numerics) -> AbstractContextManager[Any]:
-    if numerics == "autocast":
-        return torch.autocast(DEVICE.type, torch.bfloat16)
-    return contextlib.nullcontext()

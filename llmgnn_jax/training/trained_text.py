@@ -85,11 +85,12 @@ def trained_text(prepared: Prepared) -> TrainedText | None:
     inputs, counts = _inputs(prepared, encoder, parts.frozen)
     with_text = max(1, int(np.count_nonzero(counts)))
     texts = min(config.text.texts_per_step, num_named(config.train), with_text)
-    chances = _chances(prepared, counts, texts=texts)
+    named = _named(prepared)
+    chances = _chances(named, counts, texts=texts)
     places = 0
     # Several programs would each cut other texts off, and a mesh has no kernel for it.
     if encoder.packs and prepared.strategy.devices == 1:
-        places = _places(chances, counts, texts=texts, length=inputs.ids_IL.shape[1])
+        places = _places(named, counts, texts=texts, length=inputs.ids_IL.shape[1])
     logger.info(
         "text encoder: %s, %d of %d parameters trained, up to %d texts a step",
         config.text.mode,
@@ -138,8 +139,8 @@ def _inputs(
     return inputs, counts
 
 
-def _chances(prepared: Prepared, counts: np.ndarray, *, texts: int) -> np.ndarray:
-    """(I,) about how likely each item is encoded in a step, or in a part of one.
+def _named(prepared: Prepared) -> np.ndarray:
+    """(I,) how often on average each item is named in a step, or in a part of one.
 
     Popular items are named more often, and theirs may be the longest texts.
     """
@@ -152,14 +153,37 @@ def _chances(prepared: Prepared, counts: np.ndarray, *, texts: int) -> np.ndarra
         named[:num_items] += drawn * weights / weights.sum()
     else:
         named[:num_items] += drawn / num_items
+    return named
+
+
+def _chances(named: np.ndarray, counts: np.ndarray, *, texts: int) -> np.ndarray:
+    """(I,) about how likely each item is encoded in a step, or in a part of one."""
     chances = np.where(counts > 0, -np.expm1(-named), 0.0)
     return chances * min(1.0, texts / max(chances.sum(), 1e-9))
 
 
-def _places(chances: np.ndarray, counts: np.ndarray, *, texts: int, length: int) -> int:
+def _deviation(named: np.ndarray, counts: np.ndarray, *, texts: int) -> float:
+    """The standard deviation of a step's tokens.
+
+    Were items encoded independently, it would be larger by far. But a step draws a
+    fixed number of items, and where there are more different ones than may be encoded,
+    it encodes a fixed number of texts: the share of the variance that follows from that
+    number is not there.
+    """
+    chances = _chances(named, counts, texts=texts)
+    spread = chances * (1.0 - chances)
+    variance = spread @ np.square(counts, dtype=float)
+    if chances.sum() > texts - 0.5:
+        common, of_number = spread @ counts, spread.sum()
+    else:
+        common, of_number = counts @ (named * np.exp(-named)), named.sum()
+    return float(np.sqrt(max(0.0, variance - common**2 / max(of_number, 1e-9))))
+
+
+def _places(named: np.ndarray, counts: np.ndarray, *, texts: int, length: int) -> int:
     """Places for the tokens of a step: a multiple of 64, never more than can be."""
-    deviation = np.sqrt((chances * (1.0 - chances)) @ np.square(counts, dtype=float))
-    enough = chances @ counts + _SPARE * deviation
+    chances = _chances(named, counts, texts=texts)
+    enough = chances @ counts + _SPARE * _deviation(named, counts, texts=texts)
     most = np.sort(counts)[-texts:].sum()
     return int(np.ceil(max(length, min(enough, most)) / 64)) * 64
 
