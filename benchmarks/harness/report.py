@@ -1,15 +1,18 @@
 """Results as one JSON document and as a table."""
 
+import dataclasses
 import datetime
+import json
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import runtime
 from benchmarks.harness.measure import CaseResult, Measured
-from benchmarks.harness.system import OURS, Case, Effort
+from benchmarks.harness.system import OURS, Effort
 
 _PEAK = (
     "peak_mb: most resident memory of the worker while it was timed (VmHWM, started "
@@ -30,7 +33,7 @@ def document(
 ) -> dict[str, Any]:
     """The benchmark's JSON document."""
     rows = [
-        _row(result.case, measured)
+        _row(result, measured)
         for result in results
         for measured in result.measured
     ]
@@ -65,6 +68,15 @@ def document(
         "command": command,
         "date": datetime.date.today().isoformat(),
     }
+
+
+def write(document: Mapping[str, Any], path: Path) -> None:
+    """Writes a document at once: a reader sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, "utf-8")
+    unfinished.replace(path)
 
 
 def ratios(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -162,7 +174,8 @@ def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["size"], row["precision"], row["unit"]
 
 
-def _row(case: Case, measured: Measured) -> dict[str, Any]:
+def _row(result: CaseResult, measured: Measured) -> dict[str, Any]:
+    case = result.case
     seconds = np.asarray(measured.seconds)
     unit = case.unit_of(measured.system)
     if unit == "ms":
@@ -175,6 +188,10 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
     compile_s = measured.compile_s
     if compile_s is None:
         compile_s = max(0.0, measured.first_s - float(np.median(seconds)))
+    work = {}
+    if result.work is not None and unit == case.unit:
+        work = {"work": dataclasses.asdict(result.work)}
+    said = measured.said.get("matmul_precision")
     return {
         "system": measured.system.system,
         "variant": measured.system.variant,
@@ -189,6 +206,8 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
         "compile_s": compile_s,
         "setup_s": measured.setup_s,
         "runs": len(seconds),
+        **({"matmul_precision": said} if said else {}),
+        **work,
         **({"notes": measured.notes} if measured.notes else {}),
     }
 
