@@ -69,17 +69,16 @@ class Ceilings:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Ceilings | None":
-        """The best of each kind; None where one of copy, rows or products is missing."""
+        """The best of each kind; None where copy, rows or products are missing."""
         best: dict[tuple[str, str], float] = {}
         for row in document["rows"]:
-            kind = row["precision"] if row["unit"] == FLOPS else row["size"]
+            kind = row["size"].split(",")[0]
+            if row["unit"] == FLOPS:
+                kind = row["precision"]
             key = row["unit"], kind
             best[key] = max(best.get(key, 0.0), row["median"])
         flops = {kind: 1e12 * x for (unit, kind), x in best.items() if unit == FLOPS}
-        found = [
-            max((x for (_, kind), x in best.items() if kind.startswith(what)), default=0)
-            for what in (COPY, GATHER)
-        ]
+        found = [best.get((BANDWIDTH, kind), 0.0) for kind in (COPY, GATHER)]
         if not flops or not all(found):
             return None
         return cls(flops=flops, copy=1e9 * found[0], gather=1e9 * found[1])
@@ -136,9 +135,7 @@ def copies() -> tuple[System, ...]:
     setup = "benchmarks.torch_baseline.ceilings:copy"
     return (
         *(
-            System(
-                system="pytorch", variant=how, setup=setup, options={"how": how}
-            )
+            System(system="pytorch", variant=how, setup=setup, options={"how": how})
             for how in ("copy_", "neg")
         ),
         System(system="jax", variant="neg", setup="benchmarks.ours.ceilings:copy"),

@@ -14,6 +14,7 @@ users of a chunk, and in how the best are found (`torch.topk`, or the best of th
 blocks, as ours does).
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,7 @@ from benchmarks import graphs
 from benchmarks.harness import Case, System, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs
+from benchmarks.work import of_ranking
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.splits import split_published
 
@@ -156,6 +158,7 @@ def cases(quick: bool) -> list[Case]:
             systems=rows,
             tolerance=1e-5,
             about=about,
+            work=functools.partial(of_ranking, k=K),
         )
         for size, inputs, rows in ranked
     ]

@@ -38,9 +38,7 @@ def of_lightgcn_step(inputs: Inputs, *, num_layers: int) -> Work:
     # Three vectors a row, of layers and of the table, and their gradients.
     return Work(
         flops=spread.flops + 30 * rows * width + _ADAM_FLOPS * nodes * width,
-        bytes=spread.bytes
-        + 4 * 12 * rows * width
-        + _ADAM_BYTES * nodes * width,
+        bytes=spread.bytes + 4 * 12 * rows * width + _ADAM_BYTES * nodes * width,
     )
 
 
@@ -71,9 +69,7 @@ def of_ranking(inputs: Inputs, *, k: int) -> Work:
     users, width = inputs["user_vectors"].shape
     items = len(inputs["item_vectors"])
     read = 4 * (users + items) * width + 8 * len(inputs["seen_items"])
-    return Work(
-        flops=2.0 * items * width, bytes=(read + 8 * users * k) / users
-    )
+    return Work(flops=2.0 * items * width, bytes=(read + 8 * users * k) / users)
 
 
 def of_encoding(

@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 
 # OpenMP's threads spin for a while after their last work: the next turn waits for them.
 _SETTLE_S = 0.05
-# Of a case's time, where that is limited: what is left is for the turns.
-_SHARE_OF_SET_UP = 0.67
+# Of a case's time, where that is limited, until when systems are set up and compared:
+# one that takes longer takes no time from the turns of the others.
+_SHARE_OF_SET_UP, _SHARE_OF_PARITY = 0.6, 0.75
 # A round is begun where so many times the longest one so far still fit.
 _SPARE = 1.5
 
@@ -90,6 +91,7 @@ def measure(case: Case, effort: Effort) -> CaseResult:
     result = CaseResult(case=case)
     began = time.monotonic()
     set_up_until = began + _SHARE_OF_SET_UP * (effort.until - began)
+    parity_until = began + _SHARE_OF_PARITY * (effort.until - began)
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-") as temporary,
         contextlib.ExitStack() as stack,
@@ -100,9 +102,9 @@ def measure(case: Case, effort: Effort) -> CaseResult:
         except Unavailable as reason:
             _miss(result, case.systems, str(reason))
             return result
-        workers = _started(case, effort, folder, stack, result)
+        workers = _started(case, effort, folder, stack, result, until=set_up_until)
         workers = _set_up(workers, effort, folder, result, until=set_up_until)
-        workers = _check_parity(workers, effort, folder, result)
+        workers = _check_parity(workers, effort, folder, result, until=parity_until)
         _time(workers, effort, result)
     return result
 
@@ -123,6 +125,8 @@ def _started(
     folder: Path,
     stack: contextlib.ExitStack,
     result: CaseResult,
+    *,
+    until: float,
 ) -> list[Worker]:
     """Starts the workers, which import what they need all at the same time."""
     workers = []
@@ -134,7 +138,7 @@ def _started(
     able = []
     for worker in workers:
         with _noted(worker.system, effort, result):
-            worker.answer("load")
+            worker.answer("load", until=until)
             able.append(worker)
     return able
 
@@ -147,23 +151,46 @@ def _set_up(
     *,
     until: float,
 ) -> list[Worker]:
-    """Those that are set up, one after the other."""
+    """Those that are set up: one after the other, or side by side."""
+
+    def tell(worker: Worker) -> None:
+        options = dict(worker.system.options)
+        worker.tell("setup", folder=str(folder / "inputs"), options=options)
+
     able = []
-    for worker in workers:
-        system = worker.system
-        if time.monotonic() > until:
-            _miss(result, (system,), "the time of its case did not suffice")
-            continue
-        with _noted(system, effort, result):
-            inputs, options = str(folder / "inputs"), dict(system.options)
-            answer = worker.ask("setup", folder=inputs, options=options)
+    for worker in _asked(workers, tell, effort, result, until=until):
+        with _noted(worker.system, effort, result):
+            answer = worker.answer("setup", until=until)
             able.append(worker)
-            result.measured.append(
-                Measured(
-                    system=system, setup_s=answer["setup_s"], notes=answer["notes"]
-                )
-            )
+            measured = Measured(system=worker.system)
+            measured.setup_s, measured.notes = answer["setup_s"], answer["notes"]
+            result.measured.append(measured)
     return able
+
+
+def _asked(
+    workers: list[Worker],
+    tell: Callable[[Worker], None],
+    effort: Effort,
+    result: CaseResult,
+    *,
+    until: float,
+) -> Iterator[Worker]:
+    """Workers whose answers are to be taken; those for which it is too late are missed.
+
+    Before the first one is given all are asked, if they are to work side by side; else
+    each is asked when the answer of the one before has been taken.
+    """
+    if effort.together:
+        for worker in workers:
+            tell(worker)
+    for worker in workers:
+        if not effort.together:
+            if time.monotonic() > until:
+                _miss(result, (worker.system,), "the time of its case did not suffice")
+                continue
+            tell(worker)
+        yield worker
 
 
 @contextlib.contextmanager
@@ -184,19 +211,32 @@ def _noted(system: System, effort: Effort, result: CaseResult) -> Iterator[None]
 
 
 def _check_parity(
-    workers: list[Worker], effort: Effort, folder: Path, result: CaseResult
+    workers: list[Worker],
+    effort: Effort,
+    folder: Path,
+    result: CaseResult,
+    *,
+    until: float,
 ) -> list[Worker]:
     """Those that agree, and have what it takes to run at all."""
     case = result.case
     able: list[Worker] = []
     references: dict[str, tuple[str, Path]] = {}
-    for number, worker in enumerate(workers):
-        outputs = folder / f"outputs-{number}"
-        outputs.mkdir()
+    folders = {
+        worker.system.name: folder / f"outputs-{number}"
+        for number, worker in enumerate(workers)
+    }
+
+    def tell(worker: Worker) -> None:
+        folders[worker.system.name].mkdir()
+        worker.tell("outputs", folder=str(folders[worker.system.name]))
+
+    for worker in _asked(workers, tell, effort, result, until=until):
+        outputs = folders[worker.system.name]
         answered = False
         # Kernels are looked for when they are first called.
         with _noted(worker.system, effort, result):
-            worker.ask("outputs", folder=str(outputs))
+            worker.answer("outputs", until=until)
             answered = True
         if not answered:
             continue
@@ -225,6 +265,8 @@ def _check_parity(
 
 
 def _time(workers: list[Worker], effort: Effort, result: CaseResult) -> None:
+    if not workers:
+        return
     timed = list(zip(workers, result.measured, strict=True))
 
     def each(do: Callable[[Worker, Measured], None]) -> None:

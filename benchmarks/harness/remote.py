@@ -85,17 +85,23 @@ class Worker:
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
 
-    def answer(self, do: str) -> dict[str, Any]:
-        """Blocks until a request is done. Raises what `ask` raises."""
+    def answer(self, do: str, *, until: float = math.inf) -> dict[str, Any]:
+        """Blocks until a request is done. Raises what `ask` raises.
+
+        Args:
+            do: What was asked.
+            until: When the process is ended if it has not answered, by
+                `time.monotonic`; the worker's own limit holds too.
+        """
         assert self._process.stdout is not None
-        with self._limited() as ran_out:
+        with self._limited(min(until, self._until)) as ran_out:
             line = self._process.stdout.readline()
         if not line:
             code = self._process.wait()
             said = self._log.read_text("utf-8", "replace")[-_TAIL:]
             reason = f"its worker ended with code {code} in `{do}`"
             if ran_out.is_set():
-                reason = f"the time of its case was over in `{do}`"
+                reason = f"its time was over in `{do}`"
             raise WorkerFailed(f"{self.system.name}: {reason}\n{said}", reason=reason)
         answer = json.loads(line)
         if reason := answer.get("unavailable"):
@@ -108,18 +114,18 @@ class Worker:
         return answer
 
     @contextlib.contextmanager
-    def _limited(self) -> Iterator[threading.Event]:
-        """Ends the process at `until`; whether it did."""
+    def _limited(self, until: float) -> Iterator[threading.Event]:
+        """Ends the process then; whether it did."""
         ran_out = threading.Event()
 
         def end() -> None:
             ran_out.set()
             self._process.kill()
 
-        if self._until == math.inf:
+        if until == math.inf:
             yield ran_out
             return
-        timer = threading.Timer(max(0.0, self._until - time.monotonic()), end)
+        timer = threading.Timer(max(0.0, until - time.monotonic()), end)
         timer.start()
         try:
             yield ran_out

@@ -22,6 +22,10 @@ _PEAK = (
 _RUNS_FOR_P99 = 100
 """With fewer, the 99th percentile is the slowest run alone."""
 
+_TOGETHER = (
+    "compile_s and setup_s: all systems of a case were set up at the same time, so that "
+    "they took longer than one alone would; what is timed later is alone"
+)
 _PARITY = (
     "max_abs_error: largest difference of outputs and gradients, each array divided by "
     "its largest entry"
@@ -33,9 +37,7 @@ def document(
 ) -> dict[str, Any]:
     """The benchmark's JSON document."""
     rows = [
-        _row(result, measured)
-        for result in results
-        for measured in result.measured
+        _row(result, measured) for result in results for measured in result.measured
     ]
     return {
         "name": name,
@@ -63,7 +65,7 @@ def document(
             "rounds": effort.rounds,
             "turn_s": effort.turn_s,
             "matmul_precision": _matmul_precision(results),
-            "notes": [_PEAK, _PARITY],
+            "notes": [_PEAK, _PARITY, *([_TOGETHER] if effort.together else [])],
         },
         "command": command,
         "date": datetime.date.today().isoformat(),

@@ -63,6 +63,17 @@ def pin(threads: int) -> list[int]:
     return cores
 
 
+def wake_gpu() -> None:
+    """Lets the library that has been imported open the GPU, which takes seconds."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return
+    if torch := sys.modules.get("torch"):
+        if torch.cuda.is_available():
+            torch.zeros(1, device="cuda")
+    elif jax := sys.modules.get("jax"):
+        jax.devices()
+
+
 def set_numerics(threads: int) -> None:
     """Threads and full float32 products, in whichever library has been imported.
 

@@ -136,9 +136,11 @@ class Effort:
         warm_up_s: Seconds of the warm-up; two runs at least.
         threads: Of each worker, all bound to the same cores.
         until: When a case has to end, by `time.monotonic`: systems that are not set up
-            by two thirds of its time are missing, and there are as many rounds as fit.
+            by a share of its time are missing, and there are as many rounds as fit.
         strict: Whether all is over when ours fails, or when a system disagrees; else
             its row is missing, with the reason.
+        together: Whether systems are set up and compute what parity compares side by
+            side: many cores have them ready sooner, and compiling takes each longer.
     """
 
     rounds: int
@@ -147,6 +149,7 @@ class Effort:
     threads: int
     until: float = math.inf
     strict: bool = True
+    together: bool = False
 
 
 FULL = Effort(rounds=9, turn_s=0.5, warm_up_s=1.0, threads=0)

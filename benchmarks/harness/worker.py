@@ -42,6 +42,7 @@ class Session:
             if (error.name or "").partition(".")[0] == "benchmarks":
                 raise
             raise Unavailable(f"{error.name} is not installed") from error
+        runtime.wake_gpu()
         return {}
 
     def setup(self, folder: str, options: dict[str, Any]) -> dict[str, Any]:
