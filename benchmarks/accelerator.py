@@ -17,14 +17,12 @@ all the same. On a CPU it runs too, with small sizes.
 
 import argparse
 import dataclasses
-import datetime
 import logging
 import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from benchmarks.harness import report, runtime
 from benchmarks.harness.measure import CaseResult, measure
 from benchmarks.harness.remote import WorkerFailed
 from benchmarks.harness.system import Effort
+from benchmarks.outcomes import Outcome, parts_table, summary
 from benchmarks.roofline import add_shares
 from llmgnn_jax.errors import UserError
 
@@ -45,27 +44,6 @@ _LEAST = 0.4
 # Of the budget: for ends of processes and the last document.
 _RESERVE_S = 5.0
 Cases = Callable[[devices.Device, Path], Sequence[Part]]
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What became of a part.
-
-    Attributes:
-        name: Of the benchmark.
-        file: Its document; "" if it has none.
-        seconds: That it took.
-        skipped: Cases that were not run, with the reason.
-        failed: Errors, a line each.
-        left_out: What is never measured here, and why.
-    """
-
-    name: str
-    file: str = ""
-    seconds: float = 0.0
-    skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    left_out: str = ""
 
 
 def run_part(
@@ -162,24 +140,6 @@ def run(
     return outcomes
 
 
-def summary(
-    outcomes: Sequence[Outcome], device: devices.Device, *, command: str, seconds: float
-) -> dict[str, Any]:
-    """What the parts took, skipped and left out, as a document without rows."""
-    return {
-        "name": "accelerator",
-        "device": device.name,
-        "kind": device.kind,
-        "rows": [],
-        "ratios": [],
-        "sizes": {},
-        "command": command,
-        "date": datetime.date.today().isoformat(),
-        "seconds": seconds,
-        "parts": [dataclasses.asdict(outcome) for outcome in outcomes],
-    }
-
-
 def main(arguments: Sequence[str] | None = None, cases: Cases = parts_for) -> None:
     """The command."""
     parser = argparse.ArgumentParser(
@@ -237,16 +197,6 @@ def main(arguments: Sequence[str] | None = None, cases: Cases = parts_for) -> No
     print(f"{device.name} ({device.kind}), {seconds:.0f} s\n\n{parts_table(document)}")
     if any(outcome.failed for outcome in outcomes):
         raise SystemExit(1)
-
-
-def parts_table(document: Any) -> str:
-    """Seconds of each part, what was skipped or failed, and what is left out."""
-    lines = ["| part | s | skipped | failed | left out |", "|---|---:|---|---|---|"]
-    for part in document["parts"]:
-        told = ["; ".join(part[key]) for key in ("skipped", "failed")]
-        cells = [part["name"], f"{part['seconds']:.0f}", *told, part["left_out"]]
-        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

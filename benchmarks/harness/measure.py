@@ -158,9 +158,9 @@ def _set_up(
         worker.tell("setup", folder=str(folder / "inputs"), options=options)
 
     able = []
-    for worker in _asked(workers, tell, effort, result, until=until):
+    for worker, limit in _asked(workers, tell, effort, result, until=until):
         with _noted(worker.system, effort, result):
-            answer = worker.answer("setup", until=until)
+            answer = worker.answer("setup", until=limit)
             able.append(worker)
             measured = Measured(system=worker.system)
             measured.setup_s, measured.notes = answer["setup_s"], answer["notes"]
@@ -175,22 +175,28 @@ def _asked(
     result: CaseResult,
     *,
     until: float,
-) -> Iterator[Worker]:
-    """Workers whose answers are to be taken; those for which it is too late are missed.
+) -> Iterator[tuple[Worker, float]]:
+    """Workers whose answers are to be taken, and until when they have time.
 
     Before the first one is given all are asked, if they are to work side by side; else
-    each is asked when the answer of the one before has been taken.
+    each is asked when the answer of the one before has been taken, and of a peer no
+    more than half of the time that is left is waited for. Those for which it is too
+    late are missed.
     """
     if effort.together:
         for worker in workers:
             tell(worker)
     for worker in workers:
+        limit = until
         if not effort.together:
-            if time.monotonic() > until:
+            now = time.monotonic()
+            if now > until:
                 _miss(result, (worker.system,), "the time of its case did not suffice")
                 continue
+            if worker.system.system != OURS:
+                limit = now + (until - now) / 2
             tell(worker)
-        yield worker
+        yield worker, limit
 
 
 @contextlib.contextmanager
@@ -231,12 +237,12 @@ def _check_parity(
         folders[worker.system.name].mkdir()
         worker.tell("outputs", folder=str(folders[worker.system.name]))
 
-    for worker in _asked(workers, tell, effort, result, until=until):
+    for worker, limit in _asked(workers, tell, effort, result, until=until):
         outputs = folders[worker.system.name]
         answered = False
         # Kernels are looked for when they are first called.
         with _noted(worker.system, effort, result):
-            worker.answer("outputs", until=until)
+            worker.answer("outputs", until=limit)
             answered = True
         if not answered:
             continue

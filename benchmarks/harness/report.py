@@ -23,8 +23,8 @@ _RUNS_FOR_P99 = 100
 """With fewer, the 99th percentile is the slowest run alone."""
 
 _TOGETHER = (
-    "compile_s and setup_s: all systems of a case were set up at the same time, so that "
-    "they took longer than one alone would; what is timed later is alone"
+    "compile_s and setup_s: all systems of a case were set up side by side, and took "
+    "longer than one alone would; what is timed later is alone"
 )
 _PARITY = (
     "max_abs_error: largest difference of outputs and gradients, each array divided by "
