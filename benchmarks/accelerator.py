@@ -17,6 +17,7 @@ all the same. On a CPU it runs too, with small sizes.
 
 import argparse
 import dataclasses
+import json
 import logging
 import shlex
 import sys
@@ -34,6 +35,7 @@ from benchmarks.harness.measure import CaseResult, measure
 from benchmarks.harness.remote import WorkerFailed
 from benchmarks.harness.system import Effort
 from benchmarks.outcomes import Outcome, parts_table, summary
+from benchmarks.ratios import device_of
 from benchmarks.roofline import add_shares
 from llmgnn_jax.errors import UserError
 
@@ -41,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 # A case that has less than this of its wish is not begun.
 _LEAST = 0.4
+# What a case takes beside its systems, in systems.
+_START = 2
 # Of the budget: for ends of processes and the last document.
 _RESERVE_S = 5.0
 Cases = Callable[[devices.Device, Path], Sequence[Part]]
@@ -75,8 +79,10 @@ def run_part(
     for number, case in enumerate(part.cases):
         name = f"{case.size}, {case.precision}"
         now = time.monotonic()
-        share = (until - now) / (len(part.cases) - number)
-        wish = part.seconds / len(part.cases)
+        # A case of many systems takes longer.
+        weights = [_START + len(one.systems) for one in part.cases]
+        share = (until - now) * weights[number] / sum(weights[number:])
+        wish = part.seconds * weights[number] / sum(weights)
         if share < _LEAST * wish:
             outcome.skipped.append(
                 f"{name}: {max(0.0, share):.0f} s are left, it wants {wish:.0f}"
@@ -111,15 +117,27 @@ def run_part(
 
 
 def run(
-    parts: Sequence[Part], path: Path, *, until: float, effort: Effort, command: str
+    parts: Sequence[Part],
+    path: Path,
+    *,
+    device: str,
+    until: float,
+    effort: Effort,
+    command: str,
 ) -> list[Outcome]:
     """Runs all parts; each has its share of the time that is left.
+
+    Ceilings that an earlier call left beside the file count if they are this device's.
 
     Returns:
         What became of each. `path` holds them from the first one on.
     """
     outcomes: list[Outcome] = []
     known = None
+    earlier = path.with_name(f"{path.stem}-ceilings.json")
+    if earlier.exists() and parts[0].name != "ceilings":
+        document = json.loads(earlier.read_text("utf-8"))
+        known = Ceilings.of(document) if device_of(document) == device else None
     for number, part in enumerate(parts):
         now = time.monotonic()
         left = max(0.0, until - now)
@@ -187,6 +205,7 @@ def main(arguments: Sequence[str] | None = None, cases: Cases = parts_for) -> No
         outcomes = run(
             [part for part in parts if part.name in (options.parts or known)],
             options.json,
+            device=device.name,
             until=began + options.budget - _RESERVE_S,
             effort=effort,
             command=command,

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,15 +53,15 @@ class Part:
         seconds: What it is given; what it leaves goes to those that follow.
         cases: In the order of what matters most.
         left_out: What is not measured here, and why.
-        together: Whether its systems are set up side by side; not where XLA chooses
-            among kernels for products by timing them.
+        together: Which of its systems are set up side by side: ours alone where XLA
+            chooses among kernels for products by timing them.
     """
 
     name: str
     seconds: float
     cases: Sequence[Case]
     left_out: str = ""
-    together: bool = False
+    together: Literal["none", "peers", "all"] = "none"
 
 
 def parts_for(device: Device, folder: Path) -> list[Part]:
@@ -87,27 +87,28 @@ def parts_for(device: Device, folder: Path) -> list[Part]:
             name="propagation",
             seconds=90,
             cases=_propagation(device),
-            together=gpu,
+            together="all" if gpu else "none",
             left_out=f"{no_data}; torch-sparse, whose kernels are built from source",
         ),
         Part(
             name="text_train",
             seconds=100,
             cases=_text_train(gpu),
+            together="peers" if gpu else "none",
             left_out="ragged reviews, which need data; TF32, which ours does not use",
         ),
         Part(
             name="lightgcn_step",
             seconds=60,
             cases=[_lightgcn_step(device)],
-            together=gpu,
+            together="all" if gpu else "none",
             left_out=no_data,
         ),
         Part(
             name="fused_step",
             seconds=60,
             cases=[_fused_step(device)],
-            together=gpu,
+            together="all" if gpu else "none",
             left_out=no_data,
         ),
         Part(
@@ -129,13 +130,10 @@ def _propagation(device: Device) -> list[Case]:
             *("edge_index_matmul", "lgconv_edge_index"),
         )
     # Of 8 M edges the table has 89 MB, which no cache of a GPU holds.
-    sizes = (1_620_256, 8_000_000) if gpu else (200_000,)
-    wanted: list[tuple[int, Precision]] = [
-        *((edges, "float32") for edges in reversed(sizes)),
-        (sizes[-1], "bfloat16"),
-    ]
+    edges = 8_000_000 if gpu else 200_000
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
     found = []
-    for edges, precision in wanted:
+    for precision in precisions:
         systems = propagation.systems(
             precision,
             backends=(),
@@ -296,26 +294,25 @@ def _text_train_systems(
     known = _of_device(text_train.systems(size, mode, precision))
     if not gpu:
         return tuple(one for one in known if one.system == OURS or _is_eager(one))
+    ours = tuple(one for one in known if one.system == OURS)
+    peers = {one.variant: one for one in known if one.system != OURS}
     # "Products in bfloat16" is TF32 on a GPU, and PyTorch's own attention is flash.
-    kept = [
-        one
-        for one in known
-        if one.options.get("numerics") != "products"
-        and one.options.get("attention") != "eager"
-    ]
-    compiled = [
-        replace(
-            one,
-            variant=f"{one.variant}, reduce-overhead",
-            options={**one.options, "reduce_overhead": True},
-        )
-        for one in kept
-        if one.options.get("compiled")
-    ]
-    ours = [one for one in kept if one.system == OURS]
-    peers = [one for one in kept if one.system != OURS]
-    peers.sort(key=lambda one: not one.options.get("compiled"))
-    return (*ours, *peers, *compiled)
+    names = {
+        ("full", "bfloat16"): (
+            "autocast, torch.compile",
+            "bfloat16 weights, torch.compile",
+            "autocast",
+        ),
+        ("full", "float32"): ("torch.compile", "eager"),
+        ("lora", "bfloat16"): ("autocast, torch.compile", "PEFT, autocast"),
+    }[mode, precision]
+    kept = [peers[name] for name in names]
+    replayed = replace(
+        kept[0],
+        variant=f"{kept[0].variant}, reduce-overhead",
+        options={**kept[0].options, "reduce_overhead": True},
+    )
+    return (*ours, *kept, replayed)
 
 
 def _is_eager(system: System) -> bool:

@@ -97,12 +97,13 @@ def measure(case: Case, effort: Effort) -> CaseResult:
         contextlib.ExitStack() as stack,
     ):
         folder = Path(temporary)
+        workers = _started(case, effort, folder, stack)
         try:
             _save_inputs(case, folder / "inputs", result)
         except Unavailable as reason:
             _miss(result, case.systems, str(reason))
             return result
-        workers = _started(case, effort, folder, stack, result, until=set_up_until)
+        workers = _loaded(workers, effort, result, until=set_up_until)
         workers = _set_up(workers, effort, folder, result, until=set_up_until)
         workers = _check_parity(workers, effort, folder, result, until=parity_until)
         _time(workers, effort, result)
@@ -120,25 +121,27 @@ def _save_inputs(case: Case, folder: Path, result: CaseResult) -> None:
 
 
 def _started(
-    case: Case,
-    effort: Effort,
-    folder: Path,
-    stack: contextlib.ExitStack,
-    result: CaseResult,
-    *,
-    until: float,
+    case: Case, effort: Effort, folder: Path, stack: contextlib.ExitStack
 ) -> list[Worker]:
-    """Starts the workers, which import what they need all at the same time."""
+    """Starts the workers: all import what they need while the inputs are made."""
     workers = []
     for number, system in enumerate(case.systems):
         log = folder / f"worker-{number}.txt"
         worker = Worker(system, threads=effort.threads, log=log, until=effort.until)
         workers.append(stack.enter_context(worker))
         worker.tell("load", setup=system.setup)
+    return workers
+
+
+def _loaded(
+    workers: list[Worker], effort: Effort, result: CaseResult, *, until: float
+) -> list[Worker]:
+    """Those whose packages are there; they have half of the time until then."""
+    now = time.monotonic()
     able = []
     for worker in workers:
         with _noted(worker.system, effort, result):
-            worker.answer("load", until=until)
+            worker.answer("load", until=now + (until - now) / 2)
             able.append(worker)
     return able
 
@@ -178,17 +181,20 @@ def _asked(
 ) -> Iterator[tuple[Worker, float]]:
     """Workers whose answers are to be taken, and until when they have time.
 
-    Before the first one is given all are asked, if they are to work side by side; else
-    each is asked when the answer of the one before has been taken, and of a peer no
-    more than half of the time that is left is waited for. Those for which it is too
-    late are missed.
+    Those that work side by side come last, and all are asked before the first of them.
+    Of the others each is asked when the answer of the one before has been taken; for a
+    peer no more than half of the time that is left is waited. Those for which it is
+    too late are missed.
     """
-    if effort.together:
-        for worker in workers:
-            tell(worker)
-    for worker in workers:
+    side_by_side = [
+        worker
+        for worker in workers
+        if effort.together == "all"
+        or (effort.together == "peers" and worker.system.system != OURS)
+    ]
+    for worker in sorted(workers, key=lambda worker: worker in side_by_side):
         limit = until
-        if not effort.together:
+        if worker not in side_by_side:
             now = time.monotonic()
             if now > until:
                 _miss(result, (worker.system,), "the time of its case did not suffice")
@@ -196,6 +202,9 @@ def _asked(
             if worker.system.system != OURS:
                 limit = now + (until - now) / 2
             tell(worker)
+        elif worker is side_by_side[0]:
+            for one in side_by_side:
+                tell(one)
         yield worker, limit
 
 

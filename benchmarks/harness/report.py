@@ -65,7 +65,11 @@ def document(
             "rounds": effort.rounds,
             "turn_s": effort.turn_s,
             "matmul_precision": _matmul_precision(results),
-            "notes": [_PEAK, _PARITY, *([_TOGETHER] if effort.together else [])],
+            "notes": [
+                _PEAK,
+                _PARITY,
+                *([_TOGETHER] if effort.together != "none" else []),
+            ],
         },
         "command": command,
         "date": datetime.date.today().isoformat(),

@@ -139,8 +139,9 @@ class Effort:
             by a share of its time are missing, and there are as many rounds as fit.
         strict: Whether all is over when ours fails, or when a system disagrees; else
             its row is missing, with the reason.
-        together: Whether systems are set up and compute what parity compares side by
-            side: many cores have them ready sooner, and compiling takes each longer.
+        together: Which systems are set up and compute what parity compares side by
+            side, none, the peers after ours, or all: many cores have them ready sooner,
+            and compiling takes each longer.
     """
 
     rounds: int
@@ -149,7 +150,7 @@ class Effort:
     threads: int
     until: float = math.inf
     strict: bool = True
-    together: bool = False
+    together: Literal["none", "peers", "all"] = "none"
 
 
 FULL = Effort(rounds=9, turn_s=0.5, warm_up_s=1.0, threads=0)
