@@ -15,7 +15,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .PHONY: help setup setup-test setup-bench setup-tpu quickstart test test-full lint format \
-	quality bench bench-full bench-check clean
+	quality bench bench-full bench-check bench-gpu clean
 
 help:
 	@echo 'make quickstart   install, train on MovieLens-100K, recommend, write a report'
@@ -27,7 +27,8 @@ help:
 	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers (under 15 minutes)'
 	@echo 'make bench-full   all sizes and peers (hours), then docs/benchmarks.md'
 	@echo 'make bench-check  runs that of `make bench` again: did a committed ratio fall?'
-	@echo '                  these three install the peers; BENCH="gat ranking" chooses'
+	@echo 'make bench-gpu    ceilings, then throughput, on the GPU that is here: within 8 minutes'
+	@echo '                  these four install the peers; BENCH="gat ranking" chooses'
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -102,6 +103,14 @@ bench: setup-bench
 bench-full: setup-bench
 	$(BIN)/python -m benchmarks.suite --full $(BENCH)
 	$(BIN)/python -m benchmarks.benchmarks_page
+
+# PARTS="propagation ranking" chooses; on a machine that has all packages, with no
+# environment of this project: `python -m benchmarks.accelerator`, see its README.
+PARTS ?=
+
+bench-gpu: setup-bench
+	$(BIN)/python -m benchmarks.accelerator --budget 450 \
+		--json benchmarks/results/gpu.json $(if $(PARTS),--parts $(PARTS))
 
 bench-check: setup-bench
 	$(BIN)/python -m benchmarks.check $(BENCH)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.harness.report import figure
 from benchmarks.ratios import compared, device_of, groups
+from benchmarks.roofline import CEILINGS, rooflines
 from benchmarks.suite import BENCHMARKS, RESULTS, Benchmark
 from benchmarks.throughput_plots import curves, ratio_bars
 from benchmarks.throughput_sections import SECTIONS, Section
@@ -109,6 +110,11 @@ def render(folder: Path = RESULTS) -> Rendered:
         own = [result for result in results if result.name == section.name]
         if not own:
             parts.append(f"Not yet run: `{_command(section)}`.")
+        if section.name == CEILINGS:
+            for device, picture in rooflines(results).items():
+                name = f"roofline-{_slug(device)}.svg"
+                pictures[name] = picture
+                parts.append(f"![Roofline, {device}](benchmarks/{name})")
         for result in own:
             if len(own) > 1:
                 parts.append(f"### {device_of(result.document)}: {result.title}")
@@ -179,6 +185,8 @@ def _origin(result: Result) -> str:
 
 
 def _command(section: Section) -> str:
+    if section.command:
+        return section.command
     known = {one.name: one for one in BENCHMARKS}
     benchmark = known.get(section.name, Benchmark(name=section.name))
     path = Path("benchmarks/results") / f"{section.name}.json"

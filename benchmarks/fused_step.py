@@ -17,6 +17,7 @@ Pairs are real, text vectors random. Parity is that of the vectors that are rank
 of the first step's gradients of all parameters, and of the losses of ten steps.
 """
 
+import functools
 import json
 import subprocess
 import sys
@@ -33,9 +34,15 @@ from benchmarks.fused_weights import random_weights
 from benchmarks.harness import Case, System, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs
+from benchmarks.work import of_fused_step
 
 WIDTH, TEXT_WIDTH = 64, 384
-SETTING = {"num_layers": 3, "learning_rate": 1.5e-2, "l2": 3e-3, "anchor": 1.0}
+SETTING: dict[str, Any] = {
+    "num_layers": 3,
+    "learning_rate": 1.5e-2,
+    "l2": 3e-3,
+    "anchor": 1.0,
+}
 # Variant -> options of `torch_baseline.fused_step.setup`.
 PEERS = {
     "CSR": {"propagation": "csr"},
@@ -157,6 +164,7 @@ def cases(quick: bool) -> Sequence[Case]:
                 systems=systems(setting),
                 tolerance=1e-4,
                 about=about,
+                work=functools.partial(of_fused_step, num_layers=SETTING["num_layers"]),
             )
         )
     return found

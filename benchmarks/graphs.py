@@ -4,6 +4,7 @@ Shapes: N nodes, E directed edges. Edges are sorted by (receiver, sender); both 
 a benchmark are given the same arrays.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +109,46 @@ def film_texts() -> list[str]:
     return [text or "unknown" for text in _loaded("ml-100k").item_texts]
 
 
+def random_pairs(
+    num_users: int, num_items: int, num_pairs: int, *, seed: int, exponent: float = 0.6
+) -> Interactions:
+    """Different pairs whose ends are drawn by a power law, for where no data are.
+
+    Each user has one pair at least. Ends are drawn as in `power_law`, and again until
+    there are enough that differ.
+
+    Args:
+        num_users: U.
+        num_items: I.
+        num_pairs: P, from U to a third of U x I, so that drawing ends.
+        seed: Of every draw.
+        exponent: Skew of users and of items.
+    """
+    if not num_users <= num_pairs <= num_users * num_items // 3:
+        raise ValueError(
+            f"num_pairs: expected {num_users} to {num_users * num_items // 3}, "
+            f"got {num_pairs}"
+        )
+    random = np.random.default_rng(seed)
+    draw_user = _by_rank(num_users, exponent, random)
+    draw_item = _by_rank(num_items, exponent, random)
+    firsts = np.arange(num_users) * num_items + draw_item(num_users)
+    keys = firsts
+    while len(keys) < num_pairs:
+        drawn = draw_user(num_pairs).astype(np.int64) * num_items + draw_item(num_pairs)
+        keys = np.union1d(keys, drawn)
+    # Those that are too many go, but never a user's first.
+    others = np.setdiff1d(keys, firsts, assume_unique=True)
+    kept = random.permutation(others)[: num_pairs - num_users]
+    keys = np.sort(np.concatenate([firsts, kept]))
+    return Interactions(
+        num_users=num_users,
+        num_items=num_items,
+        users=(keys // num_items).astype(np.int32),
+        items=(keys % num_items).astype(np.int32),
+    )
+
+
 def power_law(
     num_nodes: int, num_edges: int, *, seed: int, exponent: float = 0.8
 ) -> Edges:
@@ -125,55 +166,26 @@ def power_law(
         seed: Of every draw.
         exponent: Skew; 0 is uniform.
     """
-    random = np.random.default_rng(seed)
-    mass = np.arange(1, num_nodes + 1, dtype=np.float64) ** -exponent
-    cumulative = np.cumsum(mass)
-    cumulative /= cumulative[-1]
-    node_of_rank = random.permutation(num_nodes).astype(np.int32)
-
-    def ends() -> np.ndarray:
-        draws = random.random(num_edges // 2)
-        ranks = np.searchsorted(cumulative, draws, side="right")
-        return node_of_rank[np.minimum(ranks, num_nodes - 1)]
-
-    first, second = ends(), ends()
+    draw = _by_rank(num_nodes, exponent, np.random.default_rng(seed))
+    first, second = draw(num_edges // 2), draw(num_edges // 2)
     return normalised(
         np.concatenate([first, second]), np.concatenate([second, first]), num_nodes
     )
 
 
-def power_law_pairs(
-    num_users: int, num_items: int, num_pairs: int, *, seed: int, exponent: float = 0.8
-) -> Interactions:
-    """Users and items, each drawn by a power law of its rank, as in `power_law`.
+def _by_rank(
+    count: int, exponent: float, random: np.random.Generator
+) -> Callable[[int], np.ndarray]:
+    """Draws int32 numbers below `count`, which have ranks at random."""
+    cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
+    cumulative /= cumulative[-1]
+    number_of_rank = random.permutation(count).astype(np.int32)
 
-    Pairs that are drawn again count once, and users and items that none is drawn of are
-    left out: there are fewer of all than is asked for.
+    def draw(size: int) -> np.ndarray:
+        ranks = np.searchsorted(cumulative, random.random(size), side="right")
+        return number_of_rank[np.minimum(ranks, count - 1)]
 
-    Args:
-        num_users: Users to draw from.
-        num_items: Items to draw from.
-        num_pairs: Draws.
-        seed: Of every draw.
-        exponent: Skew; 0 is uniform.
-    """
-    random = np.random.default_rng(seed)
-
-    def drawn(count: int) -> np.ndarray:
-        mass = np.arange(1, count + 1, dtype=np.float64) ** -exponent
-        cumulative = np.cumsum(mass)
-        ranks = np.searchsorted(cumulative / cumulative[-1], random.random(num_pairs))
-        return random.permutation(count)[np.minimum(ranks, count - 1)]
-
-    keys = np.unique(drawn(num_users) * num_items + drawn(num_items))
-    names_users, users = np.unique(keys // num_items, return_inverse=True)
-    names_items, items = np.unique(keys % num_items, return_inverse=True)
-    return Interactions(
-        num_users=len(names_users),
-        num_items=len(names_items),
-        users=users.astype(np.int32),
-        items=items.astype(np.int32),
-    )
+    return draw
 
 
 def _loaded(name: str) -> Dataset:

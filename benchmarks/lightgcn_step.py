@@ -9,12 +9,14 @@ given batches that were drawn beforehand, which favours them. Parity is that of 
 first step's gradient and of the losses of ten steps, Adam between them.
 """
 
+import functools
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +24,10 @@ from benchmarks import graphs
 from benchmarks.harness import Case, System, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs
+from benchmarks.work import of_lightgcn_step
 
 WIDTH = 64
-SETTING = {"num_layers": 3, "learning_rate": 1e-3, "l2": 1e-4}
+SETTING: dict[str, Any] = {"num_layers": 3, "learning_rate": 1e-3, "l2": 1e-4}
 OURS = {**SETTING, "width": WIDTH, "batch_size": 2048}
 OUR_ROWS = (
     ("native", "", {}),
@@ -69,27 +72,33 @@ KEEPING = (
 )
 
 
-def gowalla() -> Inputs:
+def inputs_of(
+    pairs_of: Callable[[], graphs.Interactions], setting: Mapping[str, Any] = OURS
+) -> Callable[[], Inputs]:
     """Pairs, graph, the table to start from, and the batches that our program draws."""
-    pairs = graphs.gowalla()
-    edges = pairs.edges()
-    inputs = {
-        **edges.arrays(),
-        "num_users": np.asarray(pairs.num_users),
-        "num_items": np.asarray(pairs.num_items),
-        "users": pairs.users,
-        "items": pairs.items,
-        "table": 0.1 * graphs.feature_table(edges.num_nodes, WIDTH, seed=1),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        for name, array in inputs.items():
-            np.save(Path(folder) / f"{name}.npy", array)
-        # In a process of its own: this one imports neither torch nor JAX.
-        module = ["-m", "benchmarks.ours.lightgcn_step"]
-        subprocess.run([sys.executable, *module, folder, json.dumps(OURS)], check=True)
-        for name in ("batch_nodes", "batch_keep"):
-            inputs[name] = np.load(Path(folder) / f"{name}.npy")
-    return inputs
+
+    def made() -> Inputs:
+        pairs = pairs_of()
+        edges = pairs.edges()
+        inputs = {
+            **edges.arrays(),
+            "num_users": np.asarray(pairs.num_users),
+            "num_items": np.asarray(pairs.num_items),
+            "users": pairs.users,
+            "items": pairs.items,
+            "table": 0.1 * graphs.feature_table(edges.num_nodes, WIDTH, seed=1),
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, array in inputs.items():
+                np.save(Path(folder) / f"{name}.npy", array)
+            # In a process of its own: this one imports neither torch nor JAX.
+            command = [sys.executable, "-m", "benchmarks.ours.lightgcn_step", folder]
+            subprocess.run([*command, json.dumps(setting)], check=True)
+            for name in ("batch_nodes", "batch_keep"):
+                inputs[name] = np.load(Path(folder) / f"{name}.npy")
+        return inputs
+
+    return made
 
 
 def about(inputs: Inputs) -> str:
@@ -137,10 +146,11 @@ def cases(quick: bool) -> Sequence[Case]:
             size="gowalla, batch 2048",
             precision="float32",
             unit="ms",
-            inputs=gowalla,
+            inputs=inputs_of(graphs.gowalla),
             systems=systems(),
             tolerance=2e-5,
             about=about,
+            work=functools.partial(of_lightgcn_step, num_layers=SETTING["num_layers"]),
         )
     ]
 

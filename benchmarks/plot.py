@@ -1,4 +1,4 @@
-"""Charts as files that any browser opens: lines, dots by name, bars about 1."""
+"""Charts as files that any browser opens: lines, dots by name, bars about 1, roofs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -125,6 +125,115 @@ def bars(ratios: Sequence[tuple[str, float]], *, title: str, x_label: str) -> st
     return _drawing(title, parts, width=y_width + plot + 50, height=bottom + 48)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """What no dot should be above: a level of y, or a slope of y by x."""
+
+    name: str
+    level: float = math.inf
+    slope: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A point by its number; those of one name have one number and color.
+
+    Attributes:
+        name: In the list beside the drawing.
+        said: Shown where the pointer rests on it.
+        x: Above 0.
+        y: Above 0.
+        filled: Whether it is a disk, or a ring.
+    """
+
+    name: str
+    said: str
+    x: float
+    y: float
+    filled: bool
+
+
+def roofs(
+    ceilings: Sequence[Ceiling],
+    dots: Sequence[Dot],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+) -> str:
+    """An SVG document: dots below ceilings on logarithmic axes, y in thousand millions.
+
+    A sloped ceiling ends where it meets the highest level, a level begins where it
+    meets the steepest slope.
+    """
+    steepest = max(one.slope for one in ceilings if one.slope < math.inf)
+    highest = max(one.level for one in ceilings if one.level < math.inf)
+    x_low = min(dot.x for dot in dots) / 2
+    x_high = max(2 * highest / steepest, *(2 * dot.x for dot in dots))
+    y_low = min(*(dot.y for dot in dots), x_low * steepest) / 2
+    y_high = 2 * max(highest, *(dot.y for dot in dots))
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = math.log(x / x_low) / math.log(x_high / x_low)
+        up = math.log(y / y_low) / math.log(y_high / y_low)
+        return (
+            round(_LEFT + across * (right - _LEFT), 1),
+            round(bottom - up * (bottom - _TOP), 1),
+        )
+
+    parts = [_text(_LEFT, 22, title, "start")]
+    for y in _powers_of_ten(y_low, y_high):
+        down = place(x_low, y)[1]
+        parts.append(_rule(_LEFT, down, right, down))
+        parts.append(_text(_LEFT - 8, down + 4, f"{y / 1e9:g}", "end"))
+    for x in _powers_of_ten(x_low, x_high):
+        across = place(x, y_low)[0]
+        parts.append(_rule(across, bottom, across, bottom + 5))
+        parts.append(_text(across, bottom + 19, f"{x:g}", "middle"))
+    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x_label, "middle"))
+    parts.append(_text(_LEFT, _TOP - 5, y_label, "start"))
+    for one in ceilings:
+        if one.level < math.inf:
+            ends = (one.level / steepest, one.level), (x_high, one.level)
+        else:
+            first = max(x_low, y_low / one.slope)
+            ends = (first, first * one.slope), (highest / one.slope, highest)
+        (x1, y1), (x2, y2) = (place(*end) for end in ends)
+        parts.append(_rule(x1, y1, min(x2, right), y2, color="#222"))
+        if one.level < math.inf:
+            parts.append(_text(right, y2 - 4, one.name, "end"))
+        else:
+            parts.append(_text(x1 + 4, y1 - 12, one.name, "start"))
+    names = list(dict.fromkeys(dot.name for dot in dots))
+    colors = dict(zip(names, _colors(len(names)), strict=True))
+    for dot in dots:
+        across, down = place(dot.x, dot.y)
+        color = colors[dot.name]
+        parts.append(
+            element(
+                "circle",
+                element("title", f"{dot.name}: {dot.said}, {dot.y / 1e9:,.3g}"),
+                cx=across,
+                cy=down,
+                r=4,
+                fill=color if dot.filled else "white",
+                stroke=color,
+            )
+        )
+        if dot.filled:
+            number = str(names.index(dot.name) + 1)
+            parts.append(_text(across + 7, down + 4, number, "start", color))
+    legend = ["disk: ours, ring: the strongest peer"]
+    legend += [f"{number} {name}" for number, name in enumerate(names, 1)]
+    for number, name in enumerate(legend):
+        color = colors[names[number - 1]] if number else "#222"
+        parts.append(_text(right + 10, _TOP + 16 * number, name, "start", color))
+    wide = right + max(len(name) for name in legend) * _CHARACTER + 20
+    tall = max(_HEIGHT, _TOP + 16 * len(legend) + 8)
+    return _drawing(title, parts, width=max(_WIDTH, wide), height=tall)
+
+
 def columns(
     names: Sequence[str],
     levels: Mapping[str, Mapping[str, float]],
@@ -209,6 +318,11 @@ def _round_numbers(low: float, high: float) -> list[float]:
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     numbers = [digit * 10.0**exponent for exponent in exponents for digit in (1, 2, 5)]
     return [number for number in numbers if low * 0.999 <= number <= high * 1.001]
+
+
+def _powers_of_ten(low: float, high: float) -> list[float]:
+    exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    return [10.0**exponent for exponent in exponents]
 
 
 def _rule(x1: float, y1: float, x2: float, y2: float, *, color: str = "#ccc") -> Markup:

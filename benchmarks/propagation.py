@@ -9,6 +9,7 @@ normalised beforehand, but for PyG's LGConv on an edge_index, which normalises i
 call as it does in a model.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from benchmarks import graphs
 from benchmarks.harness import Case, System, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs, Precision
+from benchmarks.work import of_propagation
 
 WIDTH = 64
 # A hub's sum of 50,000 float32 terms depends on their order to more than 1e-5.
@@ -29,6 +31,7 @@ PEERS = {
     "csr_reduce": ("pytorch", "CSR, sparse.mm sum"),
     "bags": ("pytorch", "embedding_bag"),
     "edge_list_compiled": ("pytorch", "edge list, torch.compile"),
+    "segment_reduce": ("pytorch", "gather, segment_reduce"),
     "torch_sparse": ("pyg", "torch-sparse matmul"),
     "lgconv_sparse_tensor": ("pyg", "LGConv SparseTensor"),
     "edge_index_matmul": ("pyg", "EdgeIndex matmul"),
@@ -125,6 +128,7 @@ def cases(quick: bool) -> list[Case]:
         systems=systems("float32"),
         tolerance=1e-5,
         about=about,
+        work=of_propagation,
     )
     half = Case(
         size="gowalla",
@@ -134,6 +138,7 @@ def cases(quick: bool) -> list[Case]:
         systems=systems("bfloat16", peers=BFLOAT16_PEERS, jraph=False),
         tolerance=2e-2,
         about=about,
+        work=functools.partial(of_propagation, precision="bfloat16"),
     )
     nodes, edges = (7_000, 160_000) if quick else (70_839, 1_620_256)
     synthetic = Case(
@@ -144,6 +149,7 @@ def cases(quick: bool) -> list[Case]:
         systems=systems("float32"),
         tolerance=HUB_TOLERANCE,
         about=about,
+        work=of_propagation,
     )
     return [first, half, synthetic]
 

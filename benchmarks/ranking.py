@@ -18,6 +18,7 @@ times, of about one length: the bounds say less of them than of vectors of a tra
 model, whose lengths differ.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -27,6 +28,7 @@ from benchmarks import graphs
 from benchmarks.harness import Case, System, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs
+from benchmarks.work import of_ranking
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.splits import split_published
 
@@ -165,6 +167,7 @@ def cases(quick: bool) -> list[Case]:
             systems=rows,
             tolerance=1e-5,
             about=about,
+            work=functools.partial(of_ranking, k=K),
         )
         for size, inputs, rows in ranked
     ]

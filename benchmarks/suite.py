@@ -93,6 +93,7 @@ BENCHMARKS = (
     Benchmark(name="end_to_end", full=("--rounds", "3"), short=None),
     Benchmark(name="gat", short=(*_SHORT, *_only("embedding_bag"))),
     Benchmark(name="scale", short=None),
+    Benchmark(name="ceilings", short=None),
     Benchmark(
         name="text_train",
         # On ragged reviews all peers at once need more than 23 GB.

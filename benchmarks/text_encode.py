@@ -92,14 +92,16 @@ def inputs_of(
     return make
 
 
-def reference(inputs: Inputs) -> Inputs:
+def reference(
+    inputs: Inputs, *, encoder: str = "", max_length: int = MAX_LENGTH
+) -> Inputs:
     """`reference` (N, D) float32: our vectors in float32."""
     with tempfile.TemporaryDirectory() as folder:
         for name, array in inputs.items():
             np.save(Path(folder) / f"{name}.npy", array)
         # In a process of its own: this one imports neither torch nor JAX.
         module = ["-m", "benchmarks.ours.text_encode"]
-        words = [folder, ENCODER, str(MAX_LENGTH)]
+        words = [folder, encoder or ENCODER, str(max_length)]
         subprocess.run([sys.executable, *module, *words], check=True)
         return {"reference": np.load(Path(folder) / "reference.npy")}
 

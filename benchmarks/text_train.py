@@ -17,6 +17,7 @@ three steps, AdamW between them; of bfloat16 without what PyTorch sums up in bfl
 """
 
 import dataclasses
+import functools
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from benchmarks.bert_weights import (
 from benchmarks.harness import Case, System, Unavailable, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs, Precision
+from benchmarks.work import of_text_training
 from llmgnn_jax import assets
 from llmgnn_jax.errors import UserError
 
@@ -239,6 +241,26 @@ def systems(size: Size, mode: Mode, precision: Precision) -> tuple[System, ...]:
     )
 
 
+def case_of(size: Size, mode: Mode, precision: Precision) -> Case:
+    """All systems at one size."""
+    return Case(
+        size=f"{mode}, {size.name}",
+        precision=precision,
+        unit="texts/s" if size.reviews else "tokens/s",
+        inputs=inputs_of(size, mode),
+        systems=systems(size, mode, precision),
+        tolerance=TOLERANCES[precision],
+        about=about,
+        work=functools.partial(
+            of_text_training,
+            shape=size.shape,
+            full=mode == "full",
+            per_token=not size.reviews,
+            precision=precision,
+        ),
+    )
+
+
 def cases(quick: bool) -> Sequence[Case]:
     """Both sizes, modes and precisions; `--quick` takes a third of the model."""
     fixed = Size(shape=MINILM, texts=64, tokens=64)
@@ -250,15 +272,7 @@ def cases(quick: bool) -> Sequence[Case]:
     modes: tuple[Mode, ...] = ("full", "lora")
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
     return [
-        Case(
-            size=f"{mode}, {size.name}",
-            precision=precision,
-            unit="texts/s" if size.reviews else "tokens/s",
-            inputs=inputs_of(size, mode),
-            systems=systems(size, mode, precision),
-            tolerance=TOLERANCES[precision],
-            about=about,
-        )
+        case_of(size, mode, precision)
         for size in (fixed, ragged)
         for mode in modes
         for precision in precisions

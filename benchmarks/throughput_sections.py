@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks import scale
 from benchmarks.harness.system import OURS
+from benchmarks.outcomes import parts_table
 from benchmarks.ratios import Document
 
 
@@ -19,6 +20,7 @@ class Section:
         says: What is measured, and what is to be known of the rows.
         picture: Of the document, relative to the page; in place of a curve of medians.
         more: What else a document says, in Markdown.
+        command: What makes its documents, where `benchmarks.suite` does not know.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Section:
     says: str
     picture: str = ""
     more: Callable[[Document], str] | None = None
+    command: str = ""
 
 
 def _million_users(document: Document) -> str:
@@ -173,6 +176,27 @@ SECTIONS = (
         "mean cosine of its vectors to those of float32. Where 500 texts were taken, "
         "texts of like length are fewer, and every peer pads more. All texts were run "
         "with some of the peers, batches of 16 apart from the others.",
+    ),
+    Section(
+        name="ceilings",
+        title="What a device can do at most",
+        says="A large product in each precision, a copy, and rows of 256 bytes read at "
+        "random, by JAX and by PyTorch; of each kind the best is a line of the "
+        "roofline. There a disk is our best row of a size and precision and a ring its "
+        "strongest peer: operations a second by operations a byte, both of the model "
+        "(`benchmarks/work.py`), so that of one size all lie above one another. Rows "
+        "of documents that do not name their work are not drawn.",
+    ),
+    Section(
+        name="accelerator",
+        title="A run on a GPU",
+        says="What one command measured within its budget, and what did not fit. Its "
+        "rows stand in the sections of the benchmarks, with their share of the "
+        "ceilings: `MFU` of the product's at the row's precision, `of copy` of the "
+        "copy's bandwidth, by the bytes of the model, so that caches can bring it "
+        "above 100 %.",
+        more=parts_table,
+        command="make bench-gpu",
     ),
     Section(
         name="hot_rows",

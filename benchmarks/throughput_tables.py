@@ -18,7 +18,13 @@ from benchmarks.ratios import (
 )
 
 # Key of a row's notes -> its column, and how a value is shown.
-_NOTES = {"padding": ("padding", ".1%"), "cosine_to_float32": ("cosine", ".5f")}
+_NOTES = {
+    "padding": ("padding", ".1%"),
+    "cosine_to_float32": ("cosine", ".5f"),
+    "mfu": ("MFU", ".1%"),
+    "gb_per_s": ("GB/s", ",.0f"),
+    "of_copy": ("of copy", ".0%"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,6 @@ A system whose packages are absent is missing from the rows, with the reason.
 """
 
 from benchmarks.harness.command import main
-from benchmarks.harness.system import Case, System, Task, Unavailable
+from benchmarks.harness.system import Case, System, Task, Unavailable, Work
 
-__all__ = ["Case", "System", "Task", "Unavailable", "main"]
+__all__ = ["Case", "System", "Task", "Unavailable", "Work", "main"]

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import logging
 import shlex
 import sys
@@ -99,9 +98,7 @@ def main(
         if finish is not None:
             finish(document, options.json)
         if options.json is not None:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-            options.json.write_text(text, "utf-8")
+            report.write(document, options.json)
         return document
 
     try:

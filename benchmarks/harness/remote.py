@@ -2,9 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,11 +41,15 @@ class Worker:
         system: What it runs.
         threads: How many it may use.
         log: Where what it prints goes.
+        until: When it is ended if it has not answered, by `time.monotonic`.
     """
 
-    def __init__(self, system: System, *, threads: int, log: Path) -> None:
+    def __init__(
+        self, system: System, *, threads: int, log: Path, until: float = math.inf
+    ) -> None:
         self.system = system
         self._log = log
+        self._until = until
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         with log.open("w") as errors:
             self._process = subprocess.Popen(
@@ -66,18 +74,34 @@ class Worker:
             Unavailable: If the system cannot run here.
             WorkerFailed: If it raised anything else, or ended.
         """
+        self.tell(do, **arguments)
+        return self.answer(do)
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        """Sends a request; `answer` has to be called for it."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
+        # One that is dead has no answer either.
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
+
+    def answer(self, do: str, *, until: float = math.inf) -> dict[str, Any]:
+        """Blocks until a request is done. Raises what `ask` raises.
+
+        Args:
+            do: What was asked.
+            until: When the process is ended if it has not answered, by
+                `time.monotonic`; the worker's own limit holds too.
+        """
+        assert self._process.stdout is not None
+        with self._limited(min(until, self._until)) as ran_out:
             line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
         if not line:
             code = self._process.wait()
             said = self._log.read_text("utf-8", "replace")[-_TAIL:]
             reason = f"its worker ended with code {code} in `{do}`"
+            if ran_out.is_set():
+                reason = f"its time was over in `{do}`"
             raise WorkerFailed(f"{self.system.name}: {reason}\n{said}", reason=reason)
         answer = json.loads(line)
         if reason := answer.get("unavailable"):
@@ -88,6 +112,25 @@ class Worker:
                 reason=error.strip().splitlines()[-1],
             )
         return answer
+
+    @contextlib.contextmanager
+    def _limited(self, until: float) -> Iterator[threading.Event]:
+        """Ends the process then; whether it did."""
+        ran_out = threading.Event()
+
+        def end() -> None:
+            ran_out.set()
+            self._process.kill()
+
+        if until == math.inf:
+            yield ran_out
+            return
+        timer = threading.Timer(max(0.0, until - time.monotonic()), end)
+        timer.start()
+        try:
+            yield ran_out
+        finally:
+            timer.cancel()
 
     def __enter__(self) -> "Worker":
         return self

@@ -1,15 +1,18 @@
 """Results as one JSON document and as a table."""
 
+import dataclasses
 import datetime
+import json
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import runtime
 from benchmarks.harness.measure import CaseResult, Measured
-from benchmarks.harness.system import OURS, Case, Effort
+from benchmarks.harness.system import OURS, Effort
 
 _PEAK = (
     "peak_mb: most resident memory of the worker while it was timed (VmHWM, started "
@@ -19,6 +22,10 @@ _PEAK = (
 _RUNS_FOR_P99 = 100
 """With fewer, the 99th percentile is the slowest run alone."""
 
+_TOGETHER = (
+    "compile_s and setup_s: all systems of a case were set up side by side, and took "
+    "longer than one alone would; what is timed later is alone"
+)
 _PARITY = (
     "max_abs_error: largest difference of outputs and gradients, each array divided by "
     "its largest entry"
@@ -30,9 +37,7 @@ def document(
 ) -> dict[str, Any]:
     """The benchmark's JSON document."""
     rows = [
-        _row(result.case, measured)
-        for result in results
-        for measured in result.measured
+        _row(result, measured) for result in results for measured in result.measured
     ]
     return {
         "name": name,
@@ -60,11 +65,24 @@ def document(
             "rounds": effort.rounds,
             "turn_s": effort.turn_s,
             "matmul_precision": _matmul_precision(results),
-            "notes": [_PEAK, _PARITY],
+            "notes": [
+                _PEAK,
+                _PARITY,
+                *([_TOGETHER] if effort.together != "none" else []),
+            ],
         },
         "command": command,
         "date": datetime.date.today().isoformat(),
     }
+
+
+def write(document: Mapping[str, Any], path: Path) -> None:
+    """Writes a document at once: a reader sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, "utf-8")
+    unfinished.replace(path)
 
 
 def ratios(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -162,7 +180,8 @@ def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["size"], row["precision"], row["unit"]
 
 
-def _row(case: Case, measured: Measured) -> dict[str, Any]:
+def _row(result: CaseResult, measured: Measured) -> dict[str, Any]:
+    case = result.case
     seconds = np.asarray(measured.seconds)
     unit = case.unit_of(measured.system)
     if unit == "ms":
@@ -175,6 +194,10 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
     compile_s = measured.compile_s
     if compile_s is None:
         compile_s = max(0.0, measured.first_s - float(np.median(seconds)))
+    work = {}
+    if result.work is not None and unit == case.unit:
+        work = {"work": dataclasses.asdict(result.work)}
+    said = measured.said.get("matmul_precision")
     return {
         "system": measured.system.system,
         "variant": measured.system.variant,
@@ -189,6 +212,8 @@ def _row(case: Case, measured: Measured) -> dict[str, Any]:
         "compile_s": compile_s,
         "setup_s": measured.setup_s,
         "runs": len(seconds),
+        **({"matmul_precision": said} if said else {}),
+        **work,
         **({"notes": measured.notes} if measured.notes else {}),
     }
 

@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Of a system's environment: products of float32 in TF32, on both sides.
+TF32_VARIABLE = "BENCHMARKS_TF32"
+TF32 = {TF32_VARIABLE: "1"}
+
 _PACKAGES = (
     ("jax", "jax"),
     ("jaxlib", "jaxlib"),
@@ -24,6 +28,7 @@ _PACKAGES = (
     ("sentence_transformers", "sentence-transformers"),
     ("peft", "peft"),
     ("numpy", "numpy"),
+    ("triton", "triton"),
 )
 
 
@@ -58,16 +63,30 @@ def pin(threads: int) -> list[int]:
     return cores
 
 
+def wake_gpu() -> None:
+    """Lets the library that has been imported open the GPU, which takes seconds."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return
+    if torch := sys.modules.get("torch"):
+        if torch.cuda.is_available():
+            torch.zeros(1, device="cuda")
+    elif jax := sys.modules.get("jax"):
+        jax.devices()
+
+
 def set_numerics(threads: int) -> None:
     """Threads and full float32 products, in whichever library has been imported.
 
     JAX's default is TF32 on NVIDIA's and bfloat16 on Google's devices; torch's is not.
+    What the worker's environment holds of `TF32` lets both have TF32.
     """
+    tf32 = os.environ.get(TF32_VARIABLE) == "1"
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision("highest")
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
     if jax := sys.modules.get("jax"):
-        jax.config.update("jax_default_matmul_precision", "highest")
+        precision = "tensorfloat32" if tf32 else "highest"
+        jax.config.update("jax_default_matmul_precision", precision)
 
 
 def describe() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a benchmark file says: cases, the systems in them, and what a system sets up."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import numpy as np
 OURS = "llmgnn_jax"
 
 Inputs = Mapping[str, np.ndarray]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 class Unavailable(Exception):
@@ -74,6 +75,19 @@ class System:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a unit of work is by the model, whatever a system really does.
+
+    Attributes:
+        flops: Of products and sums, a multiplication and an addition counted as two.
+        bytes: That are read and written, if each array that the model names is.
+    """
+
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """Systems that are compared: one size, one precision, the same inputs.
 
@@ -87,6 +101,7 @@ class Case:
             array's largest entry.
         about: What the reader should know of the inputs or of the peers; from the
             inputs.
+        work: Of a unit, from the inputs; None: the rows say nothing of it.
     """
 
     size: str
@@ -96,6 +111,7 @@ class Case:
     systems: tuple[System, ...]
     tolerance: float
     about: Callable[[Inputs], str] = lambda inputs: ""
+    work: Callable[[Inputs], Work] | None = None
 
     def __post_init__(self) -> None:
         for unit in {self.unit_of(system) for system in self.systems}:
@@ -119,12 +135,22 @@ class Effort:
         turn_s: Seconds of a turn; one run at least.
         warm_up_s: Seconds of the warm-up; two runs at least.
         threads: Of each worker, all bound to the same cores.
+        until: When a case has to end, by `time.monotonic`: systems that are not set up
+            by a share of its time are missing, and there are as many rounds as fit.
+        strict: Whether all is over when ours fails, or when a system disagrees; else
+            its row is missing, with the reason.
+        together: Which systems are set up and compute what parity compares side by
+            side, none, the peers after ours, or all: many cores have them ready sooner,
+            and compiling takes each longer.
     """
 
     rounds: int
     turn_s: float
     warm_up_s: float
     threads: int
+    until: float = math.inf
+    strict: bool = True
+    together: Literal["none", "peers", "all"] = "none"
 
 
 FULL = Effort(rounds=9, turn_s=0.5, warm_up_s=1.0, threads=0)

@@ -12,8 +12,8 @@ from llmgnn_jax.evaluation.ranker import rank_factors
 from llmgnn_jax.evaluation.ranking import Rankings
 
 
-def setup(inputs: Inputs, *, k: int) -> Task:
-    """Lists of all users under the default cap of memory."""
+def setup(inputs: Inputs, *, k: int, memory_limit_mb: float = 256) -> Task:
+    """Lists of all users under a cap of memory, by default that of `rank_factors`."""
     users = jnp.asarray(inputs["user_vectors"])
     items = jnp.asarray(inputs["item_vectors"])
     seen = Csr(
@@ -22,7 +22,9 @@ def setup(inputs: Inputs, *, k: int) -> Task:
     )
 
     def ranked() -> Rankings:
-        return rank_factors(users, items, seen=seen, k=k)
+        return rank_factors(
+            users, items, seen=seen, k=k, memory_limit_mb=memory_limit_mb
+        )
 
     def outputs() -> dict[str, np.ndarray]:
         lists = ranked()

@@ -3,7 +3,8 @@
 Shapes: S drawn batches, B rows, K items of each, U users, I items, T width of a text.
 
 Batches lie on the device with all that was drawn and looked up for them: samplers,
-dropped sides and known items cost the peer nothing.
+dropped sides and known items cost the peer nothing. On a GPU a run is a step of every
+batch, one launched after the other, as in training.
 """
 
 import itertools
@@ -17,6 +18,7 @@ import torch
 from benchmarks.bert_weights import with_prefix, without_prefix
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
+from benchmarks.torch_baseline.cuda_graph import captured, check_cuda, restart
 from benchmarks.torch_baseline.device import DEVICE, numpy, peak_mb, tensor, wait
 from benchmarks.torch_baseline.fused import Batch, FusedModel
 from benchmarks.torch_baseline.lightgcn import PROPAGATIONS
@@ -34,8 +36,14 @@ def setup(
     l2: float,
     anchor: float,
     compiled: Literal["", "dense", "all"] = "",
+    cuda_graph: bool = False,
 ) -> Task:
-    """One of `PROPAGATIONS`; torch.compile of nothing, all, or all but that."""
+    """One of `PROPAGATIONS`; torch.compile of nothing, all, or all but that.
+
+    Or, with `cuda_graph`, the steps of all batches as one graph.
+    """
+    if cuda_graph:
+        check_cuda()
     weights = without_prefix(inputs, "weight.")
     # PyG's module takes its size from the table.
     inputs = {**inputs, "table": weights["node_embedding"]}
@@ -61,7 +69,8 @@ def setup(
     def start() -> tuple[FusedModel, torch.optim.Optimizer]:
         model = FusedModel(weights, **texts).to(DEVICE)
         groups = model.groups(learning_rate, fusion_scale=FUSION_SCALE)
-        return model, torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+        more = {"capturable": True} if cuda_graph else {}
+        return model, torch.optim.AdamW(groups, weight_decay=0.0, fused=True, **more)
 
     def step(
         model: FusedModel, optimizer: torch.optim.Optimizer, batch: Batch
@@ -79,7 +88,14 @@ def setup(
             users, items = model.vectors(propagate(model.table, nodes)[0])
         loss_function(model, batches[0]).backward()
         gradients = with_prefix(model.gradients(), "gradient.")
-        losses = [step(model, optimizer, batch) for batch in batches]
+        if cuda_graph:
+            starts = dict(start()[0].named_parameters())
+            parameters = held_model.named_parameters()
+            restart({held: starts[name] for name, held in parameters}, held_optimizer)
+            run()
+            losses = list(held_losses)
+        else:
+            losses = [step(model, optimizer, batch) for batch in batches]
         return {
             "user_vectors": numpy(users),
             "item_vectors": numpy(items),
@@ -87,18 +103,36 @@ def setup(
             "losses": numpy(torch.stack(losses)),
         }
 
-    model, optimizer = start()
+    held_model, held_optimizer = start()
+    held_losses = torch.zeros(len(batches), device=DEVICE)
+
+    def every_step() -> None:
+        for number, batch in enumerate(batches):
+            held_losses[number] = step(held_model, held_optimizer, batch)
+
     began = time.perf_counter()
     if compiled:
-        loss_function(model, batches[0]).backward()
+        loss_function(held_model, batches[0]).backward()
+    launch = captured(every_step) if cuda_graph else every_step
     compile_s = time.perf_counter() - began
     turns = itertools.cycle(batches)
+    # A host that waits for each step is no trainer's.
+    on_gpu = DEVICE.type == "cuda"
 
     def run() -> None:
-        step(model, optimizer, next(turns))
+        if on_gpu:
+            launch()
+        else:
+            step(held_model, held_optimizer, next(turns))
         wait()
 
-    return Task(run=run, outputs=outputs, compile_s=compile_s, device_peak_mb=peak_mb())
+    return Task(
+        run=run,
+        outputs=outputs,
+        units=len(batches) if on_gpu else 1,
+        compile_s=compile_s,
+        device_peak_mb=peak_mb(),
+    )
 
 
 def sums_of_users(inputs: Inputs) -> np.ndarray:

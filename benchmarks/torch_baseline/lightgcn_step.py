@@ -3,6 +3,7 @@
 Shapes: S drawn batches, B rows, N nodes, D width.
 
 Batches are drawn beforehand and lie on the device: the peer's sampler costs nothing.
+On a GPU a run is a step of every batch, one launched after the other, as in training.
 """
 
 import itertools
@@ -16,7 +17,8 @@ import torch.nn.functional as F
 
 from benchmarks.harness import Task
 from benchmarks.harness.system import Inputs
-from benchmarks.torch_baseline.device import numpy, peak_mb, tensor, wait
+from benchmarks.torch_baseline.cuda_graph import captured, check_cuda, restart
+from benchmarks.torch_baseline.device import DEVICE, numpy, peak_mb, tensor, wait
 from benchmarks.torch_baseline.lightgcn import PROPAGATIONS, RowsOf
 
 
@@ -48,8 +50,11 @@ def setup(
     l2: float,
     adam: Literal["fused", "foreach"] = "fused",
     compiled: bool = False,
+    cuda_graph: bool = False,
 ) -> Task:
-    """One of `PROPAGATIONS`, with or without torch.compile."""
+    """One of `PROPAGATIONS`, with or without torch.compile, or as one CUDA graph."""
+    if cuda_graph:
+        check_cuda()
     propagate = PROPAGATIONS[propagation](inputs, num_layers)
     # (S, 3, B): users, positives and negatives as nodes.
     nodes = tensor(inputs["batch_nodes"], torch.int64)
@@ -63,7 +68,10 @@ def setup(
 
     def start() -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
         table = torch.nn.Parameter(tensor(inputs["table"]))
-        return table, torch.optim.Adam([table], lr=learning_rate, **{adam: True})
+        more = {"capturable": True} if cuda_graph else {}
+        return table, torch.optim.Adam(
+            [table], lr=learning_rate, **{adam: True}, **more
+        )
 
     def step(
         table: torch.nn.Parameter,
@@ -81,18 +89,40 @@ def setup(
         loss_function(table, *batches[0]).backward()
         assert table.grad is not None
         gradient = numpy(table.grad).copy()
+        if cuda_graph:
+            restart({held_table: tensor(inputs["table"])}, held_optimizer)
+            run()
+            return {"gradient": gradient, "losses": numpy(held_losses)}
         losses = [step(table, optimizer, batch) for batch in batches]
         return {"gradient": gradient, "losses": numpy(torch.stack(losses))}
 
-    table, optimizer = start()
+    held_table, held_optimizer = start()
+    held_losses = torch.zeros(len(batches), device=DEVICE)
+
+    def every_step() -> None:
+        for number, batch in enumerate(batches):
+            held_losses[number] = step(held_table, held_optimizer, batch)
+
     began = time.perf_counter()
     if compiled:
-        loss_function(table, *batches[0]).backward()
+        loss_function(held_table, *batches[0]).backward()
+    launch = captured(every_step) if cuda_graph else every_step
     compile_s = time.perf_counter() - began
     turns = itertools.cycle(batches)
+    # A host that waits for each step is no trainer's.
+    on_gpu = DEVICE.type == "cuda"
 
     def run() -> None:
-        step(table, optimizer, next(turns))
+        if on_gpu:
+            launch()
+        else:
+            step(held_table, held_optimizer, next(turns))
         wait()
 
-    return Task(run=run, outputs=outputs, compile_s=compile_s, device_peak_mb=peak_mb())
+    return Task(
+        run=run,
+        outputs=outputs,
+        units=len(batches) if on_gpu else 1,
+        compile_s=compile_s,
+        device_peak_mb=peak_mb(),
+    )

@@ -78,6 +78,19 @@ def edge_list_compiled(inputs: Inputs, dtype: torch.dtype) -> Product:
     return torch.compile(product)
 
 
+def segment_reduce(inputs: Inputs, dtype: torch.dtype) -> Product:
+    """Gather and scale, then `torch.segment_reduce` over sorted edges."""
+    senders = tensor(inputs["senders"], torch.int64)
+    weights = tensor(inputs["weights"], dtype)[:, None]
+    offsets = tensor(inputs["indptr"], torch.int64)
+
+    def product(nodes: torch.Tensor) -> torch.Tensor:
+        messages = nodes[senders] * weights
+        return torch.segment_reduce(messages, "sum", offsets=offsets, initial=0)
+
+    return product
+
+
 def torch_sparse_product(inputs: Inputs, dtype: torch.dtype) -> Product:
     """torch-sparse's SparseTensor, its CSR made and its weights normalised once."""
     matrix = sparse_tensor(inputs, dtype)
@@ -124,6 +137,7 @@ PRODUCTS: dict[str, Callable[[Inputs, torch.dtype], Product]] = {
     "csr_reduce": csr_reduce,
     "bags": bags,
     "edge_list_compiled": edge_list_compiled,
+    "segment_reduce": segment_reduce,
     "torch_sparse": torch_sparse_product,
     "lgconv_edge_index": lgconv_edge_index,
     "lgconv_sparse_tensor": lgconv_sparse_tensor,

@@ -49,9 +49,13 @@ def setup(
     attention: Literal["sdpa", "eager"] = "sdpa",
     adapters: Literal["written", "peft"] = "written",
     compiled: bool = False,
+    reduce_overhead: bool = False,
     parts: int = 1,
 ) -> Task:
-    """The step in one mode and numerics, with or without torch.compile."""
+    """The step in one mode and numerics, with or without torch.compile.
+
+    `reduce_overhead` is its mode that replays CUDA graphs.
+    """
     model, trained = set_up_for(
         _model(inputs, shape=shape, attention=attention),
         without_prefix(inputs, "adapter."),
@@ -77,7 +81,8 @@ def setup(
         logits = first @ second.T / temperature
         return F.cross_entropy(logits, torch.arange(len(first), device=DEVICE))
 
-    loss_function = torch.compile(loss_of) if compiled else loss_of
+    options = {"mode": "reduce-overhead"} if reduce_overhead else {}
+    loss_function = torch.compile(loss_of, **options) if compiled else loss_of
     optimizer = torch.optim.AdamW(
         trained.values(), lr=learning_rate, weight_decay=weight_decay, fused=True
     )

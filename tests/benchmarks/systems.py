@@ -76,6 +76,12 @@ def noisy(inputs):
     return double(inputs)
 
 
+def slow_to_set_up(inputs):
+    """Is not ready for a minute."""
+    time.sleep(60)
+    return double(inputs)
+
+
 def ends(inputs):
     """Dies, with a warning that is none of it."""
     print("a library's warning", file=sys.stderr, flush=True)

@@ -161,9 +161,8 @@ def test_what_a_library_prints_is_no_answer(tmp_path: Path) -> None:
     log = tmp_path / "said.txt"
     with Worker(system("noisy"), threads=1, log=log) as worker:
         np.save(tmp_path / "numbers.npy", np.ones(2))
-        answer = worker.ask(
-            "setup", setup="systems:noisy", folder=str(tmp_path), options={}
-        )
+        worker.ask("load", setup="systems:noisy")
+        answer = worker.ask("setup", folder=str(tmp_path), options={})
     assert answer["notes"]["cores"] == 1
     assert "banner" in log.read_text()
 

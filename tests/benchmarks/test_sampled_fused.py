@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from benchmarks import fused_step, graphs, sampled_fused
+from benchmarks import fused_step, sampled_fused
 from benchmarks.harness.system import Inputs
 from tests.benchmarks.test_fused_step import pairs
 
@@ -151,16 +151,6 @@ def test_distinct_is_unique() -> None:
     wanted, at = torch.unique(ids, return_inverse=True)
     assert torch.equal(found, wanted)
     assert torch.equal(places, at)
-
-
-def test_pairs_of_a_power_law_are_different_and_sorted() -> None:
-    made = graphs.power_law_pairs(300, 100, 4000, seed=0)
-    keys = made.users.astype(np.int64) * made.num_items + made.items
-    assert (np.diff(keys) > 0).all()
-    assert np.array_equal(np.unique(made.users), np.arange(made.num_users))
-    assert np.array_equal(np.unique(made.items), np.arange(made.num_items))
-    degrees = np.sort(np.bincount(made.items))
-    assert degrees[-1] > 5 * np.median(degrees)
 
 
 def test_rows_have_names_of_their_own() -> None:
