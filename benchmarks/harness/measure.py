@@ -117,10 +117,11 @@ def _set_up(
     """
     workers = []
     for number, system in enumerate(case.systems):
-        worker = stack.enter_context(
-            Worker(system, threads=effort.threads, log=folder / f"worker-{number}.txt")
-        )
+        log = folder / f"worker-{number}.txt"
         try:
+            worker = stack.enter_context(
+                Worker(system, threads=effort.threads, log=log)
+            )
             answer = worker.ask(
                 "setup",
                 setup=system.setup,

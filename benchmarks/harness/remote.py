@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,15 +38,23 @@ class Worker:
         system: What it runs.
         threads: How many it may use.
         log: Where what it prints goes.
+
+    Raises:
+        Unavailable: If the system's own interpreter is not there.
     """
 
     def __init__(self, system: System, *, threads: int, log: Path) -> None:
         self.system = system
         self._log = log
+        python = system.python or sys.executable
+        if shutil.which(python) is None:
+            raise Unavailable(
+                f"no interpreter at {python}; benchmarks/README.md says how to make it"
+            )
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         with log.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.harness.worker", str(threads)],
+                [python, "-m", "benchmarks.harness.worker", str(threads)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

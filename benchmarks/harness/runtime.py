@@ -18,12 +18,14 @@ _PACKAGES = (
     ("torch_geometric", "torch-geometric"),
     ("torch_sparse", "torch-sparse"),
     ("torch_scatter", "torch-scatter"),
+    ("recbole", "recbole"),
     ("optax", "optax"),
     ("tokenizers", "tokenizers"),
     ("transformers", "transformers"),
     ("sentence_transformers", "sentence-transformers"),
     ("peft", "peft"),
     ("numpy", "numpy"),
+    ("scipy", "scipy"),
 )
 
 
