@@ -36,6 +36,7 @@ from benchmarks.harness.system import Inputs
 
 WIDTH, TEXT_WIDTH = 64, 384
 SETTING = {"num_layers": 3, "learning_rate": 1.5e-2, "l2": 3e-3, "anchor": 1.0}
+TOLERANCE = 1e-4
 # Variant -> options of `torch_baseline.fused_step.setup`.
 PEERS = {
     "CSR": {"propagation": "csr"},
@@ -152,7 +153,7 @@ def cases(quick: bool) -> Sequence[Case]:
                 unit="ms",
                 inputs=inputs_of(pairs_of, setting),
                 systems=systems(setting),
-                tolerance=1e-4,
+                tolerance=TOLERANCE,
                 about=about,
             )
         )
