@@ -1,6 +1,6 @@
 """A training step by the size of its batch, from 256 to 16,384 rows, one device.
 
-    python -m benchmarks.batch_sizes --rounds 5 --json benchmarks/results/batch_sizes.json
+    python -m benchmarks.batch_sizes --rounds 5 --json FILE
 
 LightGCN on Gowalla, as in `lightgcn_step`: the whole graph is propagated whatever the
 batch is, so that a row of a large batch costs next to nothing. The fused model on
@@ -30,9 +30,7 @@ FUSED_PEERS = (
 
 def chosen(systems: Sequence[System], peers: Sequence[str]) -> tuple[System, ...]:
     """Our native backend and some of the peers, with the default allocator."""
-    return tuple(
-        system for system in systems if system.variant in (*peers, "native")
-    )
+    return tuple(system for system in systems if system.variant in (*peers, "native"))
 
 
 def lightgcn(rows: int) -> Case:
