@@ -63,6 +63,8 @@ def test_all_systems_give_the_same_vectors_and_nobody_pads(
     monkeypatch.setattr(
         text_lengths, "WORDS", [word for word in vocabulary if word.isalpha()][:8]
     )
+    # A peer of each kind: each is a process that imports PyTorch.
+    names = ("TextEncoder", "batch 8", "1024 tokens a batch")
     case = text_lengths.cases(True)[0]
     systems = tuple(
         dataclasses.replace(
@@ -75,13 +77,14 @@ def test_all_systems_give_the_same_vectors_and_nobody_pads(
             },
         )
         for system in case.systems
+        if system.variant in names
     )
     case = dataclasses.replace(
         case, inputs=text_lengths.inputs_of(16, tokens=640), systems=systems
     )
     result = measure(case, Effort(rounds=1, turn_s=0.0, warm_up_s=0.0, threads=1))
     assert not result.missing
-    assert len(result.parity) == len(text_lengths.PEERS)
+    assert len(result.parity) == len(names) - 1
     for measured in result.measured:
         assert measured.notes["tokens_per_text"] == pytest.approx(16)
         assert measured.notes["padding"] == pytest.approx(0.0)
