@@ -64,7 +64,7 @@ def test_recbole_computes_what_ours_does_in_its_own_interpreter(
         inputs=lambda: inputs,
         systems=tuple(
             system
-            for system in case.systems
+            for system in lightgcn_step.systems(OPTIONS)
             if system.name == "llmgnn_jax csr"
             or (system.system == "recbole" and not system.environment)
         ),
