@@ -14,8 +14,8 @@ CONSTRAINTS := $(wildcard constraints/py$(VERSION).txt)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: help setup setup-test setup-bench setup-tpu quickstart test test-full lint format \
-	quality bench bench-full bench-check bench-gpu clean
+.PHONY: help setup setup-test setup-bench setup-recbole setup-tpu quickstart test \
+	test-full lint format quality bench bench-full bench-check bench-gpu clean
 
 help:
 	@echo 'make quickstart   install, train on MovieLens-100K, recommend, write a report'
@@ -24,6 +24,7 @@ help:
 	@echo 'make format       let ruff format the code'
 	@echo 'make quality      the quality tables of MovieLens-100K and Cora, into runs/quality'
 	@echo 'make setup-tpu    libtpu, for `llmgnn plan` on TPUs that are not here'
+	@echo 'make setup-recbole  RecBole, a peer of `make bench-full`, for Python <= 3.11'
 	@echo 'make bench        throughput beside PyTorch, PyG and sentence-transformers (under 15 minutes)'
 	@echo 'make bench-full   all sizes and peers (hours), then docs/benchmarks.md'
 	@echo 'make bench-check  runs that of `make bench` again: did a committed ratio fall?'
@@ -83,6 +84,19 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 
 setup-bench: $(VENV)/.installed-bench
 
+# In an environment of its own: RecBole 1.2.1 calls what SciPy 1.13 has no more, that SciPy
+# wants an old NumPy, and its `ray` has wheels up to Python 3.11: RECBOLE_BASE chooses one.
+RECBOLE_VENV ?= .venv-recbole
+RECBOLE_BASE ?= $(PYTHON)
+
+$(RECBOLE_VENV)/.installed:
+	$(RECBOLE_BASE) -m venv $(RECBOLE_VENV)
+	$(RECBOLE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		'recbole==1.2.1' 'torch>=2.9' 'numpy<2' 'scipy<1.13'
+	@touch $@
+
+setup-recbole: $(RECBOLE_VENV)/.installed
+
 # In an environment of its own: where libtpu is, every start of JAX looks for a TPU.
 TPU_VENV ?= .venv-tpu
 
@@ -116,4 +130,4 @@ bench-check: setup-bench
 	$(BIN)/python -m benchmarks.check $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(TPU_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TPU_VENV) $(RECBOLE_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

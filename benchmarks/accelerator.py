@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import devices
+from benchmarks import machine
 from benchmarks.accelerator_parts import Part, parts_for
 from benchmarks.ceilings import Ceilings
 from benchmarks.harness import report, runtime
@@ -47,7 +47,7 @@ _LEAST = 0.4
 _START = 2
 # Of the budget: for ends of processes and the last document.
 _RESERVE_S = 5.0
-Cases = Callable[[devices.Device, Path], Sequence[Part]]
+Cases = Callable[[machine.Device, Path], Sequence[Part]]
 
 
 def run_part(
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None, cases: Cases = parts_for) -> No
     words = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "benchmarks.accelerator", *words])
     try:
-        device = devices.found()
+        device = machine.found()
     except UserError as error:
         parser.error(str(error))
     logger.info("device: %s (%s)", device.name, device.kind)

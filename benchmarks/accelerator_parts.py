@@ -26,9 +26,9 @@ from benchmarks import (
     work,
 )
 from benchmarks.bert_weights import MINILM
-from benchmarks.devices import Device
 from benchmarks.harness import Case, System
 from benchmarks.harness.system import OURS, Inputs, Precision
+from benchmarks.machine import Device
 from benchmarks.random_encoder import ragged_texts, write_encoder
 
 CUSPARSE = {"JAX_BCOO_CUSPARSE_LOWERING": "1"}

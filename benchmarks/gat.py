@@ -63,7 +63,7 @@ def about(inputs: Inputs) -> str:
 
 
 def systems() -> tuple[System, ...]:
-    """Our backends; the peers, each with both allocators."""
+    """Our backends; the peers and stock jraph, each with both allocators."""
     ours = [
         System(
             system="llmgnn_jax",
@@ -85,7 +85,16 @@ def systems() -> tuple[System, ...]:
         for path, (system, variant) in PEERS.items()
         for suffix, environment in (("", {}), (", tuned malloc", KEEPS_MEMORY))
     ]
-    return (*ours, *peers)
+    jraph = [
+        System(
+            system="jraph",
+            variant=f"GAT{suffix}",
+            setup="benchmarks.jraph_baseline.gat:setup",
+            environment=environment,
+        )
+        for suffix, environment in (("", {}), (", tuned malloc", KEEPS_MEMORY))
+    ]
+    return (*ours, *peers, *jraph)
 
 
 def cases(quick: bool) -> Sequence[Case]:

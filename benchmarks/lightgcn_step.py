@@ -5,8 +5,9 @@
 The published setting: 3 layers, width 64, batch 2048, Adam at 1e-3, L2 1e-4 (He et al.
 2020). Ours is the program that `train.py` runs, ten steps a call: it draws batches and
 negatives on the device and looks up whether they are known positives. The peers are
-given batches that were drawn beforehand, which favours them. Parity is that of the
-first step's gradient and of the losses of ten steps, Adam between them.
+given batches that were drawn beforehand, which favours them; RecBole's rows want an
+interpreter that has it (`make setup-recbole`). Parity is that of the first step's
+gradient and of the losses of ten steps, Adam between them.
 """
 
 import functools
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import graphs
+from benchmarks import graphs, recbole_baseline
 from benchmarks.harness import Case, System, main
 from benchmarks.harness.allocator import KEEPS_MEMORY
 from benchmarks.harness.system import Inputs
@@ -29,6 +30,7 @@ from benchmarks.work import of_lightgcn_step
 WIDTH = 64
 SETTING: dict[str, Any] = {"num_layers": 3, "learning_rate": 1e-3, "l2": 1e-4}
 OURS = {**SETTING, "width": WIDTH, "batch_size": 2048}
+TOLERANCE = 2e-5
 OUR_ROWS = (
     ("native", "", {}),
     ("native", ", tuned malloc", KEEPS_MEMORY),
@@ -61,6 +63,19 @@ PEERS = {
     ("pyg", "LightGCN SparseTensor"): {"propagation": "pyg_sparse_tensor"},
     ("pyg", "LightGCN edge_index"): {"propagation": "pyg_edge_index"},
 }
+# Variant -> options of `recbole_baseline.lightgcn_step.setup`.
+RECBOLE = {
+    "LightGCN": {},
+    "LightGCN, CSR matrix, fused Adam": {"matrix": "csr", "adam": "fused"},
+}
+_SCALED = "GraphConvolution, scaled beforehand, sorted"
+# Variant -> options of `jraph_baseline.lightgcn_step.setup`.
+JRAPH = {
+    "GraphNetwork": {"layer": "GraphNetwork"},
+    "GraphConvolution": {"layer": "GraphConvolution"},
+    _SCALED: {"layer": _SCALED},
+    f"{_SCALED}, own backward": {"layer": _SCALED, "backward": "own"},
+}
 # Large temporaries: once more with an allocator that keeps what is freed.
 KEEPING = (
     ("pytorch", "embedding_bag, own backward, last layer of the batch"),
@@ -72,33 +87,42 @@ KEEPING = (
 )
 
 
+_BOTH_ALLOCATORS = (("", {}), (", tuned malloc", KEEPS_MEMORY))
+
+
 def inputs_of(
-    pairs_of: Callable[[], graphs.Interactions], setting: Mapping[str, Any] = OURS
+    pairs_of: Callable[[], graphs.Interactions], options: Mapping[str, Any] = OURS
 ) -> Callable[[], Inputs]:
-    """Pairs, graph, the table to start from, and the batches that our program draws."""
+    """Pairs, graph, the table to start from, and the batches that our program draws.
 
-    def made() -> Inputs:
-        pairs = pairs_of()
-        edges = pairs.edges()
-        inputs = {
-            **edges.arrays(),
-            "num_users": np.asarray(pairs.num_users),
-            "num_items": np.asarray(pairs.num_items),
-            "users": pairs.users,
-            "items": pairs.items,
-            "table": 0.1 * graphs.feature_table(edges.num_nodes, WIDTH, seed=1),
-        }
-        with tempfile.TemporaryDirectory() as folder:
-            for name, array in inputs.items():
-                np.save(Path(folder) / f"{name}.npy", array)
-            # In a process of its own: this one imports neither torch nor JAX.
-            command = [sys.executable, "-m", "benchmarks.ours.lightgcn_step", folder]
-            subprocess.run([*command, json.dumps(setting)], check=True)
-            for name in ("batch_nodes", "batch_keep"):
-                inputs[name] = np.load(Path(folder) / f"{name}.npy")
-        return inputs
+    Args:
+        pairs_of: Who interacted with what.
+        options: As `OURS`.
+    """
+    return lambda: _inputs(pairs_of(), options)
 
-    return made
+
+def _inputs(pairs: graphs.Interactions, options: Mapping[str, Any]) -> Inputs:
+    edges = pairs.edges()
+    inputs = {
+        **edges.arrays(),
+        "num_users": np.asarray(pairs.num_users),
+        "num_items": np.asarray(pairs.num_items),
+        "users": pairs.users,
+        "items": pairs.items,
+        "table": 0.1 * graphs.feature_table(edges.num_nodes, options["width"], seed=1),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, array in inputs.items():
+            np.save(Path(folder) / f"{name}.npy", array)
+        # In a process of its own: this one imports neither torch nor JAX.
+        module = ["-m", "benchmarks.ours.lightgcn_step"]
+        subprocess.run(
+            [sys.executable, *module, folder, json.dumps(options)], check=True
+        )
+        for name in ("batch_nodes", "batch_keep"):
+            inputs[name] = np.load(Path(folder) / f"{name}.npy")
+    return inputs
 
 
 def about(inputs: Inputs) -> str:
@@ -107,14 +131,14 @@ def about(inputs: Inputs) -> str:
     return f"{degrees} Batch {inputs['batch_keep'].shape[1]:,}."
 
 
-def systems() -> tuple[System, ...]:
+def systems(options_of_ours: Mapping[str, Any] = OURS) -> tuple[System, ...]:
     """Our backends and the peers."""
     ours = [
         System(
             system="llmgnn_jax",
             variant=backend + suffix,
             setup="benchmarks.ours.lightgcn_step:setup",
-            options={**OURS, "backend": backend},
+            options={**options_of_ours, "backend": backend},
             environment=environment,
         )
         for backend, suffix, environment in OUR_ROWS
@@ -136,7 +160,32 @@ def systems() -> tuple[System, ...]:
         )
         for system, variant in KEEPING
     ]
-    return (*ours, *peers, *keeping)
+    recbole = [
+        System(
+            system="recbole",
+            variant=variant + suffix,
+            setup="benchmarks.recbole_baseline.lightgcn_step:setup",
+            options={**SETTING, **options},
+            environment=environment,
+            python=recbole_baseline.interpreter(),
+        )
+        for suffix, environment in _BOTH_ALLOCATORS
+        for variant, options in RECBOLE.items()
+    ]
+    jraph = [
+        System(
+            system="jraph",
+            variant=variant + suffix,
+            setup="benchmarks.jraph_baseline.lightgcn_step:setup",
+            options={**SETTING, **options},
+            environment=environment,
+        )
+        for suffix, environment in _BOTH_ALLOCATORS
+        for variant, options in JRAPH.items()
+        # Once more what may be the fastest of them.
+        if not suffix or options["layer"] == _SCALED
+    ]
+    return (*ours, *peers, *keeping, *recbole, *jraph)
 
 
 def cases(quick: bool) -> Sequence[Case]:
@@ -148,7 +197,7 @@ def cases(quick: bool) -> Sequence[Case]:
             unit="ms",
             inputs=inputs_of(graphs.gowalla),
             systems=systems(),
-            tolerance=2e-5,
+            tolerance=TOLERANCE,
             about=about,
             work=functools.partial(of_lightgcn_step, num_layers=SETTING["num_layers"]),
         )

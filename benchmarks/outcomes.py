@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.devices import Device
+from benchmarks.machine import Device
 from benchmarks.ratios import Document
 
 

@@ -24,6 +24,12 @@ WIDTH = 64
 # A hub's sum of 50,000 float32 terms depends on their order to more than 1e-5.
 HUB_TOLERANCE = 1e-4
 BACKENDS = ("native", "csr", "segment", "bucketed")
+# Layer of `jraph_baseline.graphs`; each makes an array of E x 64.
+JRAPH_LAYERS = (
+    "GraphNetwork",
+    "GraphConvolution",
+    "GraphConvolution, scaled beforehand, sorted",
+)
 # Product of `torch_baseline.products` -> system and variant.
 PEERS = {
     "coo": ("pytorch", "COO"),
@@ -90,15 +96,13 @@ def systems(
         found += [
             System(
                 system="jraph",
-                variant=variant,
-                setup="benchmarks.ours.propagation:setup_jraph",
-                options=options,
+                variant=layer + suffix,
+                setup="benchmarks.jraph_baseline.propagation:setup",
+                options={"layer": layer},
                 environment=environment,
             )
-            for variant, environment in (
-                ("GraphNetwork", {}),
-                ("GraphNetwork, tuned malloc", KEEPS_MEMORY),
-            )
+            for layer in JRAPH_LAYERS
+            for suffix, environment in (("", {}), (", tuned malloc", KEEPS_MEMORY))
         ]
     for product in peers:
         system, variant = PEERS[product]

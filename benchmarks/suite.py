@@ -62,6 +62,8 @@ BENCHMARKS = (
         name="fused_step",
         short=(*_SHORT, *_only("last layer of the batch", "CSR, own backward")),
     ),
+    Benchmark(name="batch_sizes", full=("--rounds", "5"), short=None),
+    Benchmark(name="devices", full=("--rounds", "5"), short=None),
     Benchmark(
         name="sampled_fused",
         # A pass of the slowest peer over a million nodes takes seconds.

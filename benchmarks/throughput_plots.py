@@ -11,7 +11,7 @@ from benchmarks.throughput_tables import Result
 _SIZE = re.compile(r"([^\d]*)(\d[\d,]*(?:\.\d+)?)( ?[kM]\b)?([^\d]*)")
 _FACTORS = {"": 1, "k": 1e3, "M": 1e6}
 # Below it numbers stand on the axis as they are, above it in millions.
-_SMALL = 10_000
+_SMALL = 20_000
 
 
 def ratio_bars(results: Sequence[Result]) -> str:

@@ -97,7 +97,7 @@ def measure(case: Case, effort: Effort) -> CaseResult:
         contextlib.ExitStack() as stack,
     ):
         folder = Path(temporary)
-        workers = _started(case, effort, folder, stack)
+        workers = _started(case, effort, folder, stack, result)
         try:
             _save_inputs(case, folder / "inputs", result)
         except Unavailable as reason:
@@ -121,15 +121,20 @@ def _save_inputs(case: Case, folder: Path, result: CaseResult) -> None:
 
 
 def _started(
-    case: Case, effort: Effort, folder: Path, stack: contextlib.ExitStack
+    case: Case,
+    effort: Effort,
+    folder: Path,
+    stack: contextlib.ExitStack,
+    result: CaseResult,
 ) -> list[Worker]:
     """Starts the workers: all import what they need while the inputs are made."""
     workers = []
     for number, system in enumerate(case.systems):
         log = folder / f"worker-{number}.txt"
-        worker = Worker(system, threads=effort.threads, log=log, until=effort.until)
-        workers.append(stack.enter_context(worker))
-        worker.tell("load", setup=system.setup)
+        with _noted(system, effort, result):
+            worker = Worker(system, threads=effort.threads, log=log, until=effort.until)
+            workers.append(stack.enter_context(worker))
+            worker.tell("load", setup=system.setup)
     return workers
 
 

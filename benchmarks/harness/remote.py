@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -42,6 +43,9 @@ class Worker:
         threads: How many it may use.
         log: Where what it prints goes.
         until: When it is ended if it has not answered, by `time.monotonic`.
+
+    Raises:
+        Unavailable: If the system's own interpreter is not there.
     """
 
     def __init__(
@@ -50,10 +54,15 @@ class Worker:
         self.system = system
         self._log = log
         self._until = until
+        python = system.python or sys.executable
+        if shutil.which(python) is None:
+            raise Unavailable(
+                f"no interpreter at {python}; benchmarks/README.md says how to make it"
+            )
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         with log.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.harness.worker", str(threads)],
+                [python, "-m", "benchmarks.harness.worker", str(threads)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -260,10 +260,18 @@ def _matmul_precision(results: Sequence[CaseResult]) -> dict[str, str]:
 
 
 def _versions(results: Sequence[CaseResult]) -> dict[str, str]:
+    """Of all packages; those of an interpreter of its own under its system's name."""
     versions: dict[str, str] = {}
     for result in results:
         for measured in result.measured:
-            versions |= measured.said.get("versions", {})
+            said = measured.said.get("versions", {})
+            if measured.system.python:
+                own = measured.system.system
+                said = {
+                    name if name == own else f"{own}'s {name}": held
+                    for name, held in said.items()
+                }
+            versions |= said
     return versions
 
 

@@ -22,6 +22,7 @@ _PACKAGES = (
     ("torch_geometric", "torch-geometric"),
     ("torch_sparse", "torch-sparse"),
     ("torch_scatter", "torch-scatter"),
+    ("recbole", "recbole"),
     ("optax", "optax"),
     ("tokenizers", "tokenizers"),
     ("transformers", "transformers"),
@@ -29,6 +30,7 @@ _PACKAGES = (
     ("peft", "peft"),
     ("numpy", "numpy"),
     ("triton", "triton"),
+    ("scipy", "scipy"),
 )
 
 

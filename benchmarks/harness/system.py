@@ -52,11 +52,13 @@ class System:
     """A row of the results.
 
     Attributes:
-        system: "llmgnn_jax", "pytorch", "pyg", "jraph".
+        system: "llmgnn_jax", "pytorch", "pyg", "jraph", "recbole".
         variant: Which path of it.
         setup: "module:function" of `setup(inputs, **options) -> Task`.
         options: Keyword arguments of it; what JSON can hold.
         environment: Variables that its worker starts with, beside the common ones.
+        python: The interpreter of its worker, where packages of a peer need an
+            environment of their own; "" is the one that runs the benchmark.
         unit: As a case's, where it is another one: a measurement of the machine, taken
             in the same rounds. Only systems of one unit must agree and have ratios.
     """
@@ -66,6 +68,7 @@ class System:
     setup: str
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
     unit: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""One propagation A X: `aggregate` on a `jraph.GraphsTuple`; and stock jraph."""
+"""One propagation A X: `aggregate` on a `jraph.GraphsTuple`."""
 
 import jax
 import jax.numpy as jnp
@@ -28,22 +28,6 @@ def setup(inputs: Inputs, *, backend: str, precision: str) -> Task:
         return aggregate(graph, plan, backend=backend)
 
     return _task(propagate, graph, plan, inputs, precision)
-
-
-def setup_jraph(inputs: Inputs, *, precision: str) -> Task:
-    """Stock jraph: `GraphNetwork` with weighted messages and its `segment_sum`."""
-    network = jraph.GraphNetwork(
-        update_edge_fn=lambda edges, sent, received, globals_: (
-            sent * edges["weight"][:, None].astype(sent.dtype)
-        ),
-        update_node_fn=lambda nodes, sent, received, globals_: received,
-    )
-    graph = _graph(inputs, inputs["senders"], inputs["receivers"], precision)
-
-    def propagate(graph: jraph.GraphsTuple, plan: None) -> jax.Array:
-        return network(graph).nodes
-
-    return _task(propagate, graph, None, inputs, precision)
 
 
 def _graph(inputs: Inputs, senders, receivers, precision: str) -> jraph.GraphsTuple:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tokenizers
 
-from benchmarks import accelerator, accelerator_parts, devices
+from benchmarks import accelerator, accelerator_parts, machine
 from benchmarks.accelerator_parts import Part
 from benchmarks.bert_weights import Shape
 from benchmarks.harness import Case, System, Work
@@ -17,8 +17,8 @@ from benchmarks.harness.system import OURS
 from benchmarks.random_encoder import ragged_texts, write_encoder
 
 HERE = Path(__file__).parent
-CPU = devices.Device(kind="cpu", name="a processor")
-GPU = devices.Device(kind="gpu", name="a GPU")
+CPU = machine.Device(kind="cpu", name="a processor")
+GPU = machine.Device(kind="gpu", name="a GPU")
 
 
 def system(function: str, of: str = "peer", **options) -> System:
@@ -51,7 +51,7 @@ def ceilings() -> Part:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PYTHONPATH", str(HERE))
-    monkeypatch.setattr(devices, "found", lambda: CPU)
+    monkeypatch.setattr(machine, "found", lambda: CPU)
 
     def command(parts: Sequence[Part], *words: str) -> dict[str, dict]:
         path = tmp_path / "out" / "gpu.json"
@@ -128,7 +128,7 @@ def test_a_failure_is_told_at_the_end_and_stops_nothing(run) -> None:
 
 
 @pytest.mark.parametrize("device", [CPU, GPU])
-def test_rows_are_those_of_the_device(device: devices.Device, tmp_path: Path) -> None:
+def test_rows_are_those_of_the_device(device: machine.Device, tmp_path: Path) -> None:
     parts = accelerator_parts.parts_for(device, tmp_path)
     assert sum(part.seconds for part in parts) == 450
     systems = [one for part in parts for case in part.cases for one in case.systems]
@@ -160,6 +160,6 @@ def test_an_encoder_with_random_weights_cuts_texts_as_said(tmp_path: Path) -> No
 
 
 def test_the_device_is_asked_of_the_libraries() -> None:
-    found = devices.found()
+    found = machine.found()
     assert found.kind in ("cpu", "gpu")
     assert found.name

@@ -114,6 +114,16 @@ def test_what_is_absent_is_missing_with_a_reason() -> None:
     }
 
 
+def test_a_peer_without_its_interpreter_is_missing(tmp_path: Path) -> None:
+    there = dataclasses.replace(system(variant="b"), python=sys.executable)
+    absent = dataclasses.replace(system(), python=str(tmp_path / "python"))
+    result = measure(case(ours(), there, absent), EFFORT)
+    assert [m.system.name for m in result.measured] == ["llmgnn_jax native", "peer b"]
+    assert "no interpreter at" in result.missing["peer a"]
+    versions = report.document("x", [result], effort=EFFORT, command="")["versions"]
+    assert versions["peer's python"] == versions["python"]
+
+
 def test_a_peer_that_cannot_be_set_up_is_missing_with_its_error() -> None:
     peers = [
         system(function, variant=variant)
