@@ -65,10 +65,10 @@ format: setup-test
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/pytest -m 'not slow' -n 2
+	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
 
 test-full: setup-test
-	$(BIN)/pytest -m slow -n 2
+	$(BIN)/pytest -m slow -n 2 --dist worksteal
 
 quality: setup
 	$(BIN)/python -m benchmarks.quality_ml100k --json runs/quality/ml-100k.json

@@ -4,12 +4,23 @@ Rank promotion raises; warnings are errors (pyproject.toml).
 """
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the tests' time is compiling. So what one process compiled serves all, those
+# that a test starts and those of the next session as well, and XLA optimises little.
+# A program's key is of all that it depends on; `make clean` takes the folder away.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR",
+    str(Path(__file__).resolve().parents[1] / "build" / "tests" / "programs"),
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import re
+import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import pytest
@@ -33,6 +44,8 @@ from llmgnn_jax.training.run import fit
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+COMPILED = Path(__file__).resolve().parents[1] / "build" / "tests"
+
 # Title and year of the first films of `films`; what follows is called by its theme.
 FILMS = (
     ("Misérables, Les", "1995"),
@@ -45,6 +58,15 @@ FILMS = (
 
 # Words that a test plants in the reviews of each part of a split, to look for them.
 MARKERS = {"train": "trainmarker", "valid": "validmarker", "test": "testmarker"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forgets what was compiled a week ago, most of it for what is no more."""
+    if hasattr(config, "workerinput"):
+        return
+    for path in COMPILED.glob("*/*"):
+        if path.is_file() and time.time() - path.stat().st_mtime > 7 * 86_400:
+            path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -65,24 +87,22 @@ def as_typed() -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of the tests' own: nothing is read from or left in the user's."""
-    return tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.mktemp("cache")
+    share_kernels(folder)
+    return folder
 
 
-@pytest.fixture(scope="session")
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Programs compiled by one test serve the next: most of a tiny run is compiling."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+def share_kernels(cache: Path) -> None:
+    """Gives a new cache the native kernels that other tests built."""
+    built = COMPILED / "native"
+    built.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(exist_ok=True)
+    (cache / "native").symlink_to(built, target_is_directory=True)
 
 
 @pytest.fixture
 def workplace(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    cache_folder: Path,
-    compiled_once: None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_folder: Path
 ) -> Path:
     """An empty current folder, the tests' own cache, no network."""
     _leave_alone(monkeypatch, cache_folder)
@@ -225,7 +245,6 @@ def tiny_config(films: Path, tiny_encoder: Path) -> Config:
 def finished_run(
     tmp_path_factory: pytest.TempPathFactory,
     cache_folder: Path,
-    compiled_once: None,
     tiny_config: Config,
 ) -> Path:
     """A run of `tiny_config` on `films`. Not to be written to: copy it."""

@@ -36,7 +36,8 @@ def test_file(name):
         "LLMGNN_TEST_DEVICES": str(DEVICES),
         # One exchange after another: XLA otherwise starts several at once, and devices
         # that share two cores may each wait in another one for ever.
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES} "
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} "
+        f"--xla_force_host_platform_device_count={DEVICES} "
         "--xla_cpu_enable_concurrency_optimized_scheduler=false",
         # XLA's threads: with as few as there are cores, collectives wait for ever.
         "NPROC": "256",

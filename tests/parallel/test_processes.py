@@ -43,7 +43,8 @@ def command(tiny_encoder, workplace):
 def environment(devices):
     return {
         **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} "
+        f"--xla_force_host_platform_device_count={devices} "
         "--xla_cpu_enable_concurrency_optimized_scheduler=false",
         "NPROC": "256",
         "JAX_PLATFORMS": "cpu",

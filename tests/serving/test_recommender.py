@@ -22,7 +22,7 @@ def dataset(films):
 
 
 @pytest.fixture(scope="module")
-def load_model(finished_run, cache_folder, compiled_once):
+def load_model(finished_run, cache_folder):
     """Model name -> its recommender, loaded once."""
     loaded = {}
 

@@ -35,7 +35,7 @@ def config(tiny_config: Config) -> Config:
 
 
 @pytest.fixture(scope="module")
-def run(config, cache_folder, compiled_once, tmp_path_factory) -> Path:
+def run(config, cache_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "cold"
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("LLMGNN_CACHE", str(cache_folder))

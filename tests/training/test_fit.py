@@ -24,7 +24,7 @@ MODELS = ("graph", "text", "fused")
 
 
 @pytest.fixture(scope="module")
-def base(tiny_config, cache_folder, compiled_once):
+def base(tiny_config, cache_folder):
     """The data on the device, without baselines and in a steady rhythm."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("LLMGNN_CACHE", str(cache_folder))

@@ -13,6 +13,9 @@ from llmgnn_jax.config import replace
 
 pytestmark = pytest.mark.slow
 
+# A killed process may leave half a program in the cache, which others pass over.
+HALF_WRITTEN = ("-W", "ignore:Error reading persistent compilation cache entry")
+
 # All of step 60 is on the disk but its last act, which never comes.
 NEVER_COMPLETE = """
 import os, sys, time
@@ -56,7 +59,7 @@ def start(workplace, cache_folder):
 
     def run(*arguments):
         return subprocess.Popen(
-            [sys.executable, "-W", "error", *arguments],
+            [sys.executable, "-W", "error", *HALF_WRITTEN, *arguments],
             cwd=workplace,
             env=environment,
             stderr=subprocess.PIPE,

@@ -32,7 +32,7 @@ def config(tiny_config):
 
 
 @pytest.fixture(scope="module")
-def run(config, cache_folder, compiled_once, tmp_path_factory):
+def run(config, cache_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "filtered"
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("LLMGNN_CACHE", str(cache_folder))

@@ -87,7 +87,7 @@ def test_popularity_is_what_is_counted_by_hand(results, split):
 
 
 @pytest.fixture(scope="module")
-def prepared(tiny_config, cache_folder, compiled_once):
+def prepared(tiny_config, cache_folder):
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("LLMGNN_CACHE", str(cache_folder))
         return prepare(tiny_config)

@@ -65,7 +65,7 @@ def config(tiny_config):
 
 
 @pytest.fixture(scope="module")
-def prepared(config, cache_folder, compiled_once):
+def prepared(config, cache_folder):
     """Mode -> the data on the device."""
     made = {}
 
@@ -400,7 +400,7 @@ def test_what_a_step_encodes_is_as_was_foreseen(prepared, changes):
 
 
 @pytest.fixture(scope="module")
-def finished(config, tmp_path_factory, cache_folder, compiled_once):
+def finished(config, tmp_path_factory, cache_folder):
     """Mode -> the folder of a finished run. Not to be written to."""
     folders = {}
 

@@ -60,7 +60,6 @@ def test_those_of_texts_need_texts(
 def measured_once(
     tiny_config: Config,
     cache_folder: Path,
-    compiled_once: None,
 ) -> Results:
     config = replace(
         tiny_config,
