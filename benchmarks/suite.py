@@ -67,7 +67,7 @@ BENCHMARKS = (
     Benchmark(
         name="sampled_fused",
         # A pass of the slowest peer over a million nodes takes seconds.
-        full=("--rounds", "5"),
+        full=("--rounds", "3"),
         short=(*_SHORT, "--size", "gowalla", *_only("distinct rows", "2 workers")),
     ),
     Benchmark(
@@ -84,7 +84,7 @@ BENCHMARKS = (
     Benchmark(
         name="ranking",
         # A run of a million items takes a quarter of a minute.
-        full=("--rounds", "5"),
+        full=("--rounds", "2"),
         short=(*_SHORT, "--size", "gowalla", *_only("one buffer", "512 a chunk")),
     ),
     Benchmark(
