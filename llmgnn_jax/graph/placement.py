@@ -197,11 +197,7 @@ class OneDevice:
         numbers_R: jax.Array,
         draw: Draw,
     ) -> Sampled:
-        edges = graph.plan.incoming
-        table = SampleTable.of_rows(edges.indptr, edges.others)
-        tree = sample_tree(
-            draw.key, table, numbers_R, fanouts=draw.fanouts, rows_B=draw.rows_R
-        )
+        tree = drawn_tree(graph, numbers_R, draw)
         nodes = gather_features(nodes_ND, tree, backend=self.backend)
         degrees = jnp.where(tree.node_mask, graph.degrees[tree.node_ids], 0)
         return Sampled(
@@ -232,6 +228,17 @@ class OneDevice:
 
     def mean(self, values: Any) -> Any:
         return values
+
+
+def drawn_tree(
+    graph: InteractionGraph, numbers_R: jax.Array, draw: Draw
+) -> SampledTree:
+    """The neighbours that a draw gives the nodes of a graph that is all at hand."""
+    edges = graph.plan.incoming
+    table = SampleTable.of_rows(edges.indptr, edges.others)
+    return sample_tree(
+        draw.key, table, numbers_R, fanouts=draw.fanouts, rows_B=draw.rows_R
+    )
 
 
 def run_on_tree(

@@ -21,7 +21,15 @@ from llmgnn_jax.graph.chosen import lightgcn_of
 from llmgnn_jax.graph.layers import GCNLayer, lightgcn
 from llmgnn_jax.graph.neighbourhood import WeightedSums
 from llmgnn_jax.graph.node_layout import NodeLayout
-from llmgnn_jax.graph.placement import Draw, Layers, OneDevice, Placement, Sampled
+from llmgnn_jax.graph.placement import (
+    Draw,
+    Layers,
+    OneDevice,
+    Placement,
+    Sampled,
+    drawn_tree,
+)
+from llmgnn_jax.graph.sampling import lightgcn_of_tree
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
 from llmgnn_jax.models.fusion import FUSIONS
@@ -228,10 +236,18 @@ class RecommenderModel(nnx.Module):
         Returns:
             As `propagate_to`, and how many requests to other devices had no place.
         """
-        layers, parameters = self._layers()
-        sampled = self._placed(placement).run_sampled(
-            layers, parameters, self.node_embedding[...], graph, nodes_R, draw
-        )
+        ego_ND, placement = self.node_embedding[...], self._placed(placement)
+        native = placement.local_backend == "native" and ego_ND.dtype == jnp.float32
+        if self.spec.layer == "lightgcn" and native:
+            final_RD, ego_RD = lightgcn_of_tree(
+                ego_ND, drawn_tree(graph, nodes_R, draw), graph.degrees
+            )
+            sampled = Sampled(final_RD, ego_RD, missed=jnp.zeros((), jnp.int32))
+        else:
+            layers, parameters = self._layers()
+            sampled = placement.run_sampled(
+                layers, parameters, ego_ND, graph, nodes_R, draw
+            )
         return sampled._replace(final_RD=self._scored_by_cosine(sampled.final_RD))
 
     def _placed(self, placement: Placement | None) -> Placement:

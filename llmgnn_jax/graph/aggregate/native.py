@@ -160,6 +160,34 @@ def gathered_sums(
     )
 
 
+def scattered_sums(
+    ids: jax.Array,
+    owners: jax.Array,
+    weights: jax.Array,
+    gradient: jax.Array,
+    *,
+    num_rows: int,
+) -> jax.Array:
+    """(N, D) float32, of each row the sum over the entries that name it.
+
+    Args:
+        ids: (E,) int32 in [0, N), the row of each entry.
+        owners: (E,) int32 in [0, S), its row of the gradient.
+        weights: (E,) float32, what that is multiplied with; 0 leaves an entry out.
+        gradient: (S, D) float32.
+        num_rows: N.
+    """
+    library.require()
+    return call_kernel(
+        "llmgnn_scattered_sums",
+        jax.ShapeDtypeStruct((num_rows, gradient.shape[1]), jnp.float32),
+        ids,
+        owners,
+        weights,
+        gradient,
+    )
+
+
 def edge_dots(rows: Rows, own: jax.Array, others: jax.Array) -> jax.Array:
     """See `backends.edge_dots`."""
     library.require()

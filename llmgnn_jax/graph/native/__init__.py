@@ -14,6 +14,7 @@ library = Library(
         "llmgnn_edge_dots": "LlmgnnEdgeDots",
         "llmgnn_gather_rows": "LlmgnnGatherRows",
         "llmgnn_gathered_sums": "LlmgnnGatheredSums",
+        "llmgnn_scattered_sums": "LlmgnnScatteredSums",
         "llmgnn_softmax_forward": "LlmgnnSoftmaxForward",
         "llmgnn_softmax_backward": "LlmgnnSoftmaxBackward",
     },

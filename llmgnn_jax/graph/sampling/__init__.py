@@ -13,6 +13,7 @@ from llmgnn_jax.graph.sampling.host import (
     SampleRequest,
 )
 from llmgnn_jax.graph.sampling.neighbourhood import TreeNeighbourhood
+from llmgnn_jax.graph.sampling.paths import lightgcn_of_tree
 from llmgnn_jax.graph.sampling.sample import sample_tree
 from llmgnn_jax.graph.sampling.sums import TreeSums
 from llmgnn_jax.graph.sampling.table import SampleTable, sample_table
@@ -36,6 +37,7 @@ __all__ = [
     "TreeNeighbourhood",
     "TreeSums",
     "gather_features",
+    "lightgcn_of_tree",
     "propagate_tree",
     "sample_table",
     "sample_tree",

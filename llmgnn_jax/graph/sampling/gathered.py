@@ -37,11 +37,10 @@ def gathered_sums(
 
     Returns:
         (W, D) float32, 0 where all slots are masked. Differentiable in the table and in
-        the weights; the gradient of the table is a scatter, which is left out where
-        nobody asks for it.
+        the weights; the gradient of the table is a scatter (`native`: a sort and
+        sums), which is left out where nobody asks for it.
     """
-    read_in_place = (jnp.float32, jnp.bfloat16)
-    if backend == "native" and table_ND.dtype in read_in_place and ids_WK.size:
+    if _by_native(table_ND, ids_WK, backend):
         return native.gathered_sums(table_ND, ids_WK, weights_WK, mask_WK)
     if backend != "csr" or table_ND.dtype != jnp.float32:
         # The CSR kernel knows float32 alone.
@@ -58,6 +57,11 @@ def gathered_rows(
     weights_W1 = jnp.ones((*mask_W.shape, 1), jnp.float32)
     rows = gathered_sums(table_ND, ids_W[:, None], weights_W1, mask_W[:, None], backend)
     return rows.astype(table_ND.dtype)
+
+
+def _by_native(table_ND: jax.Array, ids_WK: jax.Array, backend: Backend) -> bool:
+    read_in_place = table_ND.dtype in (jnp.float32, jnp.bfloat16)
+    return backend == "native" and read_in_place and ids_WK.size > 0
 
 
 def _by_csr(
@@ -98,9 +102,20 @@ def _forward(
 
 def _backward(backend: Backend, residuals: tuple, gradient_WD: jax.Array) -> tuple:
     table_ND, ids_WK, weights_WK, mask_WK = residuals
-    spread_WKD = weights_WK[:, :, None] * gradient_WD[:, None, :]
-    spread_WKD = jnp.where(mask_WK[:, :, None], spread_WKD, 0)
-    table_gradient = jnp.zeros(table_ND.shape, jnp.float32).at[ids_WK].add(spread_WKD)
+    if _by_native(table_ND, ids_WK, backend):
+        sums, size = ids_WK.shape
+        table_gradient = native.scattered_sums(
+            ids_WK.reshape(-1),
+            jnp.arange(sums * size, dtype=jnp.int32) // size,
+            jnp.where(mask_WK, weights_WK, 0).reshape(-1),
+            gradient_WD.astype(jnp.float32),
+            num_rows=table_ND.shape[0],
+        )
+    else:
+        spread_WKD = weights_WK[:, :, None] * gradient_WD[:, None, :]
+        spread_WKD = jnp.where(mask_WK[:, :, None], spread_WKD, 0)
+        zeros_ND = jnp.zeros(table_ND.shape, jnp.float32)
+        table_gradient = zeros_ND.at[ids_WK].add(spread_WKD)
     rows_WKD = table_ND.at[ids_WK].get(mode="promise_in_bounds")
     weights_gradient = jnp.sum(
         rows_WKD.astype(jnp.float32) * gradient_WD[:, None, :], axis=-1
