@@ -92,7 +92,11 @@ BENCHMARKS = (
         short=(*_SHORT, "--size", "gowalla", *_only("mv", "buffer")),
     ),
     # Minutes a run: there is no short one.
-    Benchmark(name="end_to_end", full=("--rounds", "3"), short=None),
+    Benchmark(
+        name="end_to_end",
+        full=("--rounds", "2", "--only", "last layer"),
+        short=None,
+    ),
     Benchmark(name="gat", short=(*_SHORT, *_only("embedding_bag"))),
     Benchmark(name="scale", short=None),
     Benchmark(name="ceilings", short=None),
