@@ -28,6 +28,9 @@ from llmgnn_jax.evaluation.top_k import BLOCK, uses_blocks
 _FEW_USERS = 8
 """So few are ranked by the kernel even where it has to score most items."""
 
+_ROUNDED = 2**14
+"""Up to so many users of NumPy arrays, numbers are rounded up: requests differ."""
+
 _SHORT = 128
 """Longest list of the kernel: it inserts, which takes k steps."""
 
@@ -43,15 +46,15 @@ class Ranker:
     They are exact either way; scores may differ in the last bits where XLA adds up in
     another order.
 
-    The program is compiled once for each k, number of users (of NumPy arrays: rounded
-    up to a power of two) and number of masked pairs (likewise), for all rankers of as
-    many items.
+    The program is compiled once for each k, number of users (of NumPy arrays of up to
+    16,384: rounded up to a power of two) and number of masked pairs (likewise), for all
+    rankers of as many items.
 
     Memory: the table, 4 I D bytes, on the device from the first use of the program on,
     and (D + 4) I from the first use of the kernel on.
 
     Args:
-        item_vectors_ID: float32.
+        item_vectors_ID: float32; not to be changed as long as this is used.
     """
 
     def __init__(self, item_vectors_ID: jax.Array | np.ndarray) -> None:
@@ -94,7 +97,7 @@ class Ranker:
             found = self._by_kernel(user_vectors_UD, seen, k, candidates, users)
             if found is not None:
                 return found
-        if isinstance(user_vectors_UD, np.ndarray):
+        if isinstance(user_vectors_UD, np.ndarray) and num_users <= _ROUNDED:
             padded = max(_FEW_USERS, 1 << (num_users - 1).bit_length())
             padding = ((0, padded - num_users), (0, 0))
             user_vectors_UD = np.pad(user_vectors_UD, padding)

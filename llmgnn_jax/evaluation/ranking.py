@@ -310,7 +310,7 @@ def checked_users(users: np.ndarray | None, num_users: int) -> np.ndarray:
         raise ValueError(f"users: expected (U,) integers, got {users.dtype}")
     if users.size and (users.min() < 0 or users.max() >= num_users):
         raise ValueError(f"users must lie in [0, {num_users})")
-    return np.ascontiguousarray(users, np.int32)
+    return np.array(users, np.int32, order="C")
 
 
 def check_seen(seen: Csr, num_users: int, num_items: int) -> None:

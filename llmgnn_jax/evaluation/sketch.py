@@ -21,7 +21,7 @@ PANEL, GROUP = 64, 4
 WIDEST = 2**14
 """Sums of wider codes would leave 32 bits."""
 
-_UNBOUNDED = 2**62
+_UNBOUNDED = -1
 
 # Of the kernels' arguments: "p" is an address, "i" a number of 64 bits.
 _SIGNATURES = {

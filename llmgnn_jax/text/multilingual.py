@@ -45,8 +45,8 @@ class MultilingualEncoder:
     """A frozen encoder of 16 languages on the CPU.
 
     Texts of one number of tokens are encoded together, always as many of them (repeated
-    where they are too few): so a vector depends on the text alone, to the last bit, on
-    one machine.
+    where they are too few): so a vector depends on the text alone; to the last bit
+    where NumPy's BLAS adds up each row alike, which it does not on all processors.
 
     Args:
         max_length: Longest text in tokens. Of a longer text the beginning is read, and

@@ -22,6 +22,7 @@ constexpr int kLanes = 16;
 constexpr int64_t kUsersOfTask = 8 * kUsers;  // that share what a cache holds of a sketch
 constexpr int64_t kBytesOfChunk = 1 << 18;    // of a sketch, at home in a core's own cache
 constexpr int64_t kWorkOfThreads = 1 << 24;   // products: for fewer, one thread is faster
+constexpr int64_t kScoresOfShare = 8;         // for each of the k, where items are shared
 constexpr int64_t kPanelsOfLook = 8;          // between looks whether a user is done
 constexpr double kUnderflow = 1e-35;          // what sums of tiny products lose, and more
 constexpr float kNone = -std::numeric_limits<float>::infinity();
@@ -42,7 +43,7 @@ struct Query {
   int64_t width;                // D
   int64_t k;
   Sketch sketch;
-  int64_t most_exact;           // scores from the table before it is no use
+  int64_t most_exact;           // scores from the table before it is no use; all if < 0
 };
 
 // The k best so far, best first; of equal scores the lower item.
@@ -222,7 +223,7 @@ int64_t ScanSome(const Query& query, int64_t first, int64_t last, User* users,
 
 // The lists of rows [begin, end), of every `parts`-th chunk of panels from `part` on.
 std::vector<Best> ListsOf(const Query& query, int64_t begin, int64_t end, int64_t part,
-                          int64_t parts, std::atomic<int64_t>& exact) {
+                          int64_t parts, int64_t most, std::atomic<int64_t>& exact) {
   const Sketch& sketch = query.sketch;
   const int64_t groups = sketch.num_groups, count = end - begin;
   std::vector<int32_t> words(count * groups);
@@ -240,7 +241,7 @@ std::vector<Best> ListsOf(const Query& query, int64_t begin, int64_t end, int64_
     int64_t found = 0;
     for (int64_t i = 0; i < count; i += kUsers)
       found += ScanSome<kUsers>(query, first, last, users.data() + i, count - i);
-    if ((exact += found) > query.most_exact) break;
+    if ((exact += found) > most) break;
   }
   std::vector<Best> lists;
   for (User& user : users) lists.push_back(std::move(user.best));
@@ -255,13 +256,18 @@ bool BestItems(const Query& query, int64_t threads, int32_t* items, float* score
   const int64_t parts = threads == 1 || tasks >= 2 * threads
                             ? 1
                             : std::min<int64_t>(2 * threads, query.sketch.num_panels);
+  // Each share of the items has a list to fill.
+  const int64_t most =
+      query.most_exact < 0
+          ? std::numeric_limits<int64_t>::max()
+          : query.most_exact + query.num_rows * query.k * kScoresOfShare * (parts - 1);
   std::atomic<int64_t> exact{0};
   std::vector<std::vector<Best>> found(tasks * parts);
   OnThreads(threads, tasks * parts, [&](int64_t at) {
-    if (exact > query.most_exact) return;
+    if (exact > most) return;
     const int64_t task = at / parts, begin = task * kUsersOfTask;
     const int64_t end = std::min(query.num_rows, begin + kUsersOfTask);
-    found[at] = ListsOf(query, begin, end, at % parts, parts, exact);
+    found[at] = ListsOf(query, begin, end, at % parts, parts, most, exact);
     if (parts > 1) return;
     for (int64_t i = begin; i < end; ++i) {
       const Best& best = found[at][i - begin];
@@ -270,7 +276,7 @@ bool BestItems(const Query& query, int64_t threads, int32_t* items, float* score
     }
     found[at].clear();
   });
-  if (exact > query.most_exact) return false;
+  if (exact > most) return false;
   for (int64_t i = 0; parts > 1 && i < query.num_rows; ++i) {
     const int64_t task = i / kUsersOfTask;
     Best all(query.k);
@@ -296,7 +302,8 @@ bool BestItems(const Query& query, int64_t threads, int32_t* items, float* score
 // and its sketch. All numbers of items are below `num_items`. Writes (num_rows, k), -1
 // and -inf where there are no more. Returns 0; 1 where a user's vector is not finite, or
 // its length is out of the bounds' range; 2 where there is no memory; 3 where more than
-// `most_exact` scores were asked of the table: then lists are not written.
+// `most_exact` scores, if it is not negative, and some for each share of the items, were
+// asked of the table: then lists are not written.
 extern "C" int64_t LlmgnnBestItems(
     const float* users, const int32_t* rows, int64_t num_rows,
     const int64_t* hidden_ends, const int32_t* hidden, const bool* allowed,

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,7 +33,7 @@ void OnThreads(int64_t threads, int64_t count, const Body& body) {
   others.reserve(std::max<int64_t>(0, std::min(threads, count) - 1));
   try {
     while (others.size() < others.capacity()) others.emplace_back(work);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // Fewer threads do the same work.
   }
   work();

@@ -37,8 +37,8 @@ def gathered_sums(
 
     Returns:
         (W, D) float32, 0 where all slots are masked. Differentiable in the table and in
-        the weights; the gradient of the table is a scatter (`native`: a sort and
-        sums), which is left out where nobody asks for it.
+        the weights, by `native` once; the gradient of the table is a scatter, by
+        `native` a sort and sums, which is left out where nobody asks for it.
     """
     if _by_native(table_ND, ids_WK, backend):
         return native.gathered_sums(table_ND, ids_WK, weights_WK, mask_WK)

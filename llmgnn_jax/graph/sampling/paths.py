@@ -55,10 +55,14 @@ def path_weights(
     for hop in tree.hops:
         drawn_W1 = jnp.maximum(hop.mask.sum(axis=1, keepdims=True), 1)
         share = jnp.where(hop.mask, share.reshape(-1, 1) / drawn_W1, 0.0)
-        # Whoever was drawn has a neighbour; empty slots name any node.
-        scale_WK = jnp.sqrt(jnp.where(hop.mask, degrees_N[hop.nodes], 1.0))
-        nodes.append(hop.nodes.reshape(rows, -1))
-        weights.append((share / scale_WK).reshape(rows, -1))
+        # Empty slots name any node; the padding node hears itself, with degree 0.
+        degrees_WK = degrees_N[hop.nodes]
+        there_WK = hop.mask & (degrees_WK > 0)
+        scale_WK = jnp.sqrt(jnp.where(there_WK, degrees_WK, 1.0))
+        weights_WK = jnp.where(there_WK, share / scale_WK, 0.0)
+        places = hop.nodes.size // max(rows, 1)
+        nodes.append(hop.nodes.reshape(rows, places))
+        weights.append(weights_WK.reshape(rows, places))
     return jnp.concatenate(nodes, axis=1), jnp.concatenate(weights, axis=1)
 
 

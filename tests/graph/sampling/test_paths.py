@@ -66,6 +66,21 @@ def test_lightgcn_of_a_tree_is_its_layers(width: int, fanouts: tuple[int, ...]) 
     assert not np.asarray(of_paths(cotangents)[0])[38].any() or 38 in tree.node_ids
 
 
+def test_no_seeds_and_a_node_of_degree_0_that_hears_itself() -> None:
+    """As jraph's padding node does, which has spare edges."""
+    ends = np.array([0, 1, 2, 2, 2])
+    table = sample_table(ends, ends[[1, 0, 2, 3, 4]], 3).to_device()
+    degrees = jnp.asarray([1.0, 1.0, 0.0])
+    ego = jnp.ones((3, 4))
+    tree = sample_tree(jax.random.key(0), table, np.array([2, 0]), fanouts=(2, 2))
+    final, own = lightgcn_of_tree(ego, tree, degrees)
+    np.testing.assert_allclose(final[0], 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(final[1], 1.0, rtol=1e-6)
+    np.testing.assert_array_equal(own, 1.0)
+    none = sample_tree(jax.random.key(0), table, np.zeros(0, np.int32), fanouts=(2, 2))
+    assert [part.shape for part in lightgcn_of_tree(ego, none, degrees)] == [(0, 4)] * 2
+
+
 @pytest.mark.parametrize("width", [1, 16, 65, 131])
 @pytest.mark.parametrize("entries", [0, 1, 5000])
 def test_scattered_sums(width: int, entries: int) -> None:
