@@ -40,11 +40,16 @@ def command(tiny_encoder, workplace):
     return make
 
 
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+
+
 def environment(devices):
+    # Each compiles for itself: of two processes of a run one would write what was
+    # compiled and the other wait for it in the first exchange.
+    kept = {name: os.environ[name] for name in os.environ if name != CACHE}
     return {
-        **os.environ,
-        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} "
-        f"--xla_force_host_platform_device_count={devices} "
+        **kept,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
         "--xla_cpu_enable_concurrency_optimized_scheduler=false",
         "NPROC": "256",
         "JAX_PLATFORMS": "cpu",
