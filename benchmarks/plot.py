@@ -1,7 +1,7 @@
 """Charts as files that any browser opens: lines, dots by name, bars about 1, roofs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmgnn_jax.evaluation.report.markup import Markup, element
@@ -41,28 +41,19 @@ def chart(
     ys = [y for line in lines for _, y in line.points]
     x_low, x_high = min(xs), max(max(xs), min(xs) * 1.01)
     y_low, y_high = min(ys) / 1.2, max(ys) * 1.2
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = math.log(x / x_low) / math.log(x_high / x_low)
-        up = math.log(y / y_low) / math.log(y_high / y_low)
-        return (
-            round(_LEFT + across * (right - _LEFT), 1),
-            round(bottom - up * (bottom - _TOP), 1),
-        )
-
-    parts = [_text(_LEFT, 22, title, "start")]
-    for y in _round_numbers(y_low, y_high):
-        down = place(x_low, y)[1]
-        parts.append(_rule(_LEFT, down, right, down))
-        parts.append(_text(_LEFT - 8, down + 4, f"{y:g}", "end"))
-    for x in x_ticks or _round_numbers(x_low, x_high):
-        across = place(x, y_low)[0]
-        told = f"{x:g}" if x_ticks else f"{x / 1e6:g} M"
-        parts.append(_rule(across, bottom, across, bottom + 5))
-        parts.append(_text(across, bottom + 19, told, "middle"))
-    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x_label, "middle"))
-    parts.append(_text(_LEFT, _TOP - 5, y_label, "start"))
+    place, parts = _axes(
+        (x_low, x_high),
+        (y_low, y_high),
+        x_ticks={
+            x: f"{x:g}" if x_ticks else f"{x / 1e6:g} M"
+            for x in x_ticks or _round_numbers(x_low, x_high)
+        },
+        y_ticks={y: f"{y:g}" for y in _round_numbers(y_low, y_high)},
+        title=title,
+        x_label=x_label,
+        y_label=y_label,
+    )
+    right = _WIDTH - _RIGHT
     places = [[place(x, y) for x, y in line.points] for line in lines]
     for line, where, color, label in zip(
         lines, places, _colors(len(lines)), _apart(places), strict=True
@@ -172,27 +163,16 @@ def roofs(
     x_high = max(2 * highest / steepest, *(2 * dot.x for dot in dots))
     y_low = min(*(dot.y for dot in dots), x_low * steepest) / 2
     y_high = 2 * max(highest, *(dot.y for dot in dots))
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = math.log(x / x_low) / math.log(x_high / x_low)
-        up = math.log(y / y_low) / math.log(y_high / y_low)
-        return (
-            round(_LEFT + across * (right - _LEFT), 1),
-            round(bottom - up * (bottom - _TOP), 1),
-        )
-
-    parts = [_text(_LEFT, 22, title, "start")]
-    for y in _powers_of_ten(y_low, y_high):
-        down = place(x_low, y)[1]
-        parts.append(_rule(_LEFT, down, right, down))
-        parts.append(_text(_LEFT - 8, down + 4, f"{y / 1e9:g}", "end"))
-    for x in _powers_of_ten(x_low, x_high):
-        across = place(x, y_low)[0]
-        parts.append(_rule(across, bottom, across, bottom + 5))
-        parts.append(_text(across, bottom + 19, f"{x:g}", "middle"))
-    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x_label, "middle"))
-    parts.append(_text(_LEFT, _TOP - 5, y_label, "start"))
+    place, parts = _axes(
+        (x_low, x_high),
+        (y_low, y_high),
+        x_ticks={x: f"{x:g}" for x in _powers_of_ten(x_low, x_high)},
+        y_ticks={y: f"{y / 1e9:g}" for y in _powers_of_ten(y_low, y_high)},
+        title=title,
+        x_label=x_label,
+        y_label=y_label,
+    )
+    right = _WIDTH - _RIGHT
     for one in ceilings:
         if one.level < math.inf:
             ends = (one.level / steepest, one.level), (x_high, one.level)
@@ -297,6 +277,42 @@ def _dots(where: Sequence[tuple[float, float]], color: str) -> list[Markup]:
     return [
         element("circle", cx=across, cy=down, r=3, fill=color) for across, down in where
     ]
+
+
+def _axes(
+    xs: tuple[float, float],
+    ys: tuple[float, float],
+    *,
+    x_ticks: Mapping[float, str],
+    y_ticks: Mapping[float, str],
+    title: str,
+    x_label: str,
+    y_label: str,
+) -> tuple[Callable[[float, float], tuple[float, float]], list[str]]:
+    """Logarithmic axes: where a point lies in the drawing, and what they look like."""
+    (x_low, x_high), (y_low, y_high) = xs, ys
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = math.log(x / x_low) / math.log(x_high / x_low)
+        up = math.log(y / y_low) / math.log(y_high / y_low)
+        return (
+            round(_LEFT + across * (right - _LEFT), 1),
+            round(bottom - up * (bottom - _TOP), 1),
+        )
+
+    parts = [_text(_LEFT, 22, title, "start")]
+    for y, told in y_ticks.items():
+        down = place(x_low, y)[1]
+        parts.append(_rule(_LEFT, down, right, down))
+        parts.append(_text(_LEFT - 8, down + 4, told, "end"))
+    for x, told in x_ticks.items():
+        across = place(x, y_low)[0]
+        parts.append(_rule(across, bottom, across, bottom + 5))
+        parts.append(_text(across, bottom + 19, told, "middle"))
+    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x_label, "middle"))
+    parts.append(_text(_LEFT, _TOP - 5, y_label, "start"))
+    return place, parts
 
 
 def _drawing(

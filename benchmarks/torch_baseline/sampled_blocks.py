@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.harness import Unavailable
 from benchmarks.torch_baseline.neighbours import Tree, distinct
+from benchmarks.torch_baseline.sampled_sage import loader_classes
 
 # (M, D) rows -> (R, D) sums of the seeds, and (R, D) the seeds' own rows.
 Sums = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -187,22 +187,14 @@ def block_loader(
     num_workers: int,
 ) -> Any:
     """A `NeighborLoader` of one block a batch of seeds, without replacement."""
-    try:
-        import torch_sparse  # noqa: F401
-        from torch_geometric.data import Data
-        from torch_geometric.loader import NeighborLoader
-    except (ImportError, OSError) as error:
-        raise Unavailable(
-            "NeighborLoader needs torch-sparse: pip install --no-build-isolation "
-            "torch-sparse torch-scatter"
-        ) from error
+    data_class, loader_class = loader_classes()
     ends = [torch.from_numpy(np.array(e, np.int64)) for e in (senders, receivers)]
     last = np.cumsum([len(batch) for batch in seeds])
     numbers = [
         range(end - len(batch), end) for batch, end in zip(seeds, last, strict=True)
     ]
-    return NeighborLoader(
-        Data(edge_index=torch.stack(ends), num_nodes=num_nodes),
+    return loader_class(
+        data_class(edge_index=torch.stack(ends), num_nodes=num_nodes),
         num_neighbors=list(fanouts),
         input_nodes=torch.from_numpy(np.concatenate(seeds).astype(np.int64)),
         batch_sampler=numbers,

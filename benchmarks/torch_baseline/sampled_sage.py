@@ -18,6 +18,24 @@ from benchmarks.torch_baseline.device import DEVICE, numpy, peak_mb, tensor, wai
 Forward = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 
 
+def loader_classes() -> tuple[Any, Any]:
+    """PyG's `Data` and `NeighborLoader`.
+
+    Raises:
+        Unavailable: Without torch-sparse, which the loader samples by.
+    """
+    try:
+        import torch_sparse  # noqa: F401
+        from torch_geometric.data import Data
+        from torch_geometric.loader import NeighborLoader
+    except (ImportError, OSError) as error:
+        raise Unavailable(
+            "NeighborLoader needs torch-sparse: pip install --no-build-isolation "
+            "torch-sparse torch-scatter"
+        ) from error
+    return Data, NeighborLoader
+
+
 def setup(
     inputs: Inputs,
     *,
@@ -29,15 +47,7 @@ def setup(
     forward: Literal["plain", "trimmed", "bags"] = "trimmed",
 ) -> Task:
     """One run is a pass of the loader over all of `seeds`."""
-    try:
-        import torch_sparse  # noqa: F401
-        from torch_geometric.data import Data
-        from torch_geometric.loader import NeighborLoader
-    except (ImportError, OSError) as error:
-        raise Unavailable(
-            "NeighborLoader needs torch-sparse: pip install --no-build-isolation "
-            "torch-sparse torch-scatter"
-        ) from error
+    data_class, loader_class = loader_classes()
     convolutions = _layers(inputs)
     parameters = [p for layer in convolutions for p in layer.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
@@ -48,8 +58,8 @@ def setup(
         torch.from_numpy(np.array(inputs[e], np.int64))
         for e in ("senders", "receivers")
     ]
-    loader = NeighborLoader(
-        Data(
+    loader = loader_class(
+        data_class(
             x=torch.from_numpy(np.array(inputs["nodes"])),
             edge_index=torch.stack(ends),
         ),

@@ -6,26 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmarks import batch_sizes, graphs, lightgcn_step, recbole_baseline
+from benchmarks import batch_sizes, lightgcn_step, recbole_baseline
 from benchmarks.harness.measure import measure
 from benchmarks.harness.system import Effort, Inputs
+from tests.benchmarks.test_fused_step import pairs
 
-USERS, ITEMS, ROWS = 40, 30, 64
+ROWS = 64
 OPTIONS = {**lightgcn_step.OURS, "batch_size": ROWS}
-
-
-def pairs() -> graphs.Interactions:
-    """Each user likes a quarter of the items, so that many negatives are known."""
-    random = np.random.default_rng(0)
-    liked = random.random((USERS, ITEMS)) < 0.25
-    liked[np.arange(USERS), np.arange(USERS) % ITEMS] = True
-    users, items = np.nonzero(liked)
-    return graphs.Interactions(
-        num_users=USERS,
-        num_items=ITEMS,
-        users=users.astype(np.int32),
-        items=items.astype(np.int32),
-    )
 
 
 @pytest.fixture(scope="module")
