@@ -16,6 +16,12 @@ import numpy as np
 
 from llmgnn_jax.data.csr import Csr as Csr
 from llmgnn_jax.data.hashing import ContentHasher, string_ranks
+from llmgnn_jax.data.relations import (
+    SIDES,
+    Relation,
+    checked_relations,
+    feed_relations,
+)
 from llmgnn_jax.data.validation import (
     Categories,
     checked_categories,
@@ -58,11 +64,14 @@ class Dataset:
         published_test: (E,) bool, which interactions those who published the data hold
             out for test, or None where they hold out none. The rule "published" goes by
             it; the split hash covers it, the content hash does not.
+        entities: Kind -> the external ids of what is neither user nor item and is
+            linked to them: tags, genres, the things of a knowledge graph.
+        relations: Name -> links between users, items and entities.
 
     Raises:
         UserError: For a wrong shape or type, an index out of range, a duplicate or
-            empty id, a value that is not finite, a negative timestamp, or when there
-            are no interactions.
+            empty id, a value that is not finite, a negative timestamp, a relation of
+            an unknown kind of nodes, or when there are no interactions.
     """
 
     name: str
@@ -82,6 +91,8 @@ class Dataset:
     item_numeric: Mapping[str, np.ndarray] = field(default_factory=dict)
     filters: tuple[str, ...] = ()
     published_test: np.ndarray | None = None
+    entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    relations: Mapping[str, Relation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         store = functools.partial(object.__setattr__, self)
@@ -129,6 +140,19 @@ class Dataset:
         if self.published_test is not None:
             flags = checked_flags("published_test", self.published_test, num_rows)
             store("published_test", flags)
+        for kind in self.entities:
+            if kind in SIDES:
+                raise UserError.field(
+                    f"entities[{kind!r}]",
+                    expected="a kind that is neither user nor item",
+                    got=repr(kind),
+                )
+        entities = {
+            kind: checked_ids(f"entities[{kind!r}]", ids)
+            for kind, ids in self.entities.items()
+        }
+        store("entities", entities)
+        store("relations", checked_relations(self.relations, self.num_nodes))
 
     @property
     def num_users(self) -> int:
@@ -144,6 +168,16 @@ class Dataset:
     def num_interactions(self) -> int:
         """Number of interactions E, repeated pairs included."""
         return len(self.users)
+
+    @property
+    def num_nodes(self) -> dict[str, int]:
+        """How many there are of each kind: users, items, and of each kind of entity."""
+        return {kind: len(ids) for kind, ids in self.ids.items()}
+
+    @property
+    def ids(self) -> dict[str, tuple[str, ...]]:
+        """The external ids of each kind."""
+        return {"user": self.user_ids, "item": self.item_ids, **self.entities}
 
     @functools.cached_property
     def canonical_order(self) -> np.ndarray:
@@ -165,8 +199,8 @@ class Dataset:
     def content_hash(self) -> str:
         """Sha256 (hex) of the content, equal however rows and ids are numbered.
 
-        Covers ids, interactions, titles, texts and features; not `name`, `filters` and
-        `published_test`.
+        Covers ids, interactions, titles, texts, features and relations; not `name`,
+        `filters` and `published_test`.
         """
         return self._content_hash
 
@@ -187,6 +221,9 @@ class Dataset:
         self.feed_rows(hasher, self.canonical_order)
         if self.interaction_texts is not None:
             hasher.strings([self.interaction_texts[i] for i in self.canonical_order])
+        for kind, names in sorted(self.entities.items()):
+            hasher.strings([kind, *sorted(names)])
+        feed_relations(hasher, self.relations, self.ids)
         return hasher.hexdigest()
 
     def feed_rows(self, hasher: ContentHasher, rows: np.ndarray) -> None:
@@ -204,6 +241,8 @@ class Dataset:
     ) -> "Dataset":
         """The given interactions, users and items alone, in the given order.
 
+        Entities stay; of the relations those links whose ends are kept.
+
         Args:
             rows: (E',) interactions to keep.
             users: (U',) users to keep, each at most once; all those of `rows`.
@@ -214,6 +253,7 @@ class Dataset:
         """
         kept = {"user": users, "item": items}
         changed: dict[str, Any] = {}
+        places: dict[str, np.ndarray] = {}
         for side, order in kept.items():
             chosen = order.tolist()
             for name in (f"{side}_ids", f"{side}_titles", f"{side}_texts"):
@@ -230,6 +270,7 @@ class Dataset:
             }
             place = np.full(len(getattr(self, f"{side}_ids")), -1)
             place[order] = np.arange(len(order))
+            places[side] = place
             indices = place[getattr(self, f"{side}s")[rows]]
             if (indices < 0).any():
                 raise ValueError(f"an interaction is kept whose {side} is not")
@@ -240,4 +281,8 @@ class Dataset:
         if self.interaction_texts is not None:
             texts = self.interaction_texts
             changed["interaction_texts"] = tuple(texts[row] for row in rows.tolist())
+        changed["relations"] = {
+            name: relation.renumbered(places)
+            for name, relation in self.relations.items()
+        }
         return dataclasses.replace(self, **changed)

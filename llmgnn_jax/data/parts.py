@@ -10,7 +10,8 @@ recommending it again.
 import functools
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from llmgnn_jax.data.cold_start import ColdStart
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.validation import read_only
 from llmgnn_jax.errors import UserError
 
@@ -42,6 +44,8 @@ class TrainSplit:
         item_texts: I texts: the catalogue text, then the texts of the train
             interactions with the item, oldest first.
         user_texts: U profile texts, or None.
+        num_entities: Kind -> how many there are, of what is neither user nor item.
+        relations: Name -> links between users, items and entities; none are held out.
     """
 
     num_users: int
@@ -52,6 +56,8 @@ class TrainSplit:
     timestamps: np.ndarray
     item_texts: tuple[str, ...]
     user_texts: tuple[str, ...] | None
+    num_entities: Mapping[str, int] = field(default_factory=dict)
+    relations: Mapping[str, Relation] = field(default_factory=dict)
 
     def csr(self) -> Csr:
         """Users x items of the train rows."""
@@ -146,6 +152,8 @@ class Split:
             timestamps=read_only(data.timestamps[rows]),
             item_texts=tuple(item_texts),
             user_texts=data.user_texts,
+            num_entities={kind: len(ids) for kind, ids in data.entities.items()},
+            relations=data.relations,
         )
 
     def train_csr(self) -> Csr:
