@@ -58,6 +58,7 @@ class Config:
             "graph.filter_l2": self.graph.filter_l2,
             "graph.filter_rank": self.graph.filter_rank,
             "graph.filter_weight": self.graph.filter_weight,
+            "graph.relation_weight": self.graph.relation_weight,
             "graph.filter_text_sharpness": self.graph.filter_text_sharpness,
             "fusion.alignment_temperature": self.fusion.alignment_temperature,
             "text.max_length": self.text.max_length,

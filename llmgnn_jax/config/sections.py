@@ -18,6 +18,10 @@ class DataConfig:
 
     source: str = "ml-100k"
     """An asset's name, `synthetic`, or a folder in a known layout."""
+    target: str = "interactions"
+    """What is learned and recommended: the data's interactions, or the links of a
+    relation from users, to users (friends) or to anything else (groups). The
+    interactions are a relation then, `interactions`."""
     min_value: float | None = None
     """Interactions below it (ratings, play counts) are left out before the split; they
     are not recommended to whoever had them either."""
@@ -114,6 +118,12 @@ class GraphConfig:
     (cosine - 1))."""
     rating_power: float = 0.5
     """`item_item` reads (rating / highest rating) to this power; 0: all alike."""
+    relations: tuple[str, ...] = ()
+    """Links beside the interactions that messages go along too: names of the data's
+    relations (friends, items bought together), or of attributes such as genre, whose
+    values become nodes."""
+    relation_weight: float = 1.0
+    """Of a link of these, beside 1 of an interaction."""
     spare_users: int = 64
     """Empty user slots, for users that come after training."""
     spare_items: int = 64

@@ -74,6 +74,10 @@ def unused_fields(config: Config) -> dict[str, str]:
     elif not config.data.valid_share:
         leave_out(["train.patience"], "data.valid_share is 0")
     models = "models are " + " ".join(config.models)
+    if config.models == ("text",):
+        leave_out(["graph.relations", "graph.relation_weight"], models)
+    elif not config.graph.relations:
+        leave_out(["graph.relation_weight"], "graph.relations is empty")
     if "fused" not in config.models:
         leave_out(["graph.text_pull"], models)
         leave_out([name for name in every if name.startswith("fusion.")], models)

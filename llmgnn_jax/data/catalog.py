@@ -9,6 +9,7 @@ from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeSplit
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
 from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
+from llmgnn_jax.data.sources.lastfm import GROUPS as LASTFM_GROUPS
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
 from llmgnn_jax.data.sources.lightgcn import read_lightgcn
@@ -21,6 +22,7 @@ from llmgnn_jax.data.sources.recbole import read_recbole
 from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.data.synthetic import synthetic
+from llmgnn_jax.data.targets import INTERACTIONS, with_target
 from llmgnn_jax.errors import UserError
 
 SYNTHETIC = "synthetic"
@@ -36,7 +38,24 @@ _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
 }
 
 
-def load(source: str | Path) -> Dataset:
+def load(source: str | Path, *, target: str = INTERACTIONS) -> Dataset:
+    """What is learned from a source: its interactions, or links of another kind.
+
+    Args:
+        source: As `load_interactions` takes it.
+        target: "interactions", or the name of a relation from users, see
+            `targets.with_target`. Last.fm has "friends" and "groups".
+
+    Raises:
+        UserError: As `load_interactions`, or if there is no such relation.
+    """
+    folder = Path(source).expanduser()
+    if target == LASTFM_GROUPS and _has(folder, LASTFM_FILES):
+        return with_target(read_lastfm(folder, groups=True), target)
+    return with_target(load_interactions(source), target)
+
+
+def load_interactions(source: str | Path) -> Dataset:
     """Loads "ml-100k", "gowalla", "synthetic", or a folder.
 
     A folder holds RecBole atomic files, MovieLens in an official layout (that of 100K,

@@ -10,11 +10,12 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from llmgnn_jax.data.csr import Csr as Csr
+from llmgnn_jax.data.friends import check_people
 from llmgnn_jax.data.hashing import ContentHasher, string_ranks
 from llmgnn_jax.data.relations import (
     SIDES,
@@ -34,6 +35,8 @@ from llmgnn_jax.data.validation import (
     read_only,
 )
 from llmgnn_jax.errors import UserError
+
+People: TypeAlias = Literal["none", "followers", "friends"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,11 +70,16 @@ class Dataset:
         entities: Kind -> the external ids of what is neither user nor item and is
             linked to them: tags, genres, the things of a knowledge graph.
         relations: Name -> links between users, items and entities.
+        people: Whether users and items are the same people, in the same order, and an
+            interaction is a link from one of them to another: "none" if not;
+            "followers" where links have a direction; "friends" where each is there in
+            both directions, with one value and one timestamp.
 
     Raises:
         UserError: For a wrong shape or type, an index out of range, a duplicate or
             empty id, a value that is not finite, a negative timestamp, a relation of
-            an unknown kind of nodes, or when there are no interactions.
+            an unknown kind of nodes, people who are linked with themselves or not as
+            `people` has it, or when there are no interactions.
     """
 
     name: str
@@ -93,6 +101,7 @@ class Dataset:
     published_test: np.ndarray | None = None
     entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    people: People = "none"
 
     def __post_init__(self) -> None:
         store = functools.partial(object.__setattr__, self)
@@ -153,6 +162,14 @@ class Dataset:
         }
         store("entities", entities)
         store("relations", checked_relations(self.relations, self.num_nodes))
+        if self.people != "none":
+            check_people(
+                self.user_ids,
+                self.item_ids,
+                self.users,
+                self.items,
+                mutual=self.people == "friends",
+            )
 
     @property
     def num_users(self) -> int:
@@ -196,13 +213,23 @@ class Dataset:
             keys.insert(0, string_ranks(self.interaction_texts))
         return read_only(np.lexsort(keys))
 
-    def content_hash(self) -> str:
+    def content_hash(self, *, relations: bool = True) -> str:
         """Sha256 (hex) of the content, equal however rows and ids are numbered.
 
-        Covers ids, interactions, titles, texts, features and relations; not `name`,
-        `filters` and `published_test`.
+        Covers ids, interactions, titles, texts and features; not `name`, `filters` and
+        `published_test`.
+
+        Args:
+            relations: Whether entities and relations are covered too. What is asked of
+                a model, and what is right, does not depend on them.
         """
-        return self._content_hash
+        if not relations or not (self.relations or self.entities):
+            return self._content_hash
+        hasher = ContentHasher("dataset-relations-1").strings([self._content_hash])
+        for kind, names in sorted(self.entities.items()):
+            hasher.strings([kind, *sorted(names)])
+        feed_relations(hasher, self.relations, self.ids)
+        return hasher.hexdigest()
 
     @functools.cached_property
     def _content_hash(self) -> str:
@@ -221,9 +248,8 @@ class Dataset:
         self.feed_rows(hasher, self.canonical_order)
         if self.interaction_texts is not None:
             hasher.strings([self.interaction_texts[i] for i in self.canonical_order])
-        for kind, names in sorted(self.entities.items()):
-            hasher.strings([kind, *sorted(names)])
-        feed_relations(hasher, self.relations, self.ids)
+        if self.people != "none":
+            hasher.strings([self.people])
         return hasher.hexdigest()
 
     def feed_rows(self, hasher: ContentHasher, rows: np.ndarray) -> None:
@@ -246,7 +272,7 @@ class Dataset:
         Args:
             rows: (E',) interactions to keep.
             users: (U',) users to keep, each at most once; all those of `rows`.
-            items: (I',) likewise.
+            items: (I',) likewise; the users where these are people.
 
         Raises:
             ValueError: If an interaction is kept whose user or item is not.

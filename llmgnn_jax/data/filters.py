@@ -37,6 +37,10 @@ def filter_interactions(
     kept, kept_before = int(keep.sum()), -1
     while kept != kept_before:
         kept_before = kept
+        if dataset.people != "none":
+            keep &= _people_who_stay(dataset, keep, min_per_user, min_per_item)
+            kept = int(keep.sum())
+            continue
         for indices, size, minimum in (
             (dataset.users, dataset.num_users, min_per_user),
             (dataset.items, dataset.num_items, min_per_item),
@@ -50,14 +54,26 @@ def filter_interactions(
             got=f"none of {dataset.num_interactions} after {'; '.join(filters)}",
             fix="lower data.min_value, data.min_per_user or data.min_per_item",
         )
+    users = _enough(dataset.users[keep], dataset.num_users, min_per_user)
+    items = _enough(dataset.items[keep], dataset.num_items, min_per_item)
+    if dataset.people != "none":
+        # They are both: who leaves one side leaves the other.
+        users = items = np.intersect1d(users, items)
     return dataclasses.replace(
-        dataset.taken(
-            rows=np.flatnonzero(keep),
-            users=_enough(dataset.users[keep], dataset.num_users, min_per_user),
-            items=_enough(dataset.items[keep], dataset.num_items, min_per_item),
-        ),
+        dataset.taken(rows=np.flatnonzero(keep), users=users, items=items),
         filters=(*dataset.filters, *filters),
     )
+
+
+def _people_who_stay(
+    dataset: Dataset, keep: np.ndarray, min_per_user: int, min_per_item: int
+) -> np.ndarray:
+    """(E,) bool: links both of whose ends have enough links from and to them."""
+    users, items, size = dataset.users, dataset.items, dataset.num_users
+    stays = (np.bincount(users[keep], minlength=size) >= min_per_user) & (
+        np.bincount(items[keep], minlength=size) >= min_per_item
+    )
+    return stays[users] & stays[items]
 
 
 def _enough(indices: np.ndarray, size: int, minimum: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from llmgnn_jax.data.by_user import Ratios
 from llmgnn_jax.data.cold_start import ColdStart
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.friends import with_oneself
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.validation import read_only
@@ -46,6 +47,7 @@ class TrainSplit:
         user_texts: U profile texts, or None.
         num_entities: Kind -> how many there are, of what is neither user nor item.
         relations: Name -> links between users, items and entities; none are held out.
+        people: Whether item i is user i.
     """
 
     num_users: int
@@ -58,6 +60,7 @@ class TrainSplit:
     user_texts: tuple[str, ...] | None
     num_entities: Mapping[str, int] = field(default_factory=dict)
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    people: bool = False
 
     def csr(self) -> Csr:
         """Users x items of the train rows."""
@@ -110,12 +113,30 @@ class Split:
                 got=f"{len(np.unique(rows))} different rows in {len(rows)} places for "
                 f"{self.dataset.num_interactions} interactions",
             )
+        if self.dataset.people == "friends":
+            self._check_friendships()
         if not len(self.train):
             raise UserError.field(
                 "split", expected="at least one train interaction", got="none"
             )
         if self.cold is not None:
             self.cold.check(self.dataset, valid=self.valid, test=self.test)
+
+    def _check_friendships(self) -> None:
+        data, part = self.dataset, np.zeros(self.dataset.num_interactions, np.int8)
+        part[self.valid], part[self.test] = 1, 2
+        for users, items in ((data.users, data.items), (data.items, data.users)):
+            codes = users.astype(np.int64) * data.num_users + items
+            ordered = part[np.argsort(codes, kind="stable")]
+            if users is data.users:
+                there = ordered
+        if not np.array_equal(there, ordered):
+            raise UserError.field(
+                "split",
+                expected="both directions of a friendship in one part",
+                got="some of them in two",
+                fix="use the rule 'random'",
+            )
 
     @property
     def name(self) -> str:
@@ -154,6 +175,7 @@ class Split:
             user_texts=data.user_texts,
             num_entities={kind: len(ids) for kind, ids in data.entities.items()},
             relations=data.relations,
+            people=data.people != "none",
         )
 
     def train_csr(self) -> Csr:
@@ -161,10 +183,14 @@ class Split:
         return self._csr(self.train)
 
     def seen(self, at: HeldOutPart) -> Csr:
-        """Users x items masked when `at` is ranked: train, or train and valid."""
-        if at == "valid":
-            return self._csr(self.train)
-        return self._csr(np.concatenate([self.train, self.valid]))
+        """Users x items masked when `at` is ranked: train, or train and valid.
+
+        And each of the people themselves, where items are people.
+        """
+        rows = self.train
+        if at == "test":
+            rows = np.concatenate([self.train, self.valid])
+        return with_oneself(self._csr(rows), people=self.dataset.people != "none")
 
     def held_out(self, part: HeldOutPart) -> Csr:
         """Users x items to be found in `part`: its pairs that were not seen before."""
@@ -237,7 +263,7 @@ class Split:
         draws of one protocol may be averaged; `split_hash` tells them apart.
         """
         protocol: dict[str, object] = {
-            "content_hash": self.dataset.content_hash(),
+            "content_hash": self.dataset.content_hash(relations=False),
             "filters": self.dataset.filters,
             "rule": self.rule,
             "ratios": self.ratios,

@@ -16,6 +16,7 @@ from llmgnn_jax.data.by_user import Ratios, parts_by_user, random_parts
 from llmgnn_jax.data.cold_split import COLD_SHARE, split_cold
 from llmgnn_jax.data.cold_start import COLD_SIDES
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.friends import parts_of_friendships
 from llmgnn_jax.data.parts import (
     HeldOutPart,
     NoTestPart,
@@ -50,12 +51,16 @@ def split_random(
 ) -> Split:
     """Splits each user's interactions at random, with RecBole's rounding.
 
-    See `random_parts`.
+    See `random_parts`. Friendships are split as a whole instead, both directions of
+    each together, see `parts_of_friendships`.
 
     Raises:
         UserError: If a ratio is negative or the train ratio is not positive.
     """
     ratios = _checked_ratios(ratios)
+    if dataset.people == "friends":
+        parts = parts_of_friendships(dataset, seed=seed, ratios=ratios)
+        return Split(dataset, "random", seed, *parts, ratios)
     parts = random_parts(dataset, dataset.canonical_order, seed=seed, ratios=ratios)
     return Split(dataset, "random", seed, *parts, ratios)
 
@@ -205,6 +210,12 @@ def split_by_rule(
             expected="one of " + ", ".join(rules),
             got=repr(rule),
             fix=did_you_mean(rule, rules),
+        )
+    if dataset.people != "none" and rule not in ("random", "published", "temporal"):
+        raise UserError.field(
+            "split.rule",
+            expected="random, published or temporal for links between people",
+            got=repr(rule),
         )
     return rules[rule](dataset, seed=seed)
 

@@ -10,7 +10,9 @@ compiled programs are used again.
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +32,7 @@ from llmgnn_jax.graph.plan import EdgePlan, plan_edges
 )
 @dataclass(frozen=True, kw_only=True)
 class InteractionGraph:
-    """Users and items as nodes, interactions as edges in both directions.
+    """Users, items and entities as nodes, interactions and links as edges both ways.
 
     Attributes:
         graph: `nodes` is None until a model fills in features (N, D); `edges` is
@@ -109,12 +111,18 @@ def build(
     spare_edges: int = 0,
     groups: int = 1,
     buckets: bool = False,
+    relations: Mapping[str, float] = MappingProxyType({}),
 ) -> InteractionGraph:
     """Builds the graph of a train split, symmetrically normalised.
 
-    The weight of an edge from u to v is 1 / sqrt(d_u d_v), with d the number of
-    different neighbours, plus 1 with self-loops (Kipf and Welling 2017, eq. 2; He et
-    al. 2020, eq. 3). A repeated interaction counts once.
+    The weight of an edge from u to v is a_uv / sqrt(d_u d_v), with a_uv = 1 for an
+    interaction and d the sum of a node's a, plus 1 with self-loops (Kipf and Welling
+    2017, eq. 2; He et al. 2020, eq. 3). A repeated interaction counts once.
+
+    Links of relations are edges like interactions; their a is the link's weight times
+    that of its relation, and the sum of these where two nodes are linked in several
+    ways. The weights are symmetric, so a directed link is heard both ways here;
+    `relational.build_relational` keeps directions and relations apart.
 
     Args:
         train: The train part of a split; nothing else is accepted.
@@ -124,6 +132,7 @@ def build(
         spare_edges: Directed edge slots to keep free.
         groups: Into how many blocks of one size the nodes are dealt.
         buckets: Whether to lay out what the backend `bucketed` reads.
+        relations: Names of the train split's relations -> weight, above 0.
 
     Raises:
         TypeError: If `train` is not a `TrainSplit`.
@@ -133,27 +142,27 @@ def build(
             "build takes Split.training(), so that no held-out interaction can reach "
             f"the graph; got {type(train).__name__}"
         )
+    kinds = linked_kinds(train, relations)
     layout = NodeLayout.holding(
         users=train.num_users + spare_users,
         items=train.num_items + spare_items,
+        others=sum(train.num_entities[kind] for kind in kinds),
         groups=groups,
+        people=train.people,
     )
-    pairs = train.csr()
-    users = layout.user_nodes(np.repeat(np.arange(train.num_users), pairs.counts()))
-    items = layout.item_nodes(pairs.indices.astype(np.int64))
-    senders, receivers = [users, items], [items, users]
+    sender, receiver, raw = _edges(train, layout, relations, kinds)
     if self_loops:
-        nodes = np.concatenate(
-            [
-                layout.user_nodes(np.arange(train.num_users)),
-                layout.item_nodes(np.arange(train.num_items)),
-            ]
-        )
-        senders.append(nodes)
-        receivers.append(nodes)
-    sender, receiver = np.concatenate(senders), np.concatenate(receivers)
-    degrees = np.bincount(receiver, minlength=layout.num_nodes).astype(np.float64)
-    weights = 1.0 / np.sqrt(degrees[sender] * degrees[receiver])
+        nodes = [
+            layout.other_nodes(np.arange(sum(train.num_entities[k] for k in kinds))),
+            layout.item_nodes(np.arange(train.num_items)),
+        ]
+        if not train.people:
+            nodes.append(layout.user_nodes(np.arange(train.num_users)))
+        loops = np.concatenate(nodes)
+        sender, receiver = (np.concatenate([end, loops]) for end in (sender, receiver))
+        raw = np.concatenate([raw, np.ones(len(loops))])
+    degrees = np.bincount(receiver, weights=raw, minlength=layout.num_nodes)
+    weights = raw / np.sqrt(degrees[sender] * degrees[receiver])
     return _assemble(
         sender,
         receiver,
@@ -167,6 +176,58 @@ def build(
         self_loops=self_loops,
         buckets=buckets,
     )
+
+
+def linked_kinds(train: TrainSplit, relations: Mapping[str, float]) -> tuple[str, ...]:
+    """The kinds of entities that some relations link, in the order of their nodes."""
+    named = {kind for name in relations for kind in train.relations[name].kinds}
+    return tuple(kind for kind in train.num_entities if kind in named)
+
+
+def _edges(
+    train: TrainSplit,
+    layout: NodeLayout,
+    relations: Mapping[str, float],
+    kinds: tuple[str, ...],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Senders, receivers and raw weights of all edges, both ways, each pair once."""
+    pairs = train.csr()
+    users, items = pairs.pairs()
+    ends = [(layout.user_nodes(users), layout.item_nodes(items.astype(np.int64)))]
+    raw = [np.ones(pairs.nnz)]
+    if not relations and not train.people:
+        (one, other), (weights,) = ends[0], raw
+        return (
+            np.concatenate([one, other]),
+            np.concatenate([other, one]),
+            np.concatenate([weights, weights]),
+        )
+    sizes = [train.num_entities[kind] for kind in kinds]
+    firsts = dict(zip(kinds, np.cumsum([0, *sizes]).tolist(), strict=False))
+
+    def nodes(kind: str, slots: np.ndarray) -> np.ndarray:
+        slots = slots.astype(np.int64)
+        if kind in firsts:
+            return layout.other_nodes(slots + firsts[kind])
+        return (layout.user_nodes if kind == "user" else layout.item_nodes)(slots)
+
+    if train.people:
+        # A link that is there in both directions is one edge.
+        ends[0] = tuple(  # type: ignore[assignment]
+            np.unique(np.sort(np.stack(ends[0]), axis=0), axis=1)
+        )
+        raw[0] = np.ones(len(ends[0][0]))
+    for name, weight in relations.items():
+        relation = train.relations[name]
+        heads_of, tails_of = relation.kinds
+        ends.append((nodes(heads_of, relation.heads), nodes(tails_of, relation.tails)))
+        raw.append(weight * relation.weights.astype(np.float64))
+    one, other = (np.concatenate(end) for end in zip(*ends, strict=True))
+    sender, receiver = np.concatenate([one, other]), np.concatenate([other, one])
+    # Two nodes may be linked in several ways: then there is one edge, of their sum.
+    codes, places = np.unique(sender * layout.num_nodes + receiver, return_inverse=True)
+    weights = np.bincount(places, weights=np.tile(np.concatenate(raw), 2))
+    return codes // layout.num_nodes, codes % layout.num_nodes, weights
 
 
 def extend(

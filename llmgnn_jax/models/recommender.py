@@ -58,6 +58,8 @@ class ModelSpec:
         filter_rank: K, width of the linear filter's vectors; 0 where there is none.
         filter_weight: What its scores are multiplied by.
         groups: Of the nodes, see `NodeLayout`.
+        other_capacity: O, slots of what is neither user nor item.
+        people: Whether item i is user i.
         backend: Kernel of the aggregation.
         fusion: Its kind, a key of `FUSIONS`.
         activation: sigma of the fusion.
@@ -83,6 +85,8 @@ class ModelSpec:
     filter_rank: int = 0
     filter_weight: float = 1.0
     groups: int = 1
+    other_capacity: int = 0
+    people: bool = False
     text_pull: bool = False
     towers: str = "shared"
 
@@ -118,6 +122,8 @@ class ModelSpec:
             activation=config.fusion.activation,
             fusion=config.fusion.kind,
             groups=graph.layout.groups,
+            other_capacity=graph.layout.other_capacity,
+            people=graph.layout.people,
             text_pull=sides == "fused" and config.graph.text_pull > 0,
             towers=config.text.towers if sides != "graph" else "shared",
         )
@@ -129,6 +135,8 @@ class ModelSpec:
             user_capacity=self.user_capacity,
             item_capacity=self.item_capacity,
             groups=self.groups,
+            other_capacity=self.other_capacity,
+            people=self.people,
         )
 
     @property
@@ -387,7 +395,7 @@ class RecommenderModel(nnx.Module):
 
 
 def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:
-    """(N, D) random vectors of users, items and the padding node.
+    """(N, D) random vectors of users, items, others and the padding node.
 
     Spare slots are 0, so newcomers start from 0.
     """
@@ -403,7 +411,11 @@ def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:
 
     users_UD = side(spec.num_users, spec.user_capacity)
     items_ID = side(spec.num_items, spec.item_capacity)
-    return spec.layout.join(users_UD, items_ID)
+    others_OD = None
+    if spec.other_capacity:
+        # Slots that fill up the groups have no edge: what they hold reaches nobody.
+        others_OD = side(spec.other_capacity, spec.other_capacity)
+    return spec.layout.join(users_UD, items_ID, others_OD)
 
 
 def _lightgcn(num_layers: int) -> Layers:

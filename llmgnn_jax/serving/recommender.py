@@ -18,6 +18,7 @@ from llmgnn_jax.config import ModelName
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.filters import pairs_among
+from llmgnn_jax.data.friends import with_oneself
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker
@@ -365,9 +366,11 @@ class Recommender:
 
 def _all_met(prepared: Prepared) -> Csr:
     """(U x I) all that a user is known to have met: the held-out parts, and what was
-    left out for its value, which is no reason to recommend it."""
+    left out for its value, which is no reason to recommend it; people themselves."""
     config, kept = prepared.config.data, prepared.dataset
     users, items = kept.users, kept.items
     if config.min_value is not None:
-        users, items = pairs_among(catalog.load(config.source), kept)
-    return Csr.from_pairs(users, items, kept.num_users)
+        whole = catalog.load(config.source, target=config.target)
+        users, items = pairs_among(whole, kept)
+    met = Csr.from_pairs(users, items, kept.num_users)
+    return with_oneself(met, people=kept.people != "none")

@@ -41,14 +41,15 @@ def first_vectors(
     if spec.init not in ("spectral", "text"):
         return drawn_ND
     of_data = _spectral if spec.init == "spectral" else _of_texts
-    tables = [np.array(side) for side in spec.layout.split(drawn_ND)]
+    drawn_UD, others_OD, drawn_ID = spec.layout.split_all(drawn_ND)
+    tables = [np.array(side) for side in (drawn_UD, drawn_ID)]
     for table, (found, known) in zip(
         tables, of_data(prepared, spec.embedding_dim), strict=True
     ):
         rows = np.flatnonzero(known)
         table[rows, : found.shape[1]] = _scaled(found[rows], spec.init_scale)
     users_UD, items_ID = map(jnp.asarray, tables)
-    return spec.layout.join(users_UD, items_ID)
+    return spec.layout.join(users_UD, items_ID, others_OD)
 
 
 def _spectral(prepared: Prepared, width: int) -> tuple[Found, Found]:

@@ -154,6 +154,7 @@ def _baselines(prepared: Prepared) -> dict[str, Baseline]:
         memory_limit_mb=config.evaluation.memory_limit_mb,
         backend=prepared.backend,
         tie_seed=tie_seed,
+        people=prepared.train.people,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
+from llmgnn_jax.data.attributes import with_attributes
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import filter_interactions
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
@@ -126,11 +127,12 @@ def read_split(config: Config) -> tuple[Config, Split]:
         UserError: As `prepare`, for the data.
     """
     dataset = filter_interactions(
-        catalog.load(config.data.source),
+        catalog.load(config.data.source, target=config.data.target),
         min_value=config.data.min_value,
         min_per_user=config.data.min_per_user,
         min_per_item=config.data.min_per_item,
     )
+    dataset = with_attributes(dataset, config.graph.relations)
     split = _split(config, dataset)
     config, split = _dealt(config, split)
     _check_parts(config, split)
@@ -158,6 +160,7 @@ def prepare_split(config: Config, split: Split) -> Prepared:
     config, graph = _graph(config, train)
     # What cannot be laid over the devices is refused before anything long is begun.
     strategy = strategy_of(config, backend=checked_backend(config.graph.backend))
+    _check_sampling(config, train, shares=strategy.placement.shares)
     if isinstance(strategy, Meshed) and config.parallel.exchange == "auto":
         config = _exchanging(config, graph, strategy)
     text, encoder, encoded = None, None, None
@@ -214,18 +217,22 @@ def _dealt(config: Config, split: Split) -> tuple[Config, Split]:
         return config, split
     dataset = split.dataset
     history = split.training().csr()
+    people = dataset.people != "none"
     layout = NodeLayout.holding(
         users=dataset.num_users + config.graph.spare_users,
         items=dataset.num_items + config.graph.spare_items,
         groups=groups,
+        people=people,
     )
     popularity = np.bincount(history.indices, minlength=dataset.num_items)
+    users = balanced_order(
+        history.counts(), capacity=layout.user_capacity, groups=groups
+    )
+    items = balanced_order(popularity, capacity=layout.item_capacity, groups=groups)
     dealt = dataset.taken(
         rows=np.arange(dataset.num_interactions),
-        users=balanced_order(
-            history.counts(), capacity=layout.user_capacity, groups=groups
-        ),
-        items=balanced_order(popularity, capacity=layout.item_capacity, groups=groups),
+        users=users,
+        items=users if people else items,
     )
     again = _split(config, dealt)
     assert again.split_hash == split.split_hash, "a split knows no numbers"
@@ -251,6 +258,7 @@ def _graph(
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
         groups=config.parallel.groups,
+        relations=dict.fromkeys(config.graph.relations, config.graph.relation_weight),
     )
     backend = resolve_backend(
         config.graph.backend, graph.plan, width=config.graph.embedding_dim
@@ -259,6 +267,29 @@ def _graph(
     if backend == "bucketed":
         graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     return replace(config, **{"graph.backend": backend}), graph
+
+
+def _check_sampling(config: Config, train: TrainSplit, *, shares: int) -> None:
+    """Sampled neighbours are drawn evenly, and asked for by users' and items' edges."""
+    if not config.graph.fanouts:
+        return
+    weighted = config.graph.relation_weight != 1 or any(
+        (train.relations[name].weights != 1).any() for name in config.graph.relations
+    )
+    if config.graph.relations and weighted:
+        raise UserError.field(
+            "graph.fanouts",
+            expected="none with links of other weights than 1",
+            got=" ".join(map(str, config.graph.fanouts)),
+            fix="set --graph.relation-weight 1, or hear all neighbours",
+        )
+    if shares > 1 and (config.graph.relations or train.people):
+        raise UserError.field(
+            "graph.fanouts",
+            expected="none with relations, or people, on several devices",
+            got=" ".join(map(str, config.graph.fanouts)),
+            fix="hear all neighbours, or run on one device",
+        )
 
 
 def _exchanging(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.config import TrainConfig
+from llmgnn_jax.data.friends import with_oneself
 from llmgnn_jax.training.alias import AliasTable
 from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.native import library
@@ -38,7 +39,8 @@ def train_data(prepared: Prepared, *, text: bool) -> TrainData:
         users_E=None if by_users else in_pieces(users),
         items_E=None if by_users else in_pieces(history.indices),
         known=KnownItems.build(
-            history,
+            # Nobody is an example of what one does not like oneself.
+            with_oneself(history, people=prepared.train.people),
             num_items=graph.item_capacity,
             dense=_needs_bits(
                 config.train,

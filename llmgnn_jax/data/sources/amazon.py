@@ -9,6 +9,9 @@ The catalogue is what the reviews are about. meta_NAME lists far more: items tha
 are left out here as well, and counted in the log. A reviewed item that meta_NAME lacks
 stays, without title and text. Of several lines on one item the first is read.
 
+What else was bought or looked at, of the items that are reviewed, are the relations
+also_buy and also_view, from the item whose page names the other.
+
 Reviews are the texts of their interactions. Who wrote them goes by an id; names are not
 read.
 """
@@ -23,12 +26,14 @@ from typing import Any
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.sources.json_lines import kind_of, read_json_lines
 from llmgnn_jax.data.sources.wording import sentences, without_markup
 from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+_LINKS = ("also_buy", "also_view")
 _ENDINGS = (".json", ".json.gz")
 # "$1,299.99"; a range of prices, as of "$10.00 - $25.00", is no price.
 _PRICE = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?)")
@@ -79,6 +84,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     titles, descriptions, prices = [""] * size, [""] * size, np.full(size, np.nan)
     categories: list[tuple[str, ...]] = [()] * size
     brands: list[tuple[str, ...]] = [()] * size
+    links: dict[str, list[tuple[int, int]]] = {name: [] for name in _LINKS}
     described: set[str] = set()
     others: set[str] = set()
     for line, record in read_json_lines(meta):
@@ -102,6 +108,9 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
             *brands[item],
             " ".join(about.proses("description")),
         )
+        for name, found in links.items():
+            others_named = filter(item_index.__contains__, about.proses(name))
+            found += ((item, item_index[other]) for other in others_named)
     if others:
         logger.info("%s: %d items without a review left out", meta, len(others))
     if missing := size - len(described):
@@ -124,6 +133,21 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         interaction_texts=tuple(texts),
         item_categorical={"category": tuple(categories), "brand": tuple(brands)},
         item_numeric={"price": prices},
+        relations={
+            name: _linked(np.array(found, np.int64))
+            for name, found in links.items()
+            if found
+        },
+    )
+
+
+def _linked(pairs: np.ndarray) -> Relation:
+    return Relation.merged(
+        heads_of="item",
+        tails_of="item",
+        heads=pairs[:, 0],
+        tails=pairs[:, 1],
+        directed=True,
     )
 
 

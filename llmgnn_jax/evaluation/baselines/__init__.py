@@ -10,6 +10,10 @@ from llmgnn_jax.evaluation.baselines.item_item import (
     item_knn,
     text_knn,
 )
+from llmgnn_jax.evaluation.baselines.neighbours import (
+    adamic_adar,
+    common_neighbours,
+)
 from llmgnn_jax.evaluation.baselines.popular import popularity
 from llmgnn_jax.evaluation.baselines.slim import slim
 from llmgnn_jax.evaluation.baselines.spectral import spectral
@@ -23,6 +27,8 @@ from llmgnn_jax.evaluation.baselines.vectors import of_vectors, with_vectors
 __all__ = [
     "GRIDS",
     "Baseline",
+    "adamic_adar",
+    "common_neighbours",
     "ease",
     "item_knn",
     "of_vectors",

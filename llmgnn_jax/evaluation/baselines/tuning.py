@@ -13,6 +13,10 @@ import numpy as np
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.baselines import item_item
 from llmgnn_jax.evaluation.baselines.fitted import Baseline
+from llmgnn_jax.evaluation.baselines.neighbours import (
+    adamic_adar,
+    common_neighbours,
+)
 from llmgnn_jax.evaluation.baselines.popular import popularity
 from llmgnn_jax.evaluation.baselines.random_order import (
     breaking_ties,
@@ -84,6 +88,7 @@ def tuned_baselines(
     memory_limit_mb: float = 256,
     backend: Backend = "csr",
     tie_seed: int | None = None,
+    people: bool = False,
 ) -> dict[str, Baseline]:
     """All baselines, hyper-parameters chosen on valid: name -> fitted on train.
 
@@ -109,6 +114,7 @@ def tuned_baselines(
         tie_seed: Of an order drawn at random for items of equal scores, for cold
             splits, where baselines of ids know nothing of what is ranked; `random` is
             one of the baselines then. None: the lower number comes first.
+        people: Whether items are the users: then their neighbours in common tell too.
     """
     quality = trial_quality(
         train,
@@ -127,6 +133,9 @@ def tuned_baselines(
     baselines = {"popularity": fair(popularity(train, num_items))}
     if tie_seed is not None:
         baselines["random"] = random_order(num_items, seed=tie_seed)
+    if people and num_items <= dense.MAX_DENSE_ITEMS:
+        baselines["common_neighbours"] = common_neighbours(train)
+        baselines["adamic_adar"] = adamic_adar(train)
     fits = _fits(train, num_items, item_vectors, backend)
     if num_items > dense.MAX_DENSE_ITEMS:
         logger.warning(
