@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from llmgnn_jax.data.csr import Csr as Csr
-from llmgnn_jax.data.friends import check_people
 from llmgnn_jax.data.hashing import ContentHasher, string_ranks
+from llmgnn_jax.data.people import check_people
 from llmgnn_jax.data.relations import (
     SIDES,
     Relation,

@@ -20,8 +20,8 @@ from llmgnn_jax.data.by_user import Ratios
 from llmgnn_jax.data.cold_start import ColdStart
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.friends import with_oneself
 from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.people import with_oneself
 from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.validation import read_only
 from llmgnn_jax.errors import UserError

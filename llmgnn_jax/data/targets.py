@@ -56,7 +56,7 @@ def with_target(dataset: Dataset, target: str) -> Dataset:
     others = {k: ids for k, ids in dataset.entities.items() if k != relation.tails_of}
     if relation.tails_of == "user":
         people = "followers" if relation.directed else "friends"
-        item_ids, titles = dataset.user_ids, dataset.user_ids
+        item_ids, titles = dataset.user_ids, ("",) * dataset.num_users
         texts = dataset.user_texts or ("",) * dataset.num_users
         if people == "friends":
             heads, tails = np.append(heads, tails), np.append(tails, heads)

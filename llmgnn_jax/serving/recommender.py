@@ -18,7 +18,7 @@ from llmgnn_jax.config import ModelName
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.filters import pairs_among
-from llmgnn_jax.data.friends import with_oneself
+from llmgnn_jax.data.people import with_oneself
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker

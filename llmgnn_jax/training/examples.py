@@ -21,7 +21,12 @@ def examples_of(
     prepared: Prepared,
     test: Csr,
 ) -> list[Example]:
-    """A few users with their latest train items; told by a letter, not by their id."""
+    """A few users with their latest train items; told by a letter, not by their id.
+
+    None where items are people: their lists would name them.
+    """
+    if prepared.train.people:
+        return []
     titles = prepared.dataset.item_titles
     # A list can only show hits where there are some: five, or as many as anyone has.
     counts = test.counts()

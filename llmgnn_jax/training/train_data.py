@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.config import TrainConfig
-from llmgnn_jax.data.friends import with_oneself
+from llmgnn_jax.data.people import with_oneself
 from llmgnn_jax.training.alias import AliasTable
 from llmgnn_jax.training.known_items import KnownItems
 from llmgnn_jax.training.native import library
