@@ -44,6 +44,70 @@ def averaged(
         trials: Of each trained baseline; 0 leaves them out.
         searches: Where the trials of a run are kept, in a folder each.
     """
+    documents, per_user = _run(configs, command, trials=trials, searches=searches)
+    last = next(reversed(configs.values()))
+    return _averaged(
+        documents,
+        per_user,
+        best=last.models[-1],
+        metric=last.evaluation.metric,
+        command=command,
+        together=together,
+    )
+
+
+def side_by_side(
+    variants: Mapping[str, Mapping[str, Config]], *, command: str, together: str
+) -> Results:
+    """Runs of several configurations that differ in what a model is given.
+
+    Args:
+        variants: Name of a model -> its configurations, as `averaged` takes them: one
+            model each, the same labels. Baselines are those of the first; the last
+            variant is compared with all others.
+        command: For the results.
+        together: What the runs of a variant are together.
+    """
+    documents: dict[str, Any] = {}
+    per_user: list[dict[str, np.ndarray]] = []
+    for name, configs in variants.items():
+        [model] = {config.models for config in configs.values()}
+        assert len(model) == 1, "a variant is one model"
+        found, values = _run(configs, command)
+        if not documents:
+            documents = {
+                label: {**one, "models": {}, "paths": {}}
+                for label, one in found.items()
+            }
+            per_user = [{"users": one["users"]} for one in values]
+        for label, of_users, mine in zip(found, values, per_user, strict=True):
+            refuse_comparison(documents[label], found[label], paired=True)
+            np.testing.assert_array_equal(mine["users"], of_users["users"])
+            for row, result in found[label]["models"].items():
+                documents[label]["models"][name if row == model[0] else row] = result
+            for row, array in of_users.items():
+                label_of, _, metric = row.partition("/")
+                if metric:
+                    renamed = name if label_of == model[0] else label_of
+                    mine[f"{renamed}/{metric}"] = array
+    return _averaged(
+        documents,
+        per_user,
+        best=name,
+        metric=next(iter(configs.values())).evaluation.metric,
+        command=command,
+        together=together,
+    )
+
+
+def _run(
+    configs: Mapping[str, Config],
+    command: str,
+    *,
+    trials: int = 0,
+    searches: Path | None = None,
+) -> tuple[dict[str, Mapping[str, Any]], list[Mapping[str, np.ndarray]]]:
+    """Label -> results of its run; and what they are for each user."""
     documents: dict[str, Mapping[str, Any]] = {}
     per_user: list[Mapping[str, np.ndarray]] = []
     for label, config in configs.items():
@@ -60,6 +124,19 @@ def averaged(
                 fit(config, out=run)
             documents[label] = read_results(run)
             per_user.append(read_per_user(run))
+    return documents, per_user
+
+
+def _averaged(
+    documents: Mapping[str, Mapping[str, Any]],
+    per_user: Sequence[Mapping[str, np.ndarray]],
+    *,
+    best: str,
+    metric: str,
+    command: str,
+    together: str,
+) -> Results:
+    """One document of several; `best` is compared with all others."""
     first = next(iter(documents.values()))
     for other in documents.values():
         refuse_comparison(first, other, paired=False)
@@ -67,8 +144,6 @@ def averaged(
     candidates = dict.fromkeys(
         one["protocol"]["candidates"] for one in documents.values()
     )
-    last = next(reversed(configs.values()))
-    metric = last.evaluation.metric
     values = _pooled(per_user, metric)
     return Results(
         protocol=Protocol(
@@ -96,7 +171,7 @@ def averaged(
             )
             for name, row in first["paths"].items()
         },
-        comparisons=comparisons(last.models[-1], values, metric=metric),
+        comparisons=comparisons(best, values, metric=metric),
     )
 
 

@@ -241,3 +241,28 @@ def test_the_real_gift_cards(shared_data: Callable[[str], Path]) -> None:
     assert np.isnan(cards.item_numeric["price"]).sum() == 41
     assert sum(map(bool, cards.item_categorical["brand"])) == 119
     assert cards.content_hash().startswith("68d72c8e07e7083d7beaf577")
+
+
+def test_items_that_were_bought_too(folder: Write) -> None:
+    first, *others = META
+    linked = {**first, "also_buy": ["Y", "W", "Y"], "also_view": []}
+    back = {"asin": "Y", "also_buy": ["X", "Z"]}
+    cards = read_amazon(folder(meta=[linked, back, *others[:2]]))
+    links = cards.relations["also_buy"]
+    assert links.directed
+    assert [
+        (cards.item_ids[head], cards.item_ids[tail])
+        for head, tail in zip(links.heads, links.tails, strict=True)
+    ] == [("X", "Y"), ("Y", "X"), ("Y", "Z")]
+    assert "also_view" not in cards.relations
+
+
+def test_the_real_links(shared_data: Callable[[str], Path]) -> None:
+    cards = catalog.load(shared_data("amazon-giftcards-5core"))
+    pairs = {
+        (int(head), int(tail))
+        for links in cards.relations.values()
+        for head, tail in zip(links.heads, links.tails, strict=True)
+    }
+    assert set(cards.relations) == {"also_buy", "also_view"}
+    assert len(pairs) == 2_407

@@ -167,3 +167,46 @@ def test_the_real_lastfm(
     assert any("rock français" in text for text in texts)
     assert "113121 of 186479 tags dropped" in caplog.text
     assert music.content_hash().startswith("ba4f4caf4764804bb8efa3bf")
+
+
+FRIENDS = "userID\tfriendID\n2\t3\n3\t2\n2\t9\n"
+
+
+def test_friends_are_a_relation(
+    folder: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    music = read_lastfm(folder(user_friends=FRIENDS))
+    friends = music.relations["friends"]
+    assert (friends.heads.tolist(), friends.tails.tolist()) == ([0], [1])
+    assert not friends.directed
+    assert any(
+        record.getMessage().endswith(
+            "1 of 3 links dropped: one of the friends played nothing"
+        )
+        for record in caplog.records
+    )
+
+
+def test_tags_as_groups_are_no_texts(folder: Callable[..., Path]) -> None:
+    music = read_lastfm(folder(user_friends=FRIENDS), groups=True)
+    assert music.interaction_texts is None
+    assert music.entities["groups"] == ("80's", "rock français", "metal")
+    members = music.relations["groups"]
+    assert list(zip(members.heads, members.tails, strict=True)) == [
+        (0, 0),
+        (0, 1),
+        (1, 2),
+    ]
+    groups = catalog.load(folder(user_friends=FRIENDS), target="groups")
+    assert groups.item_ids == ("80's", "rock français", "metal")
+    assert set(groups.relations) == {"interactions", "friends"}
+
+
+def test_real_friends_and_groups(shared_data: Callable[[str], Path]) -> None:
+    lastfm_folder = shared_data("lastfm-hetrec2011")
+    friends = catalog.load(lastfm_folder, target="friends")
+    assert friends.num_users == 1_892
+    assert friends.num_interactions == 25_434
+    assert friends.relations["interactions"].num_links == 92_834
+    groups = catalog.load(lastfm_folder, target="groups")
+    assert groups.num_interactions > 20_000
