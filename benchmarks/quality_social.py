@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.averaged_runs import side_by_side
 from benchmarks.quality_tables import models_table
+from benchmarks.shared_folder import shared_folder
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.evaluation.results import write_results
 from llmgnn_jax.recipes import recipe
@@ -45,7 +46,10 @@ TABLES: Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
             "friends": FRIENDS,
         },
     ),
-    "friends": ("lastfm-friends", {"links": {"graph.relations": ()}, "links, plays": PLAYS}),
+    "friends": (
+        "lastfm-friends",
+        {"links": {"graph.relations": ()}, "links, plays": PLAYS},
+    ),
     "groups": ("lastfm-groups", {"members": {"graph.relations": ()}}),
 }
 
@@ -53,13 +57,13 @@ TABLES: Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
 def configs(table: str) -> dict[str, dict[str, Config]]:
     """Variant -> label of a run -> its configuration."""
     name, variants = TABLES[table]
-    base = replace(recipe(name), models=("graph",))
+    base = recipe(name)
+    source = str(shared_folder(base.data.source))
+    base = replace(base, models=("graph",), **{"data.source": source})
     found: dict[str, dict[str, Config]] = {}
     for number, (variant, changes) in enumerate(variants.items()):
         own = {**changes, "evaluation.baselines": number == 0}
-        found[variant] = {
-            str(seed): replace(base, seed=seed, **own) for seed in SEEDS
-        }
+        found[variant] = {str(seed): replace(base, seed=seed, **own) for seed in SEEDS}
     return found
 
 

@@ -1,5 +1,6 @@
 """Data sets by name or folder."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from llmgnn_jax.data.targets import INTERACTIONS, with_target
 from llmgnn_jax.errors import UserError
 
 SYNTHETIC = "synthetic"
+SHARED = "LLMGNN_SHARED"
+"""Environment variable: a folder of data sets that cannot be fetched by name."""
 # The assets that are data sets; the others are read by other rooms.
 NAMES = ("ml-100k", "gowalla")
 NODE_NAMES = ("cora",)
@@ -49,7 +52,7 @@ def load(source: str | Path, *, target: str = INTERACTIONS) -> Dataset:
     Raises:
         UserError: As `load_interactions`, or if there is no such relation.
     """
-    folder = Path(source).expanduser()
+    folder = _below_shared(Path(source).expanduser())
     if target == LASTFM_GROUPS and _has(folder, LASTFM_FILES):
         return with_target(read_lastfm(folder, groups=True), target)
     return with_target(load_interactions(source), target)
@@ -60,7 +63,8 @@ def load_interactions(source: str | Path) -> Dataset:
 
     A folder holds RecBole atomic files, MovieLens in an official layout (that of 100K,
     or the CSV files of ml-latest-small and its like), Amazon reviews of 2018, Last.fm
-    of HetRec 2011, or train.txt and test.txt as LightGCN has them.
+    of HetRec 2011, or train.txt and test.txt as LightGCN has them. A folder that is not
+    here is looked for below the one that the environment's LLMGNN_SHARED names.
 
     Raises:
         UserError: If the name or folder is unknown, the asset cannot be had, or the
@@ -71,7 +75,7 @@ def load_interactions(source: str | Path) -> Dataset:
         return synthetic()
     if source in NAMES:
         return read_folder(fetch(source), name=source)
-    folder = Path(source).expanduser()
+    folder = _below_shared(Path(source).expanduser())
     if folder.is_dir():
         return read_folder(folder)
     raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES)
@@ -92,6 +96,16 @@ def load_nodes(source: str | Path) -> NodeSplit:
     if folder.is_dir():
         return read_planetoid(folder)
     raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
+
+
+def _below_shared(folder: Path) -> Path:
+    """The folder, or that of its name below the one that `LLMGNN_SHARED` names."""
+    shared = os.environ.get(SHARED)
+    if shared and not folder.exists():
+        below = Path(shared).expanduser() / folder
+        if below.is_dir():
+            return below
+    return folder
 
 
 def fetch(name: str) -> Path:
@@ -170,5 +184,6 @@ def _unknown(
         got=repr(source),
         fix="that is a data set of another kind"
         if source in others
-        else did_you_mean(source, accepted),
+        else did_you_mean(source, accepted)
+        or f"give its path, or set {SHARED} to the folder that it lies in",
     )
