@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.errors import UserError
 
 _MIN_PER_USER = 3
@@ -89,7 +90,8 @@ def synthetic(
     the item's popularity (0.5-1.5), times `affinity` within a cluster; each pair at
     most once, at least 3 for each user. They are rated 4-5 within and 1-3 across
     clusters, at distinct times. Item texts name their cluster's theme, in English and
-    (`bilingual`) in Chinese. Reviews name it too.
+    (`bilingual`) in Chinese. Reviews name it too. Users make friends, most of them
+    within their cluster: the relation "friends".
 
     Args:
         num_users: U.
@@ -150,7 +152,20 @@ def synthetic(
         item_categorical={"genre": tuple((_THEMES[c].english,) for c in item_cluster)},
         item_numeric={"release_year": 1980.0 + rng.integers(0, 40, num_items)},
         user_numeric={"age": 18.0 + rng.integers(0, 60, num_users)},
+        relations={"friends": _friends(user_cluster, seed)},
     )
+
+
+def _friends(user_cluster: np.ndarray, seed: int) -> Relation:
+    """Each user befriends four of their own cluster and one of anywhere."""
+    # Draws of their own: what is drawn elsewhere stays what it was.
+    rng = np.random.default_rng([seed, 1])
+    users = np.repeat(np.arange(len(user_cluster)), 5)
+    others = rng.integers(0, len(user_cluster), len(users))
+    near = np.arange(len(users)) % 5 < 4
+    inside = others - user_cluster[others] + user_cluster[users]
+    others = np.where(near & (inside < len(user_cluster)), inside, others)
+    return Relation.merged(heads_of="user", tails_of="user", heads=users, tails=others)
 
 
 def _item_text(title: str, theme: _Theme, words: np.ndarray, bilingual: bool) -> str:

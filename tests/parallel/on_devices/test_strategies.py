@@ -107,6 +107,16 @@ CASES = {
         "train.table_optimizer": "rowwise_adagrad",
         "parallel.slack": 16.0,
     },
+    "attributes": {"graph.relations": ("genre",), "graph.relation_weight": 0.5},
+    "friends as links": {
+        "graph.relations": ("friends",),
+        "train.negatives": "in_batch",
+    },
+    "people": {
+        "models": ("graph",),
+        "data.target": "friends",
+        "graph.relations": ("interactions",),
+    },
     "in parts": {"train.accumulate": 4, "fusion.modality_dropout": 0.5},
     "contrast and alignment": {
         "train.negatives": "in_batch",
