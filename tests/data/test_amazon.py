@@ -240,7 +240,7 @@ def test_the_real_gift_cards(shared_data: Callable[[str], Path]) -> None:
     assert "&#39;" not in "".join(cards.item_texts)
     assert np.isnan(cards.item_numeric["price"]).sum() == 41
     assert sum(map(bool, cards.item_categorical["brand"])) == 119
-    assert cards.content_hash().startswith("68d72c8e07e7083d7beaf577")
+    assert cards.content_hash(relations=False).startswith("68d72c8e07e7083d7beaf577")
 
 
 def test_items_that_were_bought_too(folder: Write) -> None:
