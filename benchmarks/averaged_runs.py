@@ -2,9 +2,9 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from llmgnn_jax.evaluation.results import (
 )
 from llmgnn_jax.training.run import fit
 
+Run: TypeAlias = Callable[[str, Config, Path], object]
+"""(label, configuration, folder) -> nothing, but the results are in the folder."""
+
 
 def averaged(
     configs: Mapping[str, Config],
@@ -44,7 +47,17 @@ def averaged(
         trials: Of each trained baseline; 0 leaves them out.
         searches: Where the trials of a run are kept, in a folder each.
     """
-    documents, per_user = _run(configs, command, trials=trials, searches=searches)
+
+    def run(label: str, config: Config, folder: Path) -> None:
+        if not trials:
+            fit(config, out=folder)
+            return
+        folder.mkdir()
+        kept = None if searches is None else searches / label.replace(" ", "-")
+        results = measured(config, trials=trials, command=command, folder=kept)
+        write_results(folder, results)
+
+    documents, per_user = _run(configs, run)
     last = next(reversed(configs.values()))
     return _averaged(
         documents,
@@ -57,7 +70,11 @@ def averaged(
 
 
 def side_by_side(
-    variants: Mapping[str, Mapping[str, Config]], *, command: str, together: str
+    variants: Mapping[str, Mapping[str, Config]],
+    *,
+    command: str,
+    together: str,
+    run: Run | None = None,
 ) -> Results:
     """Runs of several configurations that differ in what a model is given.
 
@@ -67,13 +84,14 @@ def side_by_side(
             variant is compared with all others.
         command: For the results.
         together: What the runs of a variant are together.
+        run: What measures a configuration; `fit` if not given.
     """
     documents: dict[str, Any] = {}
     per_user: list[dict[str, np.ndarray]] = []
     for name, configs in variants.items():
         [model] = {config.models for config in configs.values()}
         assert len(model) == 1, "a variant is one model"
-        found, values = _run(configs, command)
+        found, values = _run(configs, run or (lambda _, one, out: fit(one, out=out)))
         if not documents:
             documents = {
                 label: {**one, "models": {}, "paths": {}}
@@ -101,29 +119,17 @@ def side_by_side(
 
 
 def _run(
-    configs: Mapping[str, Config],
-    command: str,
-    *,
-    trials: int = 0,
-    searches: Path | None = None,
+    configs: Mapping[str, Config], run: Run
 ) -> tuple[dict[str, Mapping[str, Any]], list[Mapping[str, np.ndarray]]]:
     """Label -> results of its run; and what they are for each user."""
     documents: dict[str, Mapping[str, Any]] = {}
     per_user: list[Mapping[str, np.ndarray]] = []
     for label, config in configs.items():
         with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "run"
-            if trials:
-                run.mkdir()
-                kept = None if searches is None else searches / label.replace(" ", "-")
-                write_results(
-                    run,
-                    measured(config, trials=trials, command=command, folder=kept),
-                )
-            else:
-                fit(config, out=run)
-            documents[label] = read_results(run)
-            per_user.append(read_per_user(run))
+            out = Path(folder) / "run"
+            run(label, config, out)
+            documents[label] = read_results(out)
+            per_user.append(read_per_user(out))
     return documents, per_user
 
 

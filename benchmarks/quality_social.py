@@ -23,14 +23,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.averaged_runs import side_by_side
 from benchmarks.quality_tables import models_table
 from benchmarks.shared_folder import shared_folder
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.evaluation.results import write_results
 from llmgnn_jax.recipes import recipe
+from llmgnn_jax.training.lists import model_vectors
+from llmgnn_jax.training.measure import measure
+from llmgnn_jax.training.prepare import prepare
+from llmgnn_jax.training.ranking import fit_model
 
 METRIC = "ndcg@10"
+MEAN_OF_MEMBERS = "mean of members"
 SEEDS = range(3)
 NO_FILTER = {"graph.filter": "none"}
 PLAYS = {"graph.relations": ("interactions",)}
@@ -67,6 +74,28 @@ def configs(table: str) -> dict[str, dict[str, Config]]:
     return found
 
 
+def with_members(_: str, config: Config, folder: Path) -> None:
+    """A run, and beside its groups' own vectors the means of their members'."""
+    folder.mkdir()
+    prepared = prepare(config)
+    [name] = config.models
+    model = fit_model(name, prepared, folder=folder)
+    users_UD, _ = model_vectors(model, prepared)
+    members = prepared.history
+    groups, counts = (
+        members.indices,
+        np.bincount(members.indices, minlength=prepared.dataset.num_items),
+    )
+    people = np.repeat(np.arange(members.num_rows), members.counts())
+    means_ID = np.zeros((len(counts), users_UD.shape[1]), np.float32)
+    np.add.at(means_ID, groups, users_UD[people])
+    means_ID /= np.maximum(counts, 1)[:, None]
+    results = measure(
+        prepared, [model], command="", vectors={MEAN_OF_MEMBERS: (users_UD, means_ID)}
+    )
+    write_results(folder, results)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality_social",
@@ -81,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = side_by_side(
         configs(options.table),
         command=" ".join(["python", "-m", "benchmarks.quality_social", *words]),
+        run=with_members if options.table == "groups" else None,
         together=f"seeds {SEEDS.start} to {SEEDS.stop - 1}",
     )
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -45,13 +45,15 @@ def measure(
     *,
     command: str,
     tuned: Mapping[str, TunedModel] = MappingProxyType({}),
+    vectors: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
 ) -> Results:
     """Ranks the whole catalogue for every user and reads the test part, once.
 
     Train items are masked at validation, train and validation items at test. Without a
     validation part `valid` is empty. The last model is the one that recommends: its
     three paths are measured too, and it is compared with all others user by user.
-    Trained baselines, `tuned` by name, stand beside those of the configuration.
+    Trained baselines, `tuned` by name, stand beside those of the configuration, and so
+    do `vectors` by name, (num_users, D') and (num_items, D'), which are ranked by.
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
     on_test = question_of(split, "test")
@@ -83,13 +85,22 @@ def measure(
                 budget=baseline.budget,
             )
     for name, one in tuned.items():
-        vectors = model_vectors(one.model, prepared)
         add(
             name,
-            functools.partial(rank_vectors, *vectors, prepared),
+            functools.partial(
+                rank_vectors, *model_vectors(one.model, prepared), prepared
+            ),
             seconds=one.seconds,
             baseline=True,
             budget=one.budget,
+        )
+    for name, given in vectors.items():
+        add(
+            name,
+            functools.partial(rank_vectors, *given, prepared),
+            seconds=0.0,
+            baseline=True,
+            budget={},
         )
     for model in models:
         add(

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 FILES = ("user_artists.dat", "artists.dat")
 
 _TAGGED, _TAGS, _FRIENDS = "user_taggedartists.dat", "tags.dat", "user_friends.dat"
+_DATE = ("year", "month", "day")
+_TAGGED_COLUMNS = ("userID", "artistID", "tagID", *reversed(_DATE))
 GROUPS = "groups"
 # tags.dat is Latin-1 and the others UTF-8; accented Latin-1 is practically never valid
 # UTF-8, so a copy of it that was saved as UTF-8 reads the same.
@@ -134,7 +136,7 @@ def _read_groups(
     names = [clean(word) or f"tag {number}" for number, word in enumerate(words)]
     place: dict[str, int] = {}
     ends: list[tuple[int, int]] = []
-    for block in _blocks(folder / _TAGGED, ("userID", "tagID")):
+    for block in _blocks(folder / _TAGGED, _TAGGED_COLUMNS):
         tags = block.look_up("tagID", tag_index, listed_in=_TAGS).tolist()
         for user, tag in zip(block.ids("userID"), tags, strict=True):
             if user in user_index:
@@ -160,15 +162,12 @@ def _read_words(folder: Path) -> tuple[dict[str, int], list[str]]:
 def _read_tags(folder: Path) -> Tags:
     tag_index, words = _read_words(folder)
     tags = Tags()
-    date = ("year", "month", "day")
-    for block in _blocks(
-        folder / _TAGGED, ("userID", "artistID", "tagID", *reversed(date))
-    ):
+    for block in _blocks(folder / _TAGGED, _TAGGED_COLUMNS):
         numbers = block.look_up("tagID", tag_index, listed_in=_TAGS).tolist()
         tags.add(
             block.ids("userID"),
             block.ids("artistID"),
-            zip(*(block.numbers(column).tolist() for column in date), strict=True),
+            zip(*(block.numbers(column).tolist() for column in _DATE), strict=True),
             [words[number] for number in numbers],
         )
     return tags
