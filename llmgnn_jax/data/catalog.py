@@ -1,6 +1,6 @@
 """Data sets by name or folder."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from llmgnn_jax import assets
@@ -12,12 +12,15 @@ from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
 from llmgnn_jax.data.sources.lightgcn import read_lightgcn
+from llmgnn_jax.data.sources.mapping import MAPPING, read_mapping
 from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
 from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
 from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
 from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
+from llmgnn_jax.data.sources.table_file import PARQUET, TABLES, ending_of
+from llmgnn_jax.data.sources.table_source import read_table
 from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.data.synthetic import synthetic
@@ -36,26 +39,46 @@ _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
 }
 
 
-def load(source: str | Path) -> Dataset:
-    """Loads "ml-100k", "gowalla", "synthetic", or a folder.
+def load(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
+    """Loads "ml-100k", "gowalla", "synthetic", a table, a mapping or a folder.
 
-    A folder holds RecBole atomic files, MovieLens in an official layout (that of 100K,
-    or the CSV files of ml-latest-small and its like), Amazon reviews of 2018, Last.fm
-    of HetRec 2011, or train.txt and test.txt as LightGCN has them.
+    A table is a file of interactions (`sources.table_source`), or Parquet files in a
+    folder; a mapping is a TOML file that says what is in which files
+    (`sources.mapping`). Any other folder holds RecBole atomic files, MovieLens in an
+    official layout (that of 100K, of 1M and 10M, or the CSV files of ml-latest-small
+    and its like), Amazon reviews of 2018 or 2023, Last.fm of HetRec 2011, or train.txt
+    and test.txt as LightGCN has them.
+
+    Args:
+        source: Which.
+        columns: ROLE=COLUMN, for the columns of a table that have no usual name.
 
     Raises:
-        UserError: If the name or folder is unknown, the asset cannot be had, or the
-            files are malformed.
+        UserError: If the name or folder is unknown, the asset cannot be had, the files
+            are malformed, or columns are named where there is no table.
     """
     source = str(source)
+    path = Path(source).expanduser()
+    is_asset = source in (SYNTHETIC, *NAMES)
+    if not is_asset and (ending_of(path) or _holds_parquet(path)):
+        return read_table(path, columns=columns)
+    if columns:
+        raise UserError.field(
+            "--data.columns",
+            expected=f"none but with a table ({', '.join(TABLES)})",
+            got=f"{' '.join(columns)} with {source}",
+            fix="a file .toml names columns itself" if path.suffix == MAPPING else "",
+        )
     if source == SYNTHETIC:
         return synthetic()
     if source in NAMES:
         return read_folder(fetch(source), name=source)
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return read_folder(folder)
-    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES)
+    if path.suffix == MAPPING and not path.is_dir():
+        return read_mapping(path)
+    if path.is_dir():
+        return read_folder(path)
+    files = f"a table ({', '.join(TABLES)}), a mapping ({MAPPING}), "
+    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES, files=files)
 
 
 def load_nodes(source: str | Path) -> NodeSplit:
@@ -119,6 +142,11 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     )
 
 
+def _holds_parquet(folder: Path) -> bool:
+    """Whether a folder is a table in pieces, as Spark writes it."""
+    return folder.is_dir() and any(folder.glob(f"*{PARQUET}"))
+
+
 def _has(folder: Path, files: Iterable[str]) -> bool:
     return all((folder / file).is_file() for file in files)
 
@@ -142,12 +170,12 @@ def _joint_hash(*hashes: str) -> str:
 
 
 def _unknown(
-    source: str, accepted: tuple[str, ...], *, others: tuple[str, ...]
+    source: str, accepted: tuple[str, ...], *, others: tuple[str, ...], files: str = ""
 ) -> UserError:
     """The error for a name that is no data set of the kind that is wanted."""
     return UserError.field(
         "dataset",
-        expected=f"one of {', '.join(accepted)}, or a folder of data files",
+        expected=f"one of {', '.join(accepted)}, {files}or a folder of data files",
         got=repr(source),
         fix="that is a data set of another kind"
         if source in others

@@ -369,5 +369,6 @@ def _all_met(prepared: Prepared) -> Csr:
     config, kept = prepared.config.data, prepared.dataset
     users, items = kept.users, kept.items
     if config.min_value is not None:
-        users, items = pairs_among(catalog.load(config.source), kept)
+        before = catalog.load(config.source, columns=config.columns)
+        users, items = pairs_among(before, kept)
     return Csr.from_pairs(users, items, kept.num_users)

@@ -11,8 +11,14 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from llmgnn_jax.data.sources.column import NO_TIME, TIMES, Column, TimeKind, id_of
-from llmgnn_jax.data.sources.column import word_of as word_of
+from llmgnn_jax.data.sources.column import (
+    NO_TIME,
+    TIMES,
+    Column,
+    TimeKind,
+    id_of,
+    word_of,
+)
 from llmgnn_jax.data.sources.wording import clean
 from llmgnn_jax.errors import UserError
 
@@ -214,7 +220,7 @@ class Times(Collected[np.ndarray]):
                 got=least,
                 fix="write all times in one unit",
             )
-        if 1900_01_01 <= least and greatest <= 2099_12_31 and _are_days(others):
+        if least >= 1900_01_01 and greatest <= 2099_12_31 and _are_days(others):
             raise UserError.field(
                 f"{self.path.name}, column {self.name}",
                 expected=TIMES,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from llmgnn_jax.data.sources.table_file import TableFile
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
@@ -97,6 +98,22 @@ def roles_of(
                 got=repr(name),
             )
     return found
+
+
+def check_columns(table: TableFile, section: str, columns: Sequence[str]) -> None:
+    """Passes only if a table has the columns that a section of a mapping names.
+
+    Raises:
+        UserError: Naming the first one that is not there, or there twice.
+    """
+    for column in columns:
+        if table.names.count(column) != 1:
+            raise UserError.field(
+                f"[{section}]",
+                expected=f"one column of {table.path.name}: {', '.join(table.names)}",
+                got=repr(column),
+                fix=did_you_mean(column, set(table.names) - {column}),
+            )
 
 
 def _asked(names: Sequence[str], said: Sequence[str], source: str) -> dict[str, str]:

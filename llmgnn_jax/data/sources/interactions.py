@@ -94,9 +94,7 @@ def read_interactions(
     )
 
 
-def collect(
-    table: TableFile, asked: Mapping[str, Collected[Any]]
-) -> dict[str, Any]:
+def collect(table: TableFile, asked: Mapping[str, Collected[Any]]) -> dict[str, Any]:
     """Reads a table once; what each collector of a column comes to, by its key.
 
     Raises:

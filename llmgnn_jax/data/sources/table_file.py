@@ -1,8 +1,8 @@
 """Table files by their ending: Parquet, CSV, tabs, JSON lines, a batch at a time.
 
-Parquet is read by pyarrow, the extra `tables`. CSV is too where pyarrow is there; without
-it, and wherever pyarrow refuses a line, by Python's own reader, which is slower and says
-what is wrong with which line. Both give the same rows.
+Parquet is read by pyarrow, the extra `tables`. CSV is too where pyarrow is there;
+without it, and from a line on that pyarrow refuses, by Python's own reader, which is
+slower and says what is wrong with which line. Both give the same rows.
 """
 
 import contextlib
@@ -27,7 +27,8 @@ PARQUET = ".parquet"
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = ".jsonl"
 ENDINGS = (PARQUET, *_DELIMITERS, _JSON_LINES)
-"""What table files end in; all but the first may be compressed, with .gz behind."""
+TABLES = tuple(f"{one}[{GZIP}]" if one != PARQUET else one for one in ENDINGS)
+"""What table files end in, for people."""
 
 _ARROW_ROWS = 1 << 20
 _CSV_BYTES = 16 << 20
@@ -65,7 +66,7 @@ class TableFile:
         if ending is None:
             raise UserError.field(
                 path.name,
-                expected=f"a file that ends in {', '.join(ENDINGS)}, or .gz after that",
+                expected=f"a file that ends in one of {', '.join(TABLES)}",
                 got=path.suffix or "no ending",
             )
         if not path.exists():
@@ -105,9 +106,7 @@ class TableFile:
         if self._ending == _JSON_LINES:
             lines = itertools.islice(read_json_lines(self.path), _LINES_LOOKED_AT)
             return list(dict.fromkeys(key for _, record in lines for key in record))
-        return csv_header(
-            self.path, delimiter=self._delimiter, quoted=self._is_quoted
-        )
+        return csv_header(self.path, delimiter=self._delimiter, quoted=self._is_quoted)
 
     def _parquet_files(self) -> list[Path]:
         if not self.path.is_dir():
@@ -182,7 +181,9 @@ class TableFile:
             yield _arrow_batch(self.path, first, batch, columns)
             first += batch.num_rows
 
-    def _csv_by_python(self, columns: Sequence[str], *, skipped: int) -> Iterator[Batch]:
+    def _csv_by_python(
+        self, columns: Sequence[str], *, skipped: int
+    ) -> Iterator[Batch]:
         blocks = read_csv(
             self.path, columns, delimiter=self._delimiter, quoted=self._is_quoted
         )
@@ -206,7 +207,9 @@ class TableFile:
 
 
 def _arrow_batch(path: Path, first: int, batch: Any, columns: Sequence[str]) -> Batch:
-    return {name: ArrowColumn(path, name, first, batch.column(name)) for name in columns}
+    return {
+        name: ArrowColumn(path, name, first, batch.column(name)) for name in columns
+    }
 
 
 def _arrow_errors() -> tuple[type[Exception], ...]:
