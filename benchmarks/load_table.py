@@ -58,7 +58,7 @@ def measured(path: Path) -> dict[str, float]:
     from llmgnn_jax.data import catalog
     from llmgnn_jax.data.splits import split_random
 
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.process_time()
     dataset = catalog.load(path)
     loaded = time.perf_counter()
     split = split_random(dataset, seed=0)
@@ -69,6 +69,7 @@ def measured(path: Path) -> dict[str, float]:
     assert sum(sizes) == dataset.num_interactions, "each row lies in one part"
     assert train.nnz <= sizes[0]
     return {
+        "cpu_s": time.process_time() - cpu,
         "rows": dataset.num_interactions,
         "load_s": loaded - begun,
         "split_s": done - loaded,

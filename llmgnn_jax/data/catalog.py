@@ -8,6 +8,7 @@ from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeSplit
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
+from llmgnn_jax.data.sources.amazon_2023 import is_amazon_2023, read_amazon_2023
 from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
@@ -17,6 +18,8 @@ from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
 from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
 from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
+from llmgnn_jax.data.sources.movielens_dat import FILES as MOVIELENS_DAT_FILES
+from llmgnn_jax.data.sources.movielens_dat import read_movielens_dat
 from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
 from llmgnn_jax.data.sources.table_file import PARQUET, TABLES, ending_of
@@ -34,6 +37,7 @@ NODE_NAMES = ("cora",)
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
     MOVIELENS_FILES: read_movielens_100k,
     MOVIELENS_CSV_FILES: read_movielens_csv,
+    MOVIELENS_DAT_FILES: read_movielens_dat,
     LASTFM_FILES: read_lastfm,
     LIGHTGCN_FILES: read_lightgcn,
 }
@@ -128,6 +132,8 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
             return read(folder, name=name)
     if is_amazon(folder):
         return read_amazon(folder, name=name)
+    if is_amazon_2023(folder):
+        return read_amazon_2023(folder, name=name)
     if is_planetoid(folder):
         raise UserError.field(
             str(folder),
@@ -137,6 +143,7 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     raise UserError.field(
         str(folder),
         expected="a file NAME.inter, or NAME_5.json.gz and meta_NAME.json.gz, or "
+        "NAME.jsonl.gz and meta_NAME.jsonl.gz, or "
         + ", or ".join(", ".join(files) for files in _LAYOUTS),
         got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
     )

@@ -73,7 +73,7 @@ def read_links(
         raise UserError.field(
             f"{table.path.name}, row {row + 1}, column {links.weight}",
             expected="a weight above 0",
-            got=f"{weights[row]:g}, {np.count_nonzero(weights <= 0)} such rows in all",
+            got=f"{weights[row]:g}, one of {(weights <= 0).sum()} such rows",
             fix="drop the rows",
         )
     ends = []
@@ -87,8 +87,8 @@ def read_links(
     heads, tails = ends
     kept = (heads >= 0) & (tails >= 0)
     if unknown := size - int(np.count_nonzero(kept)):
-        parts = " and ".join(
-            f"{np.count_nonzero(nodes < 0)} have an unknown {kind} as {end}"
+        parts = ", ".join(
+            f"{np.count_nonzero(nodes < 0)} with an unknown {kind} as {end}"
             for end, kind, nodes in (
                 ("head", links.heads_of, heads),
                 ("tail", links.tails_of, tails),

@@ -6,15 +6,16 @@ slower and says what is wrong with which line. Both give the same rows.
 """
 
 import contextlib
+import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 from llmgnn_jax.data.sources.arrow_column import ArrowColumn
 from llmgnn_jax.data.sources.column import Column
-from llmgnn_jax.data.sources.compressed import GZIP
+from llmgnn_jax.data.sources.compressed import GZIP, opened
 from llmgnn_jax.data.sources.csv_table import csv_header, read_csv
 from llmgnn_jax.data.sources.json_lines import read_json_lines
 from llmgnn_jax.data.sources.table import unreadable
@@ -150,19 +151,24 @@ class TableFile:
 
     def _csv(self, columns: Sequence[str]) -> Iterator[Batch]:
         read = 0
-        with contextlib.suppress(_arrow_errors()):
-            for batch in self._csv_by_arrow(columns):
+        with contextlib.suppress(*_arrow_errors()), opened(self.path) as file:
+            counted = _QuoteCounter(file)
+            for batch in self._csv_by_arrow(counted, columns):
                 yield batch
                 read += len(batch[columns[0]])
-            return
+            # Arrow takes a quote that nothing closes for a field up to the file's end.
+            if not self._is_quoted or counted.quotes % 2 == 0:
+                return
         yield from self._csv_by_python(columns, skipped=read)
 
-    def _csv_by_arrow(self, columns: Sequence[str]) -> Iterator[Batch]:
+    def _csv_by_arrow(
+        self, file: "_QuoteCounter", columns: Sequence[str]
+    ) -> Iterator[Batch]:
         import pyarrow as pa
         from pyarrow import csv
 
         reader = csv.open_csv(
-            pa.input_stream(str(self.path), compression="detect"),
+            file,
             read_options=csv.ReadOptions(block_size=_CSV_BYTES),
             parse_options=csv.ParseOptions(
                 delimiter=self._delimiter,
@@ -204,6 +210,21 @@ class TableFile:
     def _is_quoted(self) -> bool:
         # Files with tabs are written without quotes, most of them.
         return self._delimiter == ","
+
+
+class _QuoteCounter(io.RawIOBase):
+    """The bytes of a file, and how many quotes were among those read so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.quotes = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(size)
+        self.quotes += chunk.count(b'"')
+        return chunk
 
 
 def _arrow_batch(path: Path, first: int, batch: Any, columns: Sequence[str]) -> Batch:
