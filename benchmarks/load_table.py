@@ -1,6 +1,6 @@
 """How long a large table takes from its file to a random split, and how much memory.
 
-    python -m benchmarks.load_table --json benchmarks/results/load_table.json
+    python -m benchmarks.load_table --json docs/results/load-table.json
 
 A Parquet file of 10 M interactions of 200,000 users with 100,000 items is written, with
 ids of whole numbers and once more with ids of text. Each is read by `catalog.load` and

@@ -452,3 +452,20 @@ def test_the_columns_of_json_lines_are_those_of_any_line(write: Write) -> None:
     )
     assert TableFile(path).names == ("user", "item", "text")
     assert read_table(path).interaction_texts == ("", "a")
+
+
+def test_the_real_ratings_as_a_table(shared_data: Callable[[str], Path]) -> None:
+    folder = shared_data("ml-latest-small")
+    films = catalog.load(folder)
+    table = catalog.load(folder / "ratings.csv")
+    assert table.num_interactions == films.num_interactions == 100_836
+    order, other = table.canonical_order, films.canonical_order
+    for ids, rows, wanted_ids, wanted in (
+        (table.user_ids, table.users, films.user_ids, films.users),
+        (table.item_ids, table.items, films.item_ids, films.items),
+    ):
+        assert [ids[row] for row in rows[order]] == [
+            wanted_ids[row] for row in wanted[other]
+        ]
+    assert np.array_equal(table.values[order], films.values[other])
+    assert np.array_equal(table.timestamps[order], films.timestamps[other])

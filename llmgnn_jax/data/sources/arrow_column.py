@@ -29,7 +29,7 @@ class ArrowColumn(Column):
         return len(self._array)
 
     @functools.cached_property
-    def values(self) -> Sequence[object]:  # type: ignore[override]
+    def values(self) -> Sequence[object]:
         """As of `Column`."""
         return self._as_python(self._array)
 
