@@ -9,6 +9,10 @@ from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeSplit
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
 from llmgnn_jax.data.sources.amazon_2023 import is_amazon_2023, read_amazon_2023
+from llmgnn_jax.data.sources.amazon_splits import (
+    is_amazon_splits,
+    read_amazon_splits,
+)
 from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
@@ -41,6 +45,12 @@ _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
     LASTFM_FILES: read_lastfm,
     LIGHTGCN_FILES: read_lightgcn,
 }
+# Whether a folder has files with names of a pattern -> what reads them.
+_NAMED_LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[..., Dataset]]] = (
+    (is_amazon, read_amazon),
+    (is_amazon_2023, read_amazon_2023),
+    (is_amazon_splits, read_amazon_splits),
+)
 
 
 def load(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
@@ -64,7 +74,7 @@ def load(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
     source = str(source)
     path = Path(source).expanduser()
     is_asset = source in (SYNTHETIC, *NAMES)
-    if not is_asset and (ending_of(path) or _holds_parquet(path)):
+    if not is_asset and (ending_of(path) or _holds_table(path)):
         return read_table(path, columns=columns)
     if columns:
         raise UserError.field(
@@ -125,15 +135,9 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     Raises:
         UserError: If it is no known layout, or the files are malformed.
     """
-    if any(folder.glob("*.inter")) and not _has(folder, MOVIELENS_FILES):
-        return read_recbole(folder, name=name)
-    for files, read in _LAYOUTS.items():
-        if _has(folder, files):
-            return read(folder, name=name)
-    if is_amazon(folder):
-        return read_amazon(folder, name=name)
-    if is_amazon_2023(folder):
-        return read_amazon_2023(folder, name=name)
+    read = _layout_of(folder)
+    if read is not None:
+        return read(folder, name=name)
     if is_planetoid(folder):
         raise UserError.field(
             str(folder),
@@ -143,15 +147,28 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     raise UserError.field(
         str(folder),
         expected="a file NAME.inter, or NAME_5.json.gz and meta_NAME.json.gz, or "
-        "NAME.jsonl.gz and meta_NAME.jsonl.gz, or "
+        "NAME.jsonl.gz and meta_NAME.jsonl.gz, or NAME.train.csv and its like, or "
         + ", or ".join(", ".join(files) for files in _LAYOUTS),
         got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
     )
 
 
-def _holds_parquet(folder: Path) -> bool:
+def _layout_of(folder: Path) -> Callable[..., Dataset] | None:
+    """What reads a folder, by its files; None where they are of no known layout."""
+    if any(folder.glob("*.inter")) and not _has(folder, MOVIELENS_FILES):
+        return read_recbole
+    known = (read for files, read in _LAYOUTS.items() if _has(folder, files))
+    others = (read for holds, read in _NAMED_LAYOUTS if holds(folder))
+    return next(known, None) or next(others, None)
+
+
+def _holds_table(folder: Path) -> bool:
     """Whether a folder is a table in pieces, as Spark writes it."""
-    return folder.is_dir() and any(folder.glob(f"*{PARQUET}"))
+    return (
+        folder.is_dir()
+        and any(folder.glob(f"*{PARQUET}"))
+        and _layout_of(folder) is None
+    )
 
 
 def _has(folder: Path, files: Iterable[str]) -> bool:

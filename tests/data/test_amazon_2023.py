@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.data import catalog
+from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.errors import UserError
 
 Objects = list[dict[str, Any]]
@@ -145,6 +146,49 @@ def test_ids_alone_are_a_table(tmp_path: Path) -> None:
     data = catalog.load(path)
     assert (data.user_ids, data.item_ids) == (("AG",), ("B0",))
     assert data.timestamps.tolist() == [1588615855]
+
+
+HEADER = "user_id,parent_asin,rating,timestamp,history"
+PARTS = {
+    "train": ("A,X,5.0,1588615855070,", "B,Y,4.0,1588615855071,"),
+    "valid": ("A,Y,3.0,1588615856070,X",),
+    "test": ("A,Z,2.0,1588615857070,X Y", "B,X,1.0,1588615857071,Y"),
+}
+
+
+def write_parts(folder: Path, parts: dict[str, tuple[str, ...]] = PARTS) -> Path:
+    folder.mkdir(exist_ok=True)
+    for part, lines in parts.items():
+        text = "".join(f"{line}\n" for line in (HEADER, *lines))
+        (folder / f"Gift_Cards.{part}.csv").write_text(text)
+    return folder
+
+
+def test_parts(tmp_path: Path) -> None:
+    data = catalog.load(write_parts(tmp_path / "gifts"))
+    assert data.name == "Gift_Cards"
+    assert (data.user_ids, data.item_ids) == (("A", "B"), ("X", "Y", "Z"))
+    assert data.users.tolist() == [0, 1, 0, 0, 1]
+    assert data.items.tolist() == [0, 1, 1, 2, 0]
+    assert data.values.tolist() == [5, 4, 3, 2, 1]
+    assert (data.timestamps - 1588615855).tolist() == [0, 0, 1, 2, 2]
+    split = split_published(data, seed=0, valid_share=0.0)
+    assert split.test.tolist() == [3, 4]
+    assert split.train.tolist() == [0, 1, 2]
+
+
+def test_faults_of_parts(tmp_path: Path) -> None:
+    folder = write_parts(tmp_path / "gifts", {**PARTS, "test": ("A,X,,1,",)})
+    with pytest.raises(UserError, match=r"test\.csv, row 1, column rating: expected"):
+        catalog.load(folder)
+    (folder / "Gift_Cards.test.csv").write_text("user_id,asin\n1,2\n")
+    with pytest.raises(
+        UserError, match=r"expected one column of Gift_Cards\.test\.csv"
+    ):
+        catalog.load(folder)
+    (folder / "Gift_Cards.test.csv").unlink()
+    with pytest.raises(UserError, match=r"expected one file NAME\.test\.csv or"):
+        catalog.load(folder)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,11 @@ def test_parquet_says_it_too_in_one_file_or_several(
         write(f"parts/part-{part}.parquet", half)
     (tmp_path / "parts" / "_SUCCESS").touch()
     assert catalog.load(tmp_path / "parts").content_hash() == wanted
+    # What is known by its own files is read as what it is.
+    for name in ("u.data", "u.item", "u.user", "u.genre"):
+        (tmp_path / "parts" / name).touch()
+    assert "u.genre: expected at least one line" in refused(tmp_path / "parts")
+    (tmp_path / "parts" / "u.data").unlink()
     write("parts/part-2.parquet", {"userId": [1]})
     assert "part-2.parquet: expected a column movieId, got userId" in refused(
         tmp_path / "parts"
@@ -178,6 +183,7 @@ def test_parquet_needs_the_extra(write: Write, monkeypatch: pytest.MonkeyPatch) 
         (pa.array([7, 2**62, 7], pa.uint64()), ("7", str(2**62))),
         (["1.0", "2.0", "1.0"], ("1", "2")),
         (["1.0", "2.5", "1.0"], ("1.0", "2.5")),
+        (pa.array(["x", "y", "x"], pa.large_string()), ("x", "y")),
     ],
 )
 def test_ids(write: Write, ids: Any, wanted: tuple[str, ...]) -> None:
@@ -201,6 +207,10 @@ def test_ids_that_pandas_wrote_as_floats(write: Write) -> None:
             "row 2, column user: expected an id, got nothing, here and in 1 other rows",
         ),
         (["a", ""], "row 2, column user: expected an id, got nothing; fill it in or"),
+        (
+            [None, None],
+            "row 1, column user: expected an id, got nothing, here and in 1",
+        ),
     ],
 )
 def test_no_ids(write: Write, ids: list[Any], said: str) -> None:
