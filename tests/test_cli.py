@@ -224,6 +224,50 @@ def test_a_split_that_needs_times(refused, workplace):
     assert [path.name for path in workplace.iterdir()] == ["mine"]
 
 
+def write_orders(workplace):
+    rows = [row.split("\t") for row in ROWS]
+    lines = ["customer,sku,stars", *(",".join(row[:3]) for row in rows)]
+    (workplace / "orders.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_table_whose_columns_are_named(llmgnn, workplace, options, caplog):
+    write_orders(workplace)
+    named = {
+        "data.source": "orders.csv",
+        "data.columns": ("user=customer", "item=sku", "value=stars"),
+    }
+    code, _, err = llmgnn("train", "synthetic", *options(**named), "--out", "run")
+    assert code == 0, err
+    assert "orders.csv: columns user=customer item=sku value=stars" in caplog.text
+    user = ROWS[0].split("\t")[0]
+    code, out, err = llmgnn("recommend", "run", "--user", user, "--k", "1", "--json")
+    assert code == 0, err
+    assert json.loads(out)["items"][0]["id"] in {row.split("\t")[1] for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("source", "columns", "parts"),
+    [
+        ("orders.csv", ["item=sk"], ["--data.columns item=sk", "customer, sku, stars"]),
+        ("orders.csv", ["itm=sku"], ["--data.columns", "did you mean 'item'"]),
+        ("synthetic", ["item=sku"], ["--data.columns", "none but with a table"]),
+        ("none.parquet", [], ["none.parquet", "a readable file"]),
+        ("shop.toml", [], ["shop.toml: interaction: expected", "mean 'interactions'"]),
+    ],
+)
+def test_tables_that_are_wrong_are_one_line_and_leave_nothing(
+    refused, workplace, source, columns, parts
+):
+    write_orders(workplace)
+    (workplace / "shop.toml").write_text("[interaction]\n")
+    before = content(workplace)
+    asked = ["--data.columns", *columns] if columns else []
+    line = refused("train", "synthetic", "--data.source", source, *asked)
+    for part in parts:
+        assert part in line
+    assert content(workplace) == before
+
+
 @pytest.mark.parametrize(
     "arguments", [["train", "ml-100k"], ["data", "fetch", "ml-100k"]]
 )

@@ -26,7 +26,12 @@ _OF_NODES = {
 
 _OF_COLD = ["data.cold_share", "data.folds", "data.fold", "data.warm_share"]
 
-_OF_INTERACTIONS = ["data.min_value", "data.min_per_user", "data.min_per_item"]
+_OF_INTERACTIONS = [
+    "data.columns",
+    "data.min_value",
+    "data.min_per_user",
+    "data.min_per_item",
+]
 
 _OF_FILTER_TEXT = ["graph.filter_text_l2", "graph.filter_text_sharpness"]
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.ordering import lexsorted
 
 Ratios = tuple[float, float, float]
 """Of train, valid and test."""
@@ -27,7 +28,7 @@ def random_parts(
         The rows of train, valid and test.
     """
     draws = np.random.default_rng(seed).random(len(rows))
-    rows = rows[np.lexsort((draws, dataset.users[rows]))]
+    rows = rows[lexsorted((draws, dataset.users[rows]))]
     totals = np.bincount(dataset.users[rows], minlength=dataset.num_users)
     return parts_by_user(dataset, rows, recbole_counts(totals, ratios))
 

@@ -1,7 +1,7 @@
 """Data sets by name or folder."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from llmgnn_jax import assets
@@ -9,17 +9,27 @@ from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeSplit
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
+from llmgnn_jax.data.sources.amazon_2023 import is_amazon_2023, read_amazon_2023
+from llmgnn_jax.data.sources.amazon_splits import (
+    is_amazon_splits,
+    read_amazon_splits,
+)
 from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import GROUPS as LASTFM_GROUPS
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
 from llmgnn_jax.data.sources.lightgcn import read_lightgcn
+from llmgnn_jax.data.sources.mapping import MAPPING, read_mapping
 from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
 from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
 from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
+from llmgnn_jax.data.sources.movielens_dat import FILES as MOVIELENS_DAT_FILES
+from llmgnn_jax.data.sources.movielens_dat import read_movielens_dat
 from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
+from llmgnn_jax.data.sources.table_file import PARQUET, TABLES, ending_of
+from llmgnn_jax.data.sources.table_source import read_table
 from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.data.synthetic import synthetic
@@ -36,49 +46,79 @@ NODE_NAMES = ("cora",)
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
     MOVIELENS_FILES: read_movielens_100k,
     MOVIELENS_CSV_FILES: read_movielens_csv,
+    MOVIELENS_DAT_FILES: read_movielens_dat,
     LASTFM_FILES: read_lastfm,
     LIGHTGCN_FILES: read_lightgcn,
 }
+# Whether a folder has files with names of a pattern -> what reads them.
+_NAMED_LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[..., Dataset]]] = (
+    (is_amazon, read_amazon),
+    (is_amazon_2023, read_amazon_2023),
+    (is_amazon_splits, read_amazon_splits),
+)
 
 
-def load(source: str | Path, *, target: str = INTERACTIONS) -> Dataset:
+def load(
+    source: str | Path, *, columns: Sequence[str] = (), target: str = INTERACTIONS
+) -> Dataset:
     """What is learned from a source: its interactions, or links of another kind.
 
     Args:
         source: As `load_interactions` takes it.
+        columns: Likewise.
         target: "interactions", or the name of a relation from users, see
             `targets.with_target`. Last.fm has "friends" and "groups".
 
     Raises:
         UserError: As `load_interactions`, or if there is no such relation.
     """
-    folder = _below_shared(Path(source).expanduser())
-    if target == LASTFM_GROUPS and _has(folder, LASTFM_FILES):
-        return with_target(read_lastfm(folder, groups=True), target)
-    return with_target(load_interactions(source), target)
+    path = _below_shared(Path(source).expanduser())
+    if target == LASTFM_GROUPS and _has(path, LASTFM_FILES):
+        return with_target(read_lastfm(path, groups=True), target)
+    return with_target(load_interactions(source, columns=columns), target)
 
 
-def load_interactions(source: str | Path) -> Dataset:
-    """Loads "ml-100k", "gowalla", "synthetic", or a folder.
+def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
+    """Loads "ml-100k", "gowalla", "synthetic", a table, a mapping or a folder.
 
-    A folder holds RecBole atomic files, MovieLens in an official layout (that of 100K,
-    or the CSV files of ml-latest-small and its like), Amazon reviews of 2018, Last.fm
-    of HetRec 2011, or train.txt and test.txt as LightGCN has them. A folder that is not
-    here is looked for below the one that the environment's LLMGNN_SHARED names.
+    A table is a file of interactions (`sources.table_source`), or Parquet files in a
+    folder; a mapping is a TOML file that says what is in which files
+    (`sources.mapping`). Any other folder holds RecBole atomic files, MovieLens in an
+    official layout (that of 100K, of 1M and 10M, or the CSV files of ml-latest-small
+    and its like), Amazon reviews of 2018 or 2023, Last.fm of HetRec 2011, or train.txt
+    and test.txt as LightGCN has them. What is not here is looked for below the folder
+    that the environment's LLMGNN_SHARED names.
+
+    Args:
+        source: Which.
+        columns: ROLE=COLUMN, for the columns of a table that have no usual name.
 
     Raises:
-        UserError: If the name or folder is unknown, the asset cannot be had, or the
-            files are malformed.
+        UserError: If the name or folder is unknown, the asset cannot be had, the files
+            are malformed, or columns are named where there is no table.
     """
     source = str(source)
+    path = _below_shared(Path(source).expanduser())
+    is_asset = source in (SYNTHETIC, *NAMES)
+    if not is_asset and (ending_of(path) or _holds_table(path)):
+        return read_table(path, columns=columns)
+    if columns:
+        raise UserError.field(
+            "--data.columns",
+            expected=f"none but with a table ({', '.join(TABLES)})",
+            got=f"{' '.join(columns)} with {source}",
+            fix="a file .toml names columns itself" if path.suffix == MAPPING else "",
+        )
     if source == SYNTHETIC:
         return synthetic()
     if source in NAMES:
         return read_folder(fetch(source), name=source)
-    folder = _below_shared(Path(source).expanduser())
-    if folder.is_dir():
-        return read_folder(folder)
-    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES)
+    if path.suffix == MAPPING and not path.is_dir():
+        return read_mapping(path)
+    if path.is_dir():
+        return read_folder(path)
+    files = f"a table ({', '.join(TABLES)}), a mapping ({MAPPING}), "
+    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES, files=files)
 
 
 def load_nodes(source: str | Path) -> NodeSplit:
@@ -98,14 +138,14 @@ def load_nodes(source: str | Path) -> NodeSplit:
     raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
 
 
-def _below_shared(folder: Path) -> Path:
-    """The folder, or that of its name below the one that `LLMGNN_SHARED` names."""
+def _below_shared(path: Path) -> Path:
+    """The path, or that of its name below the folder that `LLMGNN_SHARED` names."""
     shared = os.environ.get(SHARED)
-    if shared and not folder.exists():
-        below = Path(shared).expanduser() / folder
-        if below.is_dir():
+    if shared and not path.exists():
+        below = Path(shared).expanduser() / path
+        if below.exists():
             return below
-    return folder
+    return path
 
 
 def fetch(name: str) -> Path:
@@ -131,13 +171,9 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     Raises:
         UserError: If it is no known layout, or the files are malformed.
     """
-    if any(folder.glob("*.inter")) and not _has(folder, MOVIELENS_FILES):
-        return read_recbole(folder, name=name)
-    for files, read in _LAYOUTS.items():
-        if _has(folder, files):
-            return read(folder, name=name)
-    if is_amazon(folder):
-        return read_amazon(folder, name=name)
+    read = _layout_of(folder)
+    if read is not None:
+        return read(folder, name=name)
     if is_planetoid(folder):
         raise UserError.field(
             str(folder),
@@ -147,8 +183,27 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     raise UserError.field(
         str(folder),
         expected="a file NAME.inter, or NAME_5.json.gz and meta_NAME.json.gz, or "
+        "NAME.jsonl.gz and meta_NAME.jsonl.gz, or NAME.train.csv and its like, or "
         + ", or ".join(", ".join(files) for files in _LAYOUTS),
         got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
+    )
+
+
+def _layout_of(folder: Path) -> Callable[..., Dataset] | None:
+    """What reads a folder, by its files; None where they are of no known layout."""
+    if any(folder.glob("*.inter")) and not _has(folder, MOVIELENS_FILES):
+        return read_recbole
+    known = (read for files, read in _LAYOUTS.items() if _has(folder, files))
+    others = (read for holds, read in _NAMED_LAYOUTS if holds(folder))
+    return next(known, None) or next(others, None)
+
+
+def _holds_table(folder: Path) -> bool:
+    """Whether a folder is a table in pieces, as Spark writes it."""
+    return (
+        folder.is_dir()
+        and any(folder.glob(f"*{PARQUET}"))
+        and _layout_of(folder) is None
     )
 
 
@@ -175,12 +230,12 @@ def _joint_hash(*hashes: str) -> str:
 
 
 def _unknown(
-    source: str, accepted: tuple[str, ...], *, others: tuple[str, ...]
+    source: str, accepted: tuple[str, ...], *, others: tuple[str, ...], files: str = ""
 ) -> UserError:
     """The error for a name that is no data set of the kind that is wanted."""
     return UserError.field(
         "dataset",
-        expected=f"one of {', '.join(accepted)}, or a folder of data files",
+        expected=f"one of {', '.join(accepted)}, {files}or a folder of data files",
         got=repr(source),
         fix="that is a data set of another kind"
         if source in others

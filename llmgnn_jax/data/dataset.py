@@ -16,6 +16,7 @@ import numpy as np
 
 from llmgnn_jax.data.csr import Csr as Csr
 from llmgnn_jax.data.hashing import ContentHasher, string_ranks
+from llmgnn_jax.data.ordering import lexsorted
 from llmgnn_jax.data.people import check_people
 from llmgnn_jax.data.relations import (
     SIDES,
@@ -211,7 +212,7 @@ class Dataset:
         ]
         if self.interaction_texts is not None:
             keys.insert(0, string_ranks(self.interaction_texts))
-        return read_only(np.lexsort(keys))
+        return read_only(lexsorted(keys))
 
     def content_hash(self, *, relations: bool = True) -> str:
         """Sha256 (hex) of the content, equal however rows and ids are numbered.

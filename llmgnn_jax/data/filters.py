@@ -34,6 +34,8 @@ def filter_interactions(
     minima = [f"{side} >= {least}" for side, least in sides.items() if least]
     if minima:
         filters.append(f"{', '.join(minima)} interactions")
+    if not filters:
+        return dataset
     kept, kept_before = int(keep.sum()), -1
     while kept != kept_before:
         kept_before = kept

@@ -57,10 +57,12 @@ class ContentHasher:
         """
         for names, indices in zip(ids, (users, items), strict=True):
             # Each id once: a million rows cost no million JSON strings.
-            used, positions = np.unique(indices, return_inverse=True)
-            used_names = [names[i] for i in used]
+            used = np.flatnonzero(np.bincount(indices, minlength=len(names)))
+            used_names = [names[i] for i in used.tolist()]
             self.strings(sorted(used_names))
-            self.numbers(string_ranks(used_names)[positions])
+            ranks = np.zeros(len(names), np.int32)
+            ranks[used] = string_ranks(used_names)
+            self.numbers(ranks[indices])
         return self.numbers(timestamps).numbers(values)
 
     def hexdigest(self) -> str:

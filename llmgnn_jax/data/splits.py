@@ -17,6 +17,7 @@ from llmgnn_jax.data.cold_split import COLD_SHARE, split_cold
 from llmgnn_jax.data.cold_start import COLD_SIDES
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.friends import parts_of_friendships
+from llmgnn_jax.data.ordering import lexsorted
 from llmgnn_jax.data.parts import (
     HeldOutPart,
     NoTestPart,
@@ -78,7 +79,7 @@ def split_leave_last_out(dataset: Dataset, *, seed: int = 0) -> Split:
     _check_timestamps(dataset, "leave_last_out")
     order = dataset.canonical_order
     draws = np.random.default_rng(seed).random(len(order))
-    order = order[np.lexsort((draws, dataset.timestamps[order], dataset.users[order]))]
+    order = order[lexsorted((draws, dataset.timestamps[order], dataset.users[order]))]
     totals = np.bincount(dataset.users, minlength=dataset.num_users)
     test = (totals >= 2).astype(np.int64)
     valid = (totals >= 3).astype(np.int64)

@@ -370,7 +370,9 @@ def _all_met(prepared: Prepared) -> Csr:
     config, kept = prepared.config.data, prepared.dataset
     users, items = kept.users, kept.items
     if config.min_value is not None:
-        whole = catalog.load(config.source, target=config.target)
-        users, items = pairs_among(whole, kept)
+        before = catalog.load(
+            config.source, columns=config.columns, target=config.target
+        )
+        users, items = pairs_among(before, kept)
     met = Csr.from_pairs(users, items, kept.num_users)
     return with_oneself(met, people=kept.people != "none")

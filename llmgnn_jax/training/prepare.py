@@ -127,7 +127,11 @@ def read_split(config: Config) -> tuple[Config, Split]:
         UserError: As `prepare`, for the data.
     """
     dataset = filter_interactions(
-        catalog.load(config.data.source, target=config.data.target),
+        catalog.load(
+            config.data.source,
+            columns=config.data.columns,
+            target=config.data.target,
+        ),
         min_value=config.data.min_value,
         min_per_user=config.data.min_per_user,
         min_per_item=config.data.min_per_item,

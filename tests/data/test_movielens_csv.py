@@ -246,7 +246,7 @@ def test_missing_files_and_bytes_that_are_no_text(folder: Callable[..., Path]) -
     with pytest.raises(UserError, match=r"movies\.csv: expected a readable file in"):
         read_movielens_csv(made)
     with pytest.raises(
-        UserError, match=r"or movies\.csv, ratings\.csv, or user_artists"
+        UserError, match=r"or movies\.csv, ratings\.csv, or movies\.dat"
     ):
         catalog.load(made)
 

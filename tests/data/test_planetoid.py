@@ -291,7 +291,7 @@ def test_names_of_the_other_kind(arrays: Path) -> None:
         catalog.load_nodes("gowalla")
     with pytest.raises(UserError, match=r"got 'core'; did you mean 'cora'"):
         catalog.load_nodes("core")
-    with pytest.raises(UserError, match=r"synthetic, or .* got 'cora'; that is a data"):
+    with pytest.raises(UserError, match=r"synthetic, .* got 'cora'; that is a data"):
         catalog.load("cora")
     with pytest.raises(UserError, match="got a graph of labelled nodes"):
         catalog.load(arrays)

@@ -21,14 +21,14 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.relations import Relation
-from llmgnn_jax.data.sources.json_lines import kind_of, read_json_lines
-from llmgnn_jax.data.sources.wording import sentences, without_markup
+from llmgnn_jax.data.sources.json_lines import read_json_lines
+from llmgnn_jax.data.sources.record import Record
+from llmgnn_jax.data.sources.wording import sentences
 from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     timestamps: list[int] = []
     texts: list[str] = []
     for line, record in read_json_lines(reviews):
-        review = _Record(reviews, line, record)
+        review = Record(reviews, line, record)
         users.append(user_index.setdefault(review.id("reviewerID"), len(user_index)))
         items.append(item_index.setdefault(review.id("asin"), len(item_index)))
         values.append(review.number("overall"))
@@ -88,7 +88,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     described: set[str] = set()
     others: set[str] = set()
     for line, record in read_json_lines(meta):
-        about = _Record(meta, line, record)
+        about = Record(meta, line, record)
         asin = about.id("asin")
         if asin not in item_index:
             others.add(asin)
@@ -101,7 +101,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         titles[item] = "" if _SCRIPT in title else title
         categories[item] = tuple(dict.fromkeys(about.proses("category")))
         brands[item] = tuple(filter(None, [about.prose("brand")]))
-        prices[item] = _dollars(about.prose("price"))
+        prices[item] = dollars(about.prose("price"))
         descriptions[item] = sentences(
             titles[item],
             ", ".join(categories[item]),
@@ -151,71 +151,8 @@ def _linked(pairs: np.ndarray) -> Relation:
     )
 
 
-class _Record:
-    """One line of a file, with errors that name it."""
-
-    def __init__(self, path: Path, line: int, fields: dict[str, Any]) -> None:
-        self._path, self._line, self._fields = path, line, fields
-
-    def id(self, field: str) -> str:
-        value = self._fields.get(field)
-        # JSON may hold half of a surrogate pair, which no file of UTF-8 may.
-        if (
-            not isinstance(value, str)
-            or not value
-            or value.encode("utf-8", "replace").decode("utf-8") != value
-        ):
-            raise self._error(field, expected="an id")
-        return value
-
-    def number(self, field: str) -> float:
-        value = self._fields.get(field)
-        # Whole numbers of JSON have no end.
-        if isinstance(value, bool) or not (
-            isinstance(value, int | float) and abs(value) < 1e38
-        ):
-            raise self._error(field, expected="a finite number")
-        return float(value)
-
-    def seconds(self, field: str) -> int:
-        value = self._fields.get(field)
-        if isinstance(value, bool) or not (
-            isinstance(value, int) and 0 <= value <= 2**53
-        ):
-            raise self._error(field, expected="seconds since 1970, not negative")
-        return value
-
-    def prose(self, field: str) -> str:
-        """A text without HTML; "" where there is none."""
-        value = self._fields.get(field)
-        if not isinstance(value, str | None):
-            raise self._error(field, expected="a string")
-        return without_markup(value or "")
-
-    def proses(self, field: str) -> list[str]:
-        """Those of a list of texts (or of a single one) that say something."""
-        value = self._fields.get(field)
-        parts = value if isinstance(value, list) else [value]
-        if not all(isinstance(part, str | None) for part in parts):
-            raise self._error(field, expected="a list of strings")
-        return list(filter(None, (without_markup(part or "") for part in parts)))
-
-    def _error(self, field: str, *, expected: str) -> UserError:
-        value = self._fields.get(field)
-        got = kind_of(value)
-        if field not in self._fields:
-            got = "none"
-        elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            got = repr(value)[:80]
-        return UserError.field(
-            f"{self._path.name}, line {self._line}, field {field}",
-            expected=expected,
-            got=got,
-            fix="fill it in or drop the line",
-        )
-
-
-def _dollars(price: str) -> float:
+def dollars(price: str) -> float:
+    """A price such as "$1,299.99"; NaN of anything else."""
     found = _PRICE.fullmatch(price)
     return float(found[1].replace(",", "")) if found else math.nan
 

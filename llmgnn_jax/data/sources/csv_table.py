@@ -1,23 +1,32 @@
-"""CSV files with a header, fields quoted where need be (RFC 4180), in blocks."""
+"""CSV files with a header, in blocks.
+
+Fields are quoted where need be (RFC 4180), or never, as in files with tabs.
+"""
 
 import csv
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from llmgnn_jax.data.sources.table import Block, decode, unreadable
+from llmgnn_jax.data.sources.compressed import opened
+from llmgnn_jax.data.sources.table import Block, decode
 from llmgnn_jax.errors import UserError
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_ROWS = 65_536
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Block]:
+def read_csv(
+    path: Path, columns: Sequence[str], *, delimiter: str = ",", quoted: bool = True
+) -> Iterator[Block]:
     """Yields the rows of a UTF-8 file in blocks; blank lines are passed over.
 
     Args:
-        path: The file; its first line names the columns, in any order.
+        path: The file, unpacked if its name ends in .gz; its first line names the
+            columns, in any order.
         columns: Those that are wanted.
+        delimiter: One character.
+        quoted: Whether quotes are marks of a field that holds a delimiter, or letters.
 
     Raises:
         UserError: If the file is missing, has no rows or lacks a column, a line has
@@ -25,38 +34,51 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Block]:
             byte is no UTF-8.
     """
     empty = True
-    try:
-        with path.open("rb") as file:
-            rows = _numbered_rows(file, path)
-            _, header = next(rows, (1, []))
-            places = _places(path, header, columns)
-            while block := list(itertools.islice(rows, _BLOCK_ROWS)):
-                empty = False
-                lines, fields = zip(*block, strict=True)
-                _check_lengths(path, header, lines, fields)
-                by_column = list(zip(*fields, strict=True))
-                yield Block(
-                    path=path,
-                    columns={
-                        column: by_column[place]
-                        for column, place in zip(columns, places, strict=True)
-                    },
-                    lines=lines,
-                )
-    except OSError as error:
-        raise unreadable(path, error) from error
+    with opened(path) as file:
+        rows = _numbered_rows(file, path, delimiter=delimiter, quoted=quoted)
+        _, header = next(rows, (1, []))
+        places = _places(path, header, columns)
+        while block := list(itertools.islice(rows, _BLOCK_ROWS)):
+            empty = False
+            lines, fields = zip(*block, strict=True)
+            _check_lengths(path, header, lines, fields, delimiter=delimiter)
+            by_column = list(zip(*fields, strict=True))
+            yield Block(
+                path=path,
+                columns={
+                    column: by_column[place]
+                    for column, place in zip(columns, places, strict=True)
+                },
+                lines=lines,
+            )
     if empty:
         raise UserError.field(
             path.name, expected="at least one line below the header", got="none"
         )
 
 
+def csv_header(path: Path, *, delimiter: str = ",", quoted: bool = True) -> list[str]:
+    """The names of the columns, as `read_csv` takes them; none of an empty file.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    with opened(path) as file:
+        rows = _numbered_rows(file, path, delimiter=delimiter, quoted=quoted)
+        return next(rows, (1, []))[1]
+
+
 def _numbered_rows(
-    file: Iterable[bytes], path: Path
+    file: Iterable[bytes], path: Path, *, delimiter: str, quoted: bool
 ) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row; a row may be several lines long."""
     lines = (decode(raw, path, first_line=n) for n, raw in enumerate(file, start=1))
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(
+        lines,
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
     while True:
         line = reader.line_num + 1
         try:
@@ -91,6 +113,8 @@ def _check_lengths(
     header: list[str],
     lines: Sequence[int],
     rows: Sequence[list[str]],
+    *,
+    delimiter: str,
 ) -> None:
     if set(map(len, rows)) == {len(header)}:
         return
@@ -100,5 +124,7 @@ def _check_lengths(
                 f"{path.name}, line {line}",
                 expected=f"{len(header)} fields ({', '.join(header)})",
                 got=len(row),
-                fix="quote fields that hold a comma",
+                fix="quote fields that hold a comma"
+                if delimiter == ","
+                else f"fields end at {delimiter!r}",
             )

@@ -1,13 +1,12 @@
 """Files of JSON objects, one a line, plain or compressed."""
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llmgnn_jax.data.sources.table import decode, unreadable
+from llmgnn_jax.data.sources.compressed import opened
+from llmgnn_jax.data.sources.table import decode
 from llmgnn_jax.errors import UserError
 
 
@@ -22,18 +21,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             object, or a byte is no UTF-8.
     """
     empty = True
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line, raw in enumerate(file, start=1):
-                if text := decode(raw, path, first_line=line).strip():
-                    empty = False
-                    yield line, parse_record(text, f"{path.name}, line {line}")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError.field(
-            path.name, expected="a whole file compressed by gzip", got=error
-        ) from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+    with opened(path) as file:
+        for line, raw in enumerate(file, start=1):
+            if text := decode(raw, path, first_line=line).strip():
+                empty = False
+                yield line, parse_record(text, f"{path.name}, line {line}")
     if empty:
         raise UserError.field(path.name, expected="at least one object", got="none")
 

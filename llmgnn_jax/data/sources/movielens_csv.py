@@ -49,7 +49,7 @@ def read_movielens_csv(folder: Path | str, *, name: str | None = None) -> Datase
     for block in read_csv(folder / FILES[0], ("movieId", "title", "genres")):
         block.add_ids("movieId", item_index)
         titles += map(clean, block.columns["title"])
-        genres += map(_genres, block.columns["genres"])
+        genres += map(genres_of, block.columns["genres"])
 
     user_index: dict[str, int] = {}
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -85,7 +85,8 @@ def read_movielens_csv(folder: Path | str, *, name: str | None = None) -> Datase
     return dataclasses.replace(dataset, interaction_texts=texts)
 
 
-def _genres(field: str) -> tuple[str, ...]:
+def genres_of(field: str) -> tuple[str, ...]:
+    """The genres of a film, "|" between them; "(no genres listed)" is none."""
     genres = (clean(genre) for genre in field.split("|"))
     return tuple(genre for genre in genres if genre and genre != _NO_GENRES)
 

@@ -182,7 +182,7 @@ def read_blocks(
     Args:
         path: The file.
         columns: The name of each field of a line.
-        delimiter: One character.
+        delimiter: Between fields, "::" for example.
         skip_lines: Lines of header.
         encodings: Tried in order on each block.
 

@@ -1,0 +1,194 @@
+"""Amazon review data of 2023: NAME.jsonl.gz and meta_NAME.jsonl.gz.
+
+Hou et al., "Bridging Language and Items for Retrieval and Recommendation" (2024),
+https://amazon-reviews-2023.github.io. A JSON object a line; the files may be unpacked
+too (NAME.jsonl, meta_NAME.jsonl).
+
+An item is a `parent_asin`: variants of a product (its colours, its sizes) have one, and
+meta_NAME describes these alone. The catalogue is what the reviews are about; what else
+meta_NAME lists is left out and counted in the log, as in the data of 2018 (`amazon`).
+A reviewed item that meta_NAME lacks stays, without title and text. Of several lines on
+one item the first is read.
+
+The files without texts (NAME.csv: user_id, parent_asin, rating, timestamp) are tables,
+see `table_source`.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.amazon import dollars
+from llmgnn_jax.data.sources.json_lines import read_json_lines
+from llmgnn_jax.data.sources.record import Record
+from llmgnn_jax.data.sources.wording import sentences
+from llmgnn_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_ENDINGS = (".jsonl.gz", ".jsonl")
+_META = "meta_"
+
+
+def is_amazon_2023(folder: Path) -> bool:
+    """Whether a folder holds what such reviews are about, by the name of the file."""
+    return bool(_meta_files(folder))
+
+
+def read_amazon_2023(folder: Path | str, *, name: str | None = None) -> Dataset:
+    """Reads Amazon reviews with what the shop says of the items.
+
+    `values` are stars, `timestamps` those of the reviews, whose milliseconds are cut
+    off, `interaction_texts` title and text of the review. An item's text is its title,
+    categories, store, features and description, without HTML. `item_categorical` has
+    main_category, category and store, `item_numeric` price, in dollars, NaN where there
+    is none or a range.
+
+    Args:
+        folder: Holds one meta_NAME.jsonl or meta_NAME.jsonl.gz, and its NAME.
+        name: The dataset's name; NAME if not given.
+
+    Raises:
+        UserError: For a file that is missing, not whole or malformed, a field that is
+            missing or of a wrong type, or a timestamp that is negative.
+    """
+    folder = Path(folder)
+    reviews, meta = _files(folder)
+    user_index: dict[str, int] = {}
+    item_index: dict[str, int] = {}
+    users: list[int] = []
+    items: list[int] = []
+    values: list[float] = []
+    timestamps: list[int] = []
+    texts: list[str] = []
+    for line, fields in read_json_lines(reviews):
+        review = Record(reviews, line, fields)
+        users.append(user_index.setdefault(review.id("user_id"), len(user_index)))
+        items.append(item_index.setdefault(review.id("parent_asin"), len(item_index)))
+        values.append(review.number("rating"))
+        timestamps.append(review.milliseconds("timestamp") // 1000)
+        texts.append(sentences(review.prose("title"), review.prose("text")))
+    described = _described(meta, item_index)
+    nothing = _Item()
+    if missing := len(item_index) - len(described):
+        logger.warning(
+            "%s lacks %d items of %s: they are kept, without title, text or features",
+            meta,
+            missing,
+            reviews.name,
+        )
+    shown = [described.get(item, nothing) for item in range(len(item_index))]
+    return Dataset(
+        name=name or _stem(reviews),
+        user_ids=tuple(user_index),
+        item_ids=tuple(item_index),
+        users=np.array(users, np.int64),
+        items=np.array(items, np.int64),
+        values=np.array(values),
+        timestamps=np.array(timestamps, np.int64),
+        item_titles=tuple(item.title for item in shown),
+        item_texts=tuple(item.text for item in shown),
+        interaction_texts=tuple(texts),
+        item_categorical={
+            "main_category": tuple(item.main_category for item in shown),
+            "category": tuple(item.categories for item in shown),
+            "store": tuple(item.store for item in shown),
+        },
+        item_numeric={"price": np.array([item.price for item in shown])},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    """What the shop says of an item."""
+
+    title: str = ""
+    text: str = ""
+    main_category: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    store: tuple[str, ...] = ()
+    price: float = field(default=math.nan)
+
+
+def _described(meta: Path, item_index: dict[str, int]) -> dict[int, _Item]:
+    """Item -> what is said of it; what nobody reviewed is counted in the log."""
+    found: dict[int, _Item] = {}
+    others: set[str] = set()
+    for line, fields in read_json_lines(meta):
+        record = Record(meta, line, fields)
+        asin = record.id("parent_asin")
+        if asin not in item_index:
+            others.add(asin)
+        elif item_index[asin] not in found:
+            found[item_index[asin]] = _item_of(record)
+    if others:
+        logger.info("%s: %d items without a review left out", meta, len(others))
+    return found
+
+
+def _item_of(record: Record) -> _Item:
+    title = record.prose("title")
+    categories = tuple(dict.fromkeys(record.proses("categories")))
+    store = tuple(filter(None, [record.prose("store")]))
+    return _Item(
+        title=title,
+        text=sentences(
+            title,
+            ", ".join(categories),
+            *store,
+            *record.proses("features"),
+            " ".join(record.proses("description")),
+        ),
+        main_category=tuple(filter(None, [record.prose("main_category")])),
+        categories=categories,
+        store=store,
+        price=_price(record),
+    )
+
+
+def _price(record: Record) -> float:
+    """A number, or text such as "from 14.99", which is no price; most have none."""
+    if record.holds("price", str | None):
+        return dollars(record.prose("price"))
+    return record.number("price")
+
+
+def _meta_files(folder: Path) -> list[Path]:
+    return sorted(
+        path for ending in _ENDINGS for path in folder.glob(f"{_META}*{ending}")
+    )
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    """The one file of reviews, and the one of what they are about."""
+    found = _meta_files(folder)
+    if len(found) != 1:
+        raise UserError.field(
+            str(folder),
+            expected="one file meta_NAME.jsonl or meta_NAME.jsonl.gz",
+            got=_names(found),
+        )
+    wanted = [
+        folder / f"{_stem(found[0]).removeprefix(_META)}{end}" for end in _ENDINGS
+    ]
+    there = [path for path in wanted if path.is_file()]
+    if len(there) != 1:
+        raise UserError.field(
+            str(folder),
+            expected=f"one of {wanted[0].name} and {wanted[1].name}",
+            got=_names(there),
+        )
+    return there[0], found[0]
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths) or "none"

@@ -1,0 +1,273 @@
+"""Whole columns, collected from the batches of a table file and checked at the end.
+
+What is missing is counted over the whole file before it is refused.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from llmgnn_jax.data.sources.column import (
+    NO_TIME,
+    TIMES,
+    Column,
+    TimeKind,
+    id_of,
+    word_of,
+)
+from llmgnn_jax.data.sources.wording import clean
+from llmgnn_jax.errors import UserError
+
+T = TypeVar("T")
+
+# As pandas writes whole numbers of a column that once had gaps.
+_FLOAT = re.compile(r"-?\d+\.0")
+# Above it (the year 5138 in seconds) a time is of the next finer unit.
+_FINER_THAN = 10**11
+_UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
+
+
+class Collected(ABC, Generic[T]):
+    """One column of a file, batch after batch.
+
+    Attributes:
+        path: The file.
+        name: Of the column.
+        kind: What it holds, in words for the log; known at the end.
+    """
+
+    expected = "a value"
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name, self.kind = path, name, ""
+        self._rows = 0
+        self._missing: tuple[int, int] | None = None
+
+    def add(self, column: Column) -> None:
+        """The next rows.
+
+        Raises:
+            UserError: If one holds what cannot be read.
+        """
+        self._rows += len(column)
+        self._add(column)
+
+    @abstractmethod
+    def finish(self) -> T:
+        """All rows.
+
+        Raises:
+            UserError: If some hold nothing that have to, or they do not go together.
+        """
+
+    @abstractmethod
+    def _add(self, column: Column) -> None: ...
+
+    def _note(self, column: Column, missing: np.ndarray) -> None:
+        """Counts (n,) bool, the rows that hold nothing."""
+        count = int(np.count_nonzero(missing))
+        if count:
+            first, before = self._missing or (0, 0)
+            first = first or column.first_row + int(missing.argmax())
+            self._missing = first, before + count
+
+    def _check_missing(self, fix: str) -> None:
+        if self._missing is not None:
+            first, count = self._missing
+            raise UserError.field(
+                f"{self.path.name}, row {first}, column {self.name}",
+                expected=self.expected,
+                got=f"nothing, here and in {count - 1} other rows"
+                if count > 1
+                else "nothing",
+                fix=fix,
+            )
+
+
+class Ids(Collected[tuple[list[str], np.ndarray]]):
+    """External ids: the different ones as they are met, and (n,) int64 which is where.
+
+    Text that is a whole number with ".0" in every row, as in CSV files that pandas
+    wrote, loses it.
+    """
+
+    expected = "an id"
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path, name)
+        self._index: dict[str, int] = {}
+        self._codes: list[np.ndarray] = []
+        self._are_text = False
+
+    def _add(self, column: Column) -> None:
+        values, codes = column.distinct()
+        numbers = np.full(len(values), -1)
+        for place, value in enumerate(values):
+            try:
+                external_id = id_of(value)
+            except ValueError:
+                raise column.error(
+                    int((codes == place).argmax()),
+                    value,
+                    expected="an id: text or a whole number",
+                ) from None
+            if external_id is not None:
+                self._are_text |= isinstance(value, str)
+                numbers[place] = self._index.setdefault(external_id, len(self._index))
+        codes = numbers[codes]
+        self._note(column, codes < 0)
+        self._codes.append(codes.astype(np.int32))
+
+    def finish(self) -> tuple[list[str], np.ndarray]:
+        """As of `Collected`."""
+        self._check_missing("fill it in or drop the rows")
+        ids = list(self._index)
+        if self._are_text and all(map(_FLOAT.fullmatch, ids)):
+            ids = [external_id[:-2] for external_id in ids]
+        whole = all(one.removeprefix("-").isdecimal() for one in ids)
+        self.kind = "whole numbers" if whole else "text"
+        return ids, _joined(self._codes, np.int32)
+
+
+class Numbers(Collected[np.ndarray]):
+    """(n,) float64; nothing is NaN where it may be missing, else it is refused."""
+
+    expected = "a finite number"
+
+    def __init__(self, path: Path, name: str, *, may_be_missing: bool = False) -> None:
+        super().__init__(path, name)
+        self._may_be_missing = may_be_missing
+        self._numbers: list[np.ndarray] = []
+
+    def _add(self, column: Column) -> None:
+        numbers = column.numbers()
+        if np.isinf(numbers).any():
+            row = int(np.isinf(numbers).argmax())
+            raise column.error(row, float(numbers[row]), expected=self.expected)
+        self._note(column, np.isnan(numbers))
+        self._numbers.append(numbers)
+
+    def finish(self) -> np.ndarray:
+        """As of `Collected`."""
+        if not self._may_be_missing:
+            self._check_missing("fill it in or drop the rows")
+        self.kind = "numbers"
+        return _joined(self._numbers, np.float64)
+
+
+class Times(Collected[np.ndarray]):
+    """(n,) int64 seconds since 1970, from whole numbers of any unit or from dates."""
+
+    expected = "a time"
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path, name)
+        self._times: list[np.ndarray] = []
+        self._kind: TimeKind | None = None
+
+    def _add(self, column: Column) -> None:
+        times, kind = column.times()
+        there = times != NO_TIME
+        self._note(column, ~there)
+        if there.any():
+            if self._kind not in (None, kind):
+                row = int(there.argmax())
+                raise column.error(
+                    row, column.values[row], expected=f"a {self._kind} as before"
+                )
+            self._kind = kind
+        wrong = there & (times < 0)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise column.error(
+                row,
+                column.values[row],
+                expected=TIMES + ", not before 1970",
+                fix="use 0 or 1970-01-01 where there is no time",
+            )
+        self._times.append(times)
+
+    def finish(self) -> np.ndarray:
+        """As of `Collected`."""
+        self._check_missing("use 0 where there is no time, or leave it out: time=")
+        times = _joined(self._times, np.int64)
+        if self._kind == "date":
+            self.kind = "dates"
+            return times
+        latest = int(times.max(initial=0))
+        unit = next(
+            (n for n in range(3) if latest < _FINER_THAN * 1000**n), len(_UNITS) - 1
+        )
+        self.kind = f"{_UNITS[unit]} since 1970"
+        self._check_unit(times, unit)
+        return times // 1000**unit
+
+    def _check_unit(self, times: np.ndarray, unit: int) -> None:
+        """Passes only if no number is of another unit than the greatest."""
+        others = times[times > 0]
+        if not len(others):
+            return
+        least, greatest = int(others.min()), int(others.max())
+        if unit and least < _FINER_THAN * 1000 ** (unit - 1):
+            raise UserError.field(
+                f"{self.path.name}, row {1 + int((times == least).argmax())}, column "
+                f"{self.name}",
+                expected=f"{_UNITS[unit]}, as {greatest} is",
+                got=least,
+                fix="write all times in one unit",
+            )
+        if least >= 1900_01_01 and greatest <= 2099_12_31 and _are_days(others):
+            raise UserError.field(
+                f"{self.path.name}, column {self.name}",
+                expected=TIMES,
+                got=f"{least} to {greatest}, which look like days",
+                fix="write them with dashes: 2026-01-31",
+            )
+
+
+class Words(Collected[list[T]]):
+    """What each row says, by a function of its value."""
+
+    def __init__(self, path: Path, name: str, read: Callable[[object], T]) -> None:
+        super().__init__(path, name)
+        self._read = read
+        self._words: list[T] = []
+
+    def _add(self, column: Column) -> None:
+        self._words += map(self._read, column.values)
+
+    def finish(self) -> list[T]:
+        """As of `Collected`."""
+        self.kind = "text"
+        return self._words
+
+
+def text_of(value: object) -> str:
+    """A value as text, cleaned; of a list all that it says, with spaces between."""
+    if isinstance(value, list):
+        return " ".join(filter(None, map(text_of, value)))
+    return clean(word_of(value))
+
+
+def categories_of(value: object) -> tuple[str, ...]:
+    """The categories in a value: a list, or text with "|" between them; each once."""
+    parts = value if isinstance(value, list) else word_of(value).split("|")
+    return tuple(dict.fromkeys(filter(None, map(text_of, parts))))
+
+
+def _are_days(numbers: np.ndarray) -> bool:
+    """Whether all numbers are days as in 20260131."""
+    months, days = numbers // 100 % 100, numbers % 100
+    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
+
+
+def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    if not parts:
+        return np.zeros(0, dtype)
+    joined = np.concatenate(parts)
+    parts.clear()
+    return joined

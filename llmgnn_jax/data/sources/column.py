@@ -1,0 +1,191 @@
+"""Some consecutive values of a column of a table file, as Python has them.
+
+`ArrowColumn` (`arrow_column`) is the same of a pyarrow array; the two read alike.
+"""
+
+import datetime
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from llmgnn_jax.data.sources.json_lines import kind_of
+from llmgnn_jax.errors import UserError
+
+NO_TIME = np.iinfo(np.int64).min
+"""Stands for a missing time in whole numbers."""
+
+TIMES = "a time: seconds, milliseconds ... since 1970 or ISO 8601 (2026-01-31 12:00)"
+
+TimeKind = Literal["number", "date"]
+"""What a time is written as: a number of some unit, or a date, which gives seconds."""
+
+
+class Column:
+    """Consecutive values of one column.
+
+    Attributes:
+        path: The file.
+        name: Of the column.
+        first_row: The number of the first value, from 1; a header is no row.
+    """
+
+    def __init__(
+        self, path: Path, name: str, first_row: int, values: Sequence[object]
+    ) -> None:
+        self.path, self.name, self.first_row = path, name, first_row
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def values(self) -> Sequence[object]:
+        """One a row: text, numbers, booleans, lists, None."""
+        return self._values
+
+    def distinct(self) -> tuple[Sequence[object], np.ndarray]:
+        """The different values as they are met, and (n,) int64: which each row has."""
+        values = self.values
+        seen: dict[object, int] = {}
+        keys: Sequence[object] = values
+        if not all(type(value) is str for value in values):
+            # True, 1 and 1.0 are one key; lists are none.
+            keys = [(type(value), repr(value)) for value in values]
+        codes = np.fromiter(
+            (seen.setdefault(key, len(seen)) for key in keys), np.int64, len(keys)
+        )
+        first = np.unique(codes, return_index=True)[1]
+        return [values[row] for row in first.tolist()], codes
+
+    def numbers(self) -> np.ndarray:
+        """(n,) float64; NaN where nothing or NaN stands.
+
+        Raises:
+            UserError: If a value is no number.
+        """
+        return np.fromiter(
+            (self._number(row, value) for row, value in enumerate(self.values)),
+            np.float64,
+            len(self),
+        )
+
+    def times(self) -> tuple[np.ndarray, TimeKind]:
+        """(n,) int64: numbers cut down to whole ones, or seconds of dates.
+
+        `NO_TIME` where nothing stands.
+
+        Raises:
+            UserError: If a value is neither, or some are numbers and others dates.
+        """
+        times = np.full(len(self), NO_TIME)
+        kinds: set[TimeKind] = set()
+        for row, value in enumerate(self.values):
+            if _is_missing(value):
+                continue
+            number = _whole(value)
+            kinds.add("date" if number is None else "number")
+            if number is None:
+                number = _seconds_of_date(value)
+            if number is None or abs(number) >= 2**63 or len(kinds) > 1:
+                raise self.error(row, value, expected=TIMES)
+            times[row] = number
+        return times, kinds.pop() if kinds else "number"
+
+    def error(
+        self, row: int, value: object, *, expected: str, fix: str = ""
+    ) -> UserError:
+        """The standard sentence for the value in a row of this column, from 0."""
+        got = repr(value)[:80] if isinstance(value, str | int | float) else None
+        if isinstance(value, bool) or got is None:
+            got = kind_of(value)
+        return UserError.field(
+            f"{self.path.name}, row {self.first_row + row}, column {self.name}",
+            expected=expected,
+            got=got,
+            fix=fix,
+        )
+
+    def _number(self, row: int, value: object) -> float:
+        if _is_missing(value):
+            return math.nan
+        try:
+            # A whole number of JSON may be too long for a float.
+            return float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            raise self.error(row, value, expected="a number") from None
+
+
+def id_of(value: object) -> str | None:
+    """The external id that a value is: text as it is, 7 and 7.0 as "7".
+
+    Floats that are whole are numbers of a column with gaps, as pandas writes them.
+
+    Returns:
+        None where nothing stands.
+
+    Raises:
+        ValueError: If it can be no id.
+    """
+    if _is_missing(value):
+        return None
+    if isinstance(value, str):
+        # JSON may hold half of a surrogate pair, which no file of UTF-8 may.
+        if value.isascii() or value.encode("utf-8", "replace").decode() == value:
+            return value
+        raise ValueError
+    whole = isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
+    if whole or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(int(value))  # type: ignore[call-overload]
+    raise ValueError
+
+
+def word_of(value: object) -> str:
+    """A single value as text: "" for nothing, "7" for 7 and 7.0, "true" for True."""
+    if _is_missing(value):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return str(int(value))
+    # Half of a surrogate pair, which JSON may hold and UTF-8 may not.
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_missing(value: object) -> bool:
+    if isinstance(value, str):
+        return not value
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _whole(value: object) -> int | None:
+    """A number cut down to a whole one; None if it is none."""
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            try:
+                value = float(value)
+            except ValueError:
+                return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return math.floor(value)
+
+
+def _seconds_of_date(value: object) -> int | None:
+    """Seconds since 1970 of a date, in UTC unless it says otherwise."""
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=datetime.UTC)
+        return math.floor(value.timestamp())
+    return None

@@ -1,0 +1,35 @@
+"""Files of bytes, plain or compressed by gzip."""
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from llmgnn_jax.data.sources.table import unreadable
+from llmgnn_jax.errors import UserError
+
+GZIP = ".gz"
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked if its name ends in .gz.
+
+    Raises:
+        UserError: If it is missing, may not be read, or is not whole.
+    """
+    try:
+        if path.suffix == GZIP:
+            with gzip.open(path) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        else:
+            with path.open("rb") as file:
+                yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError.field(
+            path.name, expected="a whole file compressed by gzip", got=error
+        ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
