@@ -23,7 +23,7 @@ import scipy.sparse
 Predict: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(n,) users and (n,) items -> (n,) float64 ratings."""
 
-_BIAS_SWEEPS = 10
+_BIAS_SWEEPS = 20
 _FACTOR_SWEEPS = 15
 _PAIRS_AT_ONCE = 2**16
 

@@ -84,12 +84,14 @@ def models_section(document: Document, colors: Mapping[str, int]) -> Markup:
                 element("dl", *rows),
             )
         )
+    main = main_metric(document)
+    which = f"{main}, the lower the better" if lower_is_better(main) else main
     return element(
         "section",
         element("h2", "Models"),
         element(
             "p",
-            f"Best on test first, by {main_metric(document)}; the best value of each "
+            f"Best on test first, by {which}; the best value of each "
             "column is bold. Choices were made on valid; test was read once. Seconds "
             "include tuning.",
         ),
