@@ -69,7 +69,7 @@ def averaged(
         one["protocol"]["candidates"] for one in documents.values()
     )
     last = next(reversed(configs.values()))
-    # What users are compared by: of ratings their squared errors, whose mean is no rmse.
+    # Of ratings users are compared by squared errors, whose mean is no rmse.
     metric = COMPARED if last.task == "rating" else last.evaluation.metric
     values = _pooled(per_user, metric)
     return Results(

@@ -4,8 +4,8 @@
 
 While a rating is trained on, its user and its item are neighbours; on test they are
 not. A stand-in for the model `graph` of the recipe `ml-100k-rating`, on dense matrices,
-so that a step can take the edges of its batch out: LightGCN of one layer with biases, by
-squared errors, on MovieLens-100K, seed 0. Printed is the best rmse on the validation
+so that a step can take the edges of its batch out: LightGCN of one layer with biases,
+by squared errors, on MovieLens-100K, seed 0. Printed is the best rmse on the validation
 part, for edges that are all alike and for edges weighed by what the biases leave of
 their ratings, which tell a target's value unless they are taken out.
 
