@@ -131,7 +131,7 @@ def test_of_errors_the_lowest_is_the_best(results: Results, tmp_path: Path) -> N
         paths={},
     )
     page = report(tmp_path, rated)
-    said = "fused ranks best on test: rmse 0.9000 , 10.0 % below ease, the best baseline"
+    said = "fused ranks best on test: rmse 0.9000 , 10.0 % below ease, the best"
     assert said in page.words
     assert "by rmse, the lower the better" in page.words
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
