@@ -23,6 +23,7 @@ from llmgnn_jax.evaluation.results import (
     refuse_comparison,
     write_results,
 )
+from llmgnn_jax.training.rating import COMPARED
 from llmgnn_jax.training.run import fit
 
 Run: TypeAlias = Callable[[str, Config, Path], object]
@@ -63,7 +64,8 @@ def averaged(
         documents,
         per_user,
         best=last.models[-1],
-        metric=last.evaluation.metric,
+        # Of ratings users are compared by squared errors, whose mean is no rmse.
+        metric=COMPARED if last.task == "rating" else last.evaluation.metric,
         command=command,
         together=together,
     )
@@ -209,20 +211,23 @@ def _model(
 ) -> ModelResult:
     rows = {label: one["models"][name] for label, one in documents.items()}
     first = next(iter(rows.values()))
-    low_1, high_1 = significance.mean_intervals(values[:, None])
+    test = _means([row["test"] for row in rows.values()])
+    (low,), (high,) = significance.mean_intervals(values[:, None])
+    if metric == COMPARED:
+        ci95 = {"rmse": (float(low**0.5), float(high**0.5))}
+    else:
+        # As it is: a user is one, however many runs it is in. Where all are in all
+        # runs, it is the mean of the runs.
+        test[metric] = float(values.mean())
+        ci95 = {metric: (float(low), float(high))}
     kinds = dict.fromkeys(kind for row in rows.values() for kind in row["kinds"])
     return ModelResult(
         valid=_means([row["valid"] for row in rows.values()]),
-        # Of the metric that intervals are of, as they are: a user is one, however many
-        # runs it is in. Where all are in all runs, it is the mean of the runs.
-        test={
-            **_means([row["test"] for row in rows.values()]),
-            metric: float(values.mean()),
-        },
+        test=test,
         seconds=float(np.mean([row["seconds"] for row in rows.values()])),
         baseline=first["baseline"],
         per_seed={label: row["test"] for label, row in rows.items()},
-        ci95={metric: (float(low_1[0]), float(high_1[0]))},
+        ci95=ci95,
         beyond_accuracy=_means([row["beyond_accuracy"] for row in rows.values()]),
         budget={label: row["budget"] for label, row in rows.items()},
         kinds={

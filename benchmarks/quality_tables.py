@@ -42,6 +42,33 @@ def models_table(document: Document, metric: str) -> str:
     return table(heads, rows)
 
 
+def ratings_table(document: Document) -> str:
+    """One row a model of ratings, the lowest error on test first."""
+    first = next(iter(document["comparisons"]), {"a": ""})["a"]
+    p_values = {one["b"]: one["p"] for one in document["comparisons"]}
+    models = document["models"]
+    seeds = list(next(iter(models.values()))["per_seed"])
+    shown = seeds if 1 < len(seeds) <= 3 else []
+    heads = ["model", *(f"seed {seed}" for seed in shown), "rmse", "95 %", "mae"]
+    heads += [f"p beside {first}", "seconds"]
+    rows = []
+    for name in sorted(models, key=lambda name: models[name]["test"]["rmse"]):
+        row = models[name]
+        p_value = p_values.get(name)
+        rows.append(
+            [
+                f"{name} (baseline)" if row["baseline"] else name,
+                *(f"{row['per_seed'][seed]['rmse']:.4f}" for seed in shown),
+                f"{row['test']['rmse']:.4f}",
+                "{:.4f} to {:.4f}".format(*row["ci95"]["rmse"]),
+                f"{row['test']['mae']:.4f}",
+                "" if p_value is None else f"{p_value:.4f}",
+                f"{row['seconds']:.0f}",
+            ]
+        )
+    return table(heads, rows)
+
+
 def kinds_table(document: Document, metric: str) -> str:
     """Each kind of pair among its own items alone and in the lists of all."""
     cutoff = max(document["protocol"]["k"])

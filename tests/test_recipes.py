@@ -136,6 +136,11 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
     ("name", "arguments", "why"),
     [
         ("ml-100k", ["--node.dropout", "0.1"], "the task is ranking"),
+        ("ml-100k", ["--rating.bias-l2", "1"], "the task is ranking"),
+        ("ml-100k-rating", ["--train.loss", "bpr"], "the task is rating"),
+        ("ml-100k-rating", ["--train.num-negatives", "2"], "the task is rating"),
+        ("ml-100k-rating", ["--evaluation.ks", "7"], "the task is rating"),
+        ("cora-gcn", ["--rating.bias-l2", "1"], "the task is node_classification"),
         ("ml-100k", ["--data.valid-share", "0.2"], "data.split is random"),
         ("ml-100k", ["--data.cold-share", "0.2"], "data.split is random"),
         ("ml-100k", ["--data.fold", "2"], "data.split is random"),

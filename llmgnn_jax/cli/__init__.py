@@ -21,6 +21,7 @@ _INTERRUPTED = 130
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": commands.evaluate,
     "recommend": commands.recommend,
+    "predict": commands.predict,
     "encode": encode,
     "data": commands.data,
 }

@@ -145,6 +145,29 @@ def recommend(options: argparse.Namespace) -> int:
     return 0
 
 
+def predict(options: argparse.Namespace) -> int:
+    """Prints what a user is expected to give some items."""
+    logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
+    from llmgnn_jax.serving.recommender import Recommender
+
+    recommender = Recommender.load(options.run, model=options.model)
+    found = [recommender.predict(user=options.user, item=item) for item in options.item]
+    if options.json:
+        print_json(
+            {
+                "ratings": [dataclasses.asdict(one) for one in found],
+                "query": {"user": options.user, "items": options.item},
+                "run": str(options.run),
+                "model": recommender.model_name,
+            }
+        )
+        return 0
+    width = max(len(one.id) for one in found)
+    for one in found:
+        print(f"{one.rating:9.4f}  {one.id:>{width}}  {one.title}")
+    return 0
+
+
 def data(options: argparse.Namespace) -> int:
     """Lists, fetches and finds assets."""
     from llmgnn_jax import assets

@@ -163,6 +163,28 @@ def build_parser() -> Parser:
     )
     _add_json(recommend)
 
+    predict = verb(
+        "predict",
+        "Predict the ratings that a known user would give, in a run of the task "
+        "rating.",
+        'predict runs/ml-100k-rating/20260101-120000 --user 196 --item "Toy Story"',
+    )
+    predict.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
+    predict.add_argument(
+        "--user", metavar="ID", required=True, help="a user of the training data"
+    )
+    predict.add_argument(
+        "--item",
+        action="append",
+        metavar="ITEM",
+        required=True,
+        help="an id or title; may be repeated",
+    )
+    predict.add_argument(
+        "--model", choices=("graph", "text", "fused"), help="default: the run's last"
+    )
+    _add_json(predict)
+
     encode = verb(
         "encode",
         "Encode a file of texts: the vectors are stored, and no text is encoded twice.",

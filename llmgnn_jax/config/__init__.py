@@ -17,6 +17,7 @@ from llmgnn_jax.config.sections import (
     GraphConfig,
     NodeConfig,
     ParallelConfig,
+    RatingConfig,
     TextConfig,
     TrainConfig,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "ModelName",
     "NodeConfig",
     "ParallelConfig",
+    "RatingConfig",
     "TaskName",
     "TextConfig",
     "TrainConfig",

@@ -14,12 +14,13 @@ from llmgnn_jax.config.sections import (
     GraphConfig,
     NodeConfig,
     ParallelConfig,
+    RatingConfig,
     TextConfig,
     TrainConfig,
 )
 from llmgnn_jax.errors import UserError
 
-TaskName = Literal["ranking", "node_classification"]
+TaskName = Literal["ranking", "rating", "node_classification"]
 ModelName = Literal["graph", "text", "fused"]
 
 
@@ -30,7 +31,8 @@ class Config:
     recipe: str
     """The recipe's name."""
     task: TaskName = "ranking"
-    """What is learned: which items a user likes, or the classes of a graph's nodes."""
+    """What is learned: which items a user likes, what value a user gives an item, or
+    the classes of a graph's nodes."""
     seed: int = 0
     """Of the split, the initial parameters and every draw."""
     models: tuple[ModelName, ...] = ("graph", "text", "fused")
@@ -38,6 +40,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     graph: GraphConfig = field(default_factory=GraphConfig)
     node: NodeConfig = field(default_factory=NodeConfig)
+    rating: RatingConfig = field(default_factory=RatingConfig)
     text: TextConfig = field(default_factory=TextConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -100,6 +103,7 @@ class Config:
             "graph.spare_users": self.graph.spare_users,
             "graph.spare_items": self.graph.spare_items,
             "graph.spare_edges": self.graph.spare_edges,
+            "rating.bias_l2": self.rating.bias_l2,
             "fusion.alignment": self.fusion.alignment,
             "fusion.anchor": self.fusion.anchor,
             "fusion.learning_rate_scale": self.fusion.learning_rate_scale,
@@ -163,6 +167,9 @@ class Config:
         if self.task == "node_classification":
             metrics = ["accuracy", "macro_f1"]
             self._check_node_classification()
+        elif self.task == "rating":
+            metrics = ["rmse", "mae"]
+            self._check_rating()
         if self.evaluation.metric not in metrics:
             raise UserError.field(
                 "evaluation.metric",
@@ -207,7 +214,22 @@ class Config:
                 got=" ".join(map(str, fanouts)),
                 fix="change it, or --graph.num-layers",
             )
-        if fanouts and self.train.negatives == "all":
+        if (
+            self.graph.init == "text"
+            and self.task != "node_classification"
+            and self.models == ("graph",)
+        ):
+            raise UserError.field(
+                "graph.init",
+                expected="normal, xavier or spectral where no model reads texts",
+                got="'text'",
+                fix="choose one of these, or train --models graph fused",
+            )
+        if self.task != "rating":
+            self._check_negatives()
+
+    def _check_negatives(self) -> None:
+        if self.graph.fanouts and self.train.negatives == "all":
             raise UserError.field(
                 "train.negatives",
                 expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} where neighbours "
@@ -221,17 +243,6 @@ class Config:
                 expected=f"{_any_of(*DRAWN_NEGATIVES, 'in_batch')} with the loss bpr",
                 got="'all'",
                 fix="choose one of these or --train.loss sampled_softmax",
-            )
-        if (
-            self.graph.init == "text"
-            and self.task == "ranking"
-            and self.models == ("graph",)
-        ):
-            raise UserError.field(
-                "graph.init",
-                expected="normal, xavier or spectral where no model reads texts",
-                got="'text'",
-                fix="choose one of these, or train --models graph fused",
             )
         if self.train.loss == "sampled_softmax" and self.train.negatives == "hard":
             raise UserError.field(
@@ -274,6 +285,23 @@ class Config:
                         expected="a whole number",
                         got=repr(value),
                     )
+
+    def _check_rating(self) -> None:
+        if self.data.min_value is not None:
+            raise UserError.field(
+                "data.min_value",
+                expected="None in the task rating, which learns from low values too",
+                got=self.data.min_value,
+                fix="leave it out",
+            )
+        if self.graph.filter != "none":
+            raise UserError.field(
+                "graph.filter",
+                expected="none in the task rating: its scores are of what is liked at "
+                "all",
+                got=repr(self.graph.filter),
+                fix="add --graph.filter none",
+            )
 
     def _check_node_classification(self) -> None:
         only: dict[str, tuple[Any, Any]] = {

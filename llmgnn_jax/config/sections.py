@@ -147,6 +147,14 @@ class NodeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RatingConfig:
+    """What only the prediction of ratings has: mean + user's bias + item's + dot."""
+
+    bias_l2: float = 0.1
+    """L2 on the biases of the batch's users and items."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """The language model that reads what is said of items and users."""
 

@@ -24,6 +24,13 @@ _OF_NODES = {
     "parallel": (),
 }
 
+# What compares an item with others, in the sections of rating.
+_OF_RANKING = [
+    *(f"train.{name}" for name in ("loss", "uniformity", "negatives", "examples")),
+    *("train.num_negatives", "train.popularity_power"),
+    *("evaluation.ks", "evaluation.new_places", "evaluation.memory_limit_mb"),
+]
+
 _OF_COLD = ["data.cold_share", "data.folds", "data.fold", "data.warm_share"]
 
 _OF_INTERACTIONS = [
@@ -59,12 +66,16 @@ def unused_fields(config: Config) -> dict[str, str]:
             [name for name in every if name.startswith(rooms) and name not in read],
             "the task is node_classification",
         )
-        names = ["data.valid_share", *_OF_COLD, *_OF_INTERACTIONS]
+        names = ["data.valid_share", "rating.bias_l2", *_OF_COLD, *_OF_INTERACTIONS]
         leave_out(names, "the task is node_classification")
         return found
+    of_others = ["node."] if config.task == "rating" else ["node.", "rating."]
     leave_out(
-        [name for name in every if name.startswith("node.")], "the task is ranking"
+        [name for name in every if name.startswith(tuple(of_others))],
+        f"the task is {config.task}",
     )
+    if config.task == "rating":
+        leave_out(_OF_RANKING, "the task is rating")
     why = f"data.split is {config.data.split}"
     if not config.data.is_cold:
         leave_out(_OF_COLD, why)

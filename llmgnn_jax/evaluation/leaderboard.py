@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from llmgnn_jax.evaluation.direction import as_gain
+
 Document = Mapping[str, Any]
 
 
@@ -19,12 +21,19 @@ def by_quality(document: Document) -> list[tuple[str, Document]]:
 
     def value(pair: tuple[str, Document]) -> float:
         measured = pair[1]["test"].get(metric)
-        return float("-inf") if measured is None else float(measured)
+        return float("-inf") if measured is None else as_gain(metric, float(measured))
 
     return sorted(document["models"].items(), key=value, reverse=True)
 
 
 def best_value(document: Document, part: str, metric: str) -> float | None:
-    """The largest value of a metric on "valid" or "test", None if none was measured."""
+    """The best value of a metric on "valid" or "test", None if none was measured.
+
+    The largest one; of an error the smallest.
+    """
     measured = [model[part].get(metric) for model in document["models"].values()]
-    return max((value for value in measured if value is not None), default=None)
+    return max(
+        (value for value in measured if value is not None),
+        key=lambda value: as_gain(metric, value),
+        default=None,
+    )

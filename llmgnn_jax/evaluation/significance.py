@@ -131,16 +131,37 @@ def mean_intervals(
     Percentile bootstrap: users are drawn with replacement, the same in each column.
     Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 13.
     """
-    values_NM = np.asarray(values_NM, np.float64)
-    count = len(values_NM)
+    return ratio_intervals(values_NM, np.ones(len(values_NM)), draws=draws, seed=seed)
+
+
+def ratio_intervals(
+    sums_NM: np.ndarray,
+    counts_N: np.ndarray,
+    *,
+    draws: int = BOOTSTRAPS,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) and (M,): between which sums over users by their counts lie, at 95 %.
+
+    As `mean_intervals`, of means over what users have several of (ratings): whoever is
+    drawn comes with all of them.
+
+    Args:
+        sums_NM: (N, M) of each user.
+        counts_N: (N,) how many each sum is of.
+        draws: R.
+        seed: Of the draws.
+    """
+    sums_NM = np.asarray(sums_NM, np.float64)
+    count = len(sums_NM)
     rng = np.random.default_rng(seed)
-    means = []
+    ratios = []
     for rows in _parts(draws, count):
         drawn_RN = rng.integers(0, count, (rows, count))
         flat = (drawn_RN + count * np.arange(rows)[:, None]).reshape(-1)
         times_RN = np.bincount(flat, minlength=rows * count).reshape(rows, count)
-        means.append(times_RN @ values_NM / count)
-    low_M, high_M = np.percentile(np.concatenate(means), (2.5, 97.5), axis=0)
+        ratios.append(times_RN @ sums_NM / (times_RN @ counts_N)[:, None])
+    low_M, high_M = np.percentile(np.concatenate(ratios), (2.5, 97.5), axis=0)
     return low_M, high_M
 
 

@@ -8,7 +8,9 @@ from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.beyond_accuracy import Catalogue
 from llmgnn_jax.evaluation.metrics import METRICS, evaluate_rankings
 
-_PARTS = 4
+PARTS = 4
+"""How many parts users are cut into by how much they did."""
+
 _THIRDS = ("popular", "middling", "rare")
 
 
@@ -66,7 +68,7 @@ def _by_history(
 ) -> Iterator[tuple[str, np.ndarray, Csr]]:
     users = users[positives.counts()[users] > 0]
     lengths = catalogue.history.counts()[users]
-    limits = np.unique(np.quantile(lengths, np.arange(1, _PARTS + 1) / _PARTS))
+    limits = np.unique(np.quantile(lengths, np.arange(1, PARTS + 1) / PARTS))
     low = -1
     for limit in limits.tolist():
         inside = (lengths > low) & (lengths <= limit)
@@ -77,18 +79,25 @@ def _by_history(
 
 
 def _by_item(positives: Csr, catalogue: Catalogue) -> Iterator[tuple[str, Csr]]:
-    counts_I = catalogue.counts_I
+    rows, targets = positives.pairs()
+    for name, inside_I in thirds_of_items(catalogue.counts_I).items():
+        kept = inside_I[targets]
+        yield name, Csr.from_pairs(rows[kept], targets[kept], positives.num_rows)
+
+
+def thirds_of_items(counts_I: np.ndarray) -> dict[str, np.ndarray]:
+    """Name of a group -> (I,) bool: items by popularity, and those that are new.
+
+    Args:
+        counts_I: (I,) train interactions of each item.
+    """
     order_I = np.argsort(-counts_I, kind="stable")
     # Interactions with items before each, in the order of popularity.
     before_I = np.empty(len(counts_I))
     before_I[order_I] = np.cumsum(counts_I[order_I]) - counts_I[order_I]
     third_I = np.minimum(3 * before_I // max(counts_I.sum(), 1), 2)
-    rows, targets = positives.pairs()
     groups = {
         f"{name} items": (third_I == number) & (counts_I > 0)
         for number, name in enumerate(_THIRDS)
     }
-    groups["new items"] = counts_I == 0
-    for name, inside_I in groups.items():
-        kept = inside_I[targets]
-        yield name, Csr.from_pairs(rows[kept], targets[kept], positives.num_rows)
+    return {**groups, "new items": counts_I == 0}

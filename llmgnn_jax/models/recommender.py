@@ -388,6 +388,19 @@ class RecommenderModel(nnx.Module):
             self.with_filter(items_ID, item_IK),
         )
 
+    def readers(self, text_BT: jax.Array) -> jax.Array:
+        """(B, D' + K), users who are known by a text of (T,) each and have no edge."""
+        count = len(text_BT)
+        vectors_BD = self.merge(
+            of="user",
+            graph_BD=jnp.zeros((count, self.spec.embedding_dim)),
+            graph_known_B=jnp.zeros(count, bool),
+            text_BT=text_BT,
+            text_known_B=jnp.ones(count, bool),
+        )
+        # Whoever has no history has nothing that is filtered.
+        return self.with_filter(vectors_BD, jnp.zeros((count, self.spec.filter_rank)))
+
     def with_filter(self, vectors_BD: jax.Array, filter_BK: jax.Array) -> jax.Array:
         """(B, D' + K): inner products are the model's and the filter's, weighed."""
         scale = self.spec.filter_weight**0.5
@@ -446,7 +459,13 @@ def create(
     spec: ModelSpec, *, seed: int
 ) -> tuple[nnx.GraphDef[RecommenderModel], dict]:
     """A model's definition and its initial parameters, a pure dict of arrays."""
-    model = RecommenderModel(spec, rngs=nnx.Rngs(seed))
+    return split_model(RecommenderModel(spec, rngs=nnx.Rngs(seed)))
+
+
+def split_model(
+    model: RecommenderModel,
+) -> tuple[nnx.GraphDef[RecommenderModel], dict]:
+    """A model's definition and its parameters, a pure dict of arrays."""
     definition, params, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
     assert not jax.tree.leaves(rest), "modules hold parameters alone"
     return definition, nnx.to_pure_dict(params)

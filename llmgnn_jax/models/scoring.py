@@ -38,16 +38,7 @@ class Scorer:
 
         def readers(params: Any, text_BT: jax.Array) -> jax.Array:
             model: RecommenderModel = nnx.merge(definition, params)
-            count = len(text_BT)
-            vectors_BD = model.merge(
-                of="user",
-                graph_BD=jnp.zeros((count, spec.embedding_dim)),
-                graph_known_B=jnp.zeros(count, bool),
-                text_BT=text_BT,
-                text_known_B=jnp.ones(count, bool),
-            )
-            # Whoever has no history has nothing that is filtered.
-            return model.with_filter(vectors_BD, jnp.zeros((count, spec.filter_rank)))
+            return model.readers(text_BT)
 
         self._vectors = jax.jit(vectors)
         self._readers = jax.jit(readers)

@@ -22,13 +22,13 @@ from llmgnn_jax.parallel.mesh import AXES, DATA, MODEL
 _ENCODER = r"(text_encoder|encoder\.frozen)\b.*"
 
 RULES: tuple[tuple[str, P], ...] = (
-    (r"node_embedding$", P(AXES)),
+    (r"(node_embedding|user_bias|item_bias)$", P(AXES)),
     (r"(item_IT|user_UT|read_IK|item_IK|user_UK)$", P(AXES)),
     (r"(item_known_I|user_parts_U|from_history_U)$", P(AXES)),
     (r"\bplan\.((near|far)\.|send$|indptr$|neighbours$)", P(AXES)),
     (r"\b(degrees|connected)$", P(AXES)),
     (r"\bknown\.(indptr|indices|bits)$", P(AXES)),
-    (r"\b(users_E|items_E|active_users_A|item_counts_I)$", P(AXES)),
+    (r"\b(users_E|items_E|values_E|active_users_A|item_counts_I)$", P(AXES)),
     (r"\bpopularity\.(accept_I|other_I|log_share_I)$", P(AXES)),
     (r"\bencoder\.(ids_IL|counts_I)$", P(AXES)),
     (

@@ -4,6 +4,7 @@ recommender = Recommender.load("runs/ml-100k/20260101-120000")
 recommender.recommend(user="196")
 recommender.recommend(items=["Toy Story", "50"])
 recommender.recommend(text="a heist film with robots")
+Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item="50")
 """
 
 import logging
@@ -29,6 +30,7 @@ from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
 from llmgnn_jax.training.prepare import Prepared, prepare
+from llmgnn_jax.training.rating_data import clipped
 from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
@@ -42,7 +44,8 @@ class RecommendedItem:
     Attributes:
         id: The item's external id.
         title: For people, "" where unknown.
-        score: The dot product that it was ranked by; comparable within a list only.
+        score: The dot product that it was ranked by; comparable within a list only. In
+            a run of the task rating, the predicted rating before it is clipped.
         rank: From 1.
     """
 
@@ -50,6 +53,21 @@ class RecommendedItem:
     title: str
     score: float
     rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedRating:
+    """What a user is expected to give an item.
+
+    Attributes:
+        id: The item's external id.
+        title: For people, "" where unknown.
+        rating: Within the lowest and the highest rating of the train part.
+    """
+
+    id: str
+    title: str
+    rating: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +109,7 @@ class Recommender:
         model = self._model
         users, items = model.scorer.vectors(model.params, features)
         self._users, self._ranker = np.asarray(users), Ranker(items)
+        self._items = items
         self._features, self._item_ids, self._item_titles = features, ids, titles
         self._titles = TitleIndex(ids, titles)
         # Those that training never met, and all that came after it.
@@ -115,7 +134,7 @@ class Recommender:
         """
         folder = run_path(run)
         config = on_one_device(read_config(folder))
-        if config.task != "ranking":
+        if config.task not in ("ranking", "rating"):
             raise UserError.field(
                 str(folder),
                 expected="a run that ranks items",
@@ -190,6 +209,41 @@ class Recommender:
             return self._rank(self._newcomer(liked), np.unique(liked), k)
         assert text is not None
         return self._rank(self._reader(text), np.zeros(0, np.int64), k)
+
+    def predict(self, *, user: str, item: str) -> PredictedRating:
+        """What a user is expected to give an item, in a run of the task rating.
+
+        Args:
+            user: External id of a user of the data. One without a train interaction is
+                predicted by the item's bias, and by what texts say.
+            item: Id or title, of one that was added later too.
+
+        Raises:
+            UserError: For a run of another task, an unknown user, or an unknown or
+                ambiguous item.
+        """
+        prepared = self._prepared
+        if prepared.config.task != "rating":
+            raise UserError.field(
+                "predict",
+                expected="a run of the task rating",
+                got=f"one of the task {prepared.config.task}",
+                fix="train one, for example with the recipe ml-100k-rating",
+            )
+        if user not in self._slots:
+            raise UserError.field(
+                f"user {user!r}",
+                expected="a user of the training data",
+                got="one that is not there",
+            )
+        slot, place = self._slots[user], self._titles.find(item)
+        vectors = self._users[slot], np.asarray(self._items[place])
+        rating = np.sum(vectors[0] * vectors[1], dtype=np.float64)
+        return PredictedRating(
+            id=self._item_ids[place],
+            title=self._title(place),
+            rating=float(clipped(rating, prepared)),
+        )
 
     def add_items(self, items: Sequence[NewItem]) -> None:
         """From now on these are recommended too, without training or compiling.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.config import Config
+from llmgnn_jax.evaluation.direction import as_gain
 from llmgnn_jax.parallel.processes import any_of_them
 from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.divergence import check_finite, diverged
@@ -206,7 +207,8 @@ def _judged(
     config: Config,
 ) -> tuple[Progress, Any]:
     """Early stopping and the best parameters after a validation."""
-    value = valid[config.evaluation.metric]
+    metric = config.evaluation.metric
+    value = as_gain(metric, valid[metric])
     if step % config.train.validate_every:
         return dataclasses.replace(stopping, end_value=value), best
     if value <= stopping.best_value:
@@ -235,7 +237,8 @@ def _best(stopping: Progress, config: Config) -> str:
     if best == -np.inf:
         return "not validated"
     where = f"at {stopping.best_step}" if best == stopping.best_value else "at the end"
-    return f"best valid {config.evaluation.metric} {best:.4f} {where}"
+    metric = config.evaluation.metric
+    return f"best valid {metric} {as_gain(metric, best):.4f} {where}"
 
 
 def _stops_early(stopping: Progress, config: Config) -> bool:

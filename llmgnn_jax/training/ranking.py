@@ -1,6 +1,5 @@
 """The task "ranking": users and items, from the data to the results."""
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.reporting import MetricsLog
-from llmgnn_jax.training.state import split_params
-from llmgnn_jax.training.step import build_program
+from llmgnn_jax.training.step import batch_loss
 from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import (
     Setup,
@@ -31,6 +29,7 @@ from llmgnn_jax.training.trained import (
     set_up,
     trained,
 )
+from llmgnn_jax.training.trainees import place_trainee
 
 logger = logging.getLogger(__name__)
 
@@ -70,60 +69,22 @@ def fit_model(
 
 
 def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
-    """A model as the training loop sees it: its program, and its data in place."""
-    config, strategy, text = prepared.config, prepared.strategy, setup.text
-    scorer = Scorer(setup.definition, setup.spec, strategy.placement)
-    graph = strategy.place(strategy.share_graph(prepared.graph))
-    # Validation hears all neighbours, whatever steps do.
-    of_steps = graph
-    if config.graph.fanouts:
-        of_steps = strategy.place(strategy.share_graph(prepared.graph, sampled=True))
-
-    def placed(features: Features) -> Features:
-        return Features(
-            graph=graph,
-            text=strategy.place(features.text),
-            filter=strategy.place(features.filter),
-        )
-
-    stored = placed(prepared.features)
-
-    def features_of(params: Any) -> Features:
-        """What the model reads with these parameters."""
-        if text is None:
-            return stored
-        of_encoder = strategy.gathered(split_params(params)[1])
-        return placed(text.features(text.encoder(of_encoder, prepared), prepared))
-
-    def on_valid(params: Any, features: Features) -> dict[str, float]:
-        model_params, _ = split_params(params)
-        judged = validate(scorer, model_params, features, prepared)
-        return numbers_of_first(judged.mean)
-
-    reads_stored = setup.spec.uses_text and text is None
-    data = dataclasses.replace(
-        train_data(prepared, text=False),
-        features=Features(graph=of_steps, text=stored.text if reads_stored else None),
-        encoder=None if text is None else text.inputs,
+    """A model as the training loop sees it."""
+    return place_trainee(
+        name,
+        prepared,
+        setup,
+        data=train_data(prepared, text=False),
+        of_batch=batch_loss,
+        judged=judged if prepared.on_valid.positives.nnz else None,
     )
-    return Trainee(
-        name=name,
-        program=build_program(
-            setup.definition,
-            setup.optimizer,
-            config,
-            encoder=None if text is None else text.spec,
-            strategy=strategy,
-            state=setup.snapshot.state,
-        ),
-        data=strategy.place(data),
-        start=setup.snapshot,
-        features=features_of,
-        validate=on_valid if prepared.on_valid.positives.nnz else None,
-        examples_per_step=config.train.batch_size,
-        tokens_per_step=0.0 if text is None else text.tokens_per_step,
-        refreshes=text is not None,
-    )
+
+
+def judged(
+    scorer: Scorer, params: Any, features: Features, prepared: Prepared
+) -> dict[str, float]:
+    """METRIC -> value on the validation part."""
+    return numbers_of_first(validate(scorer, params, features, prepared).mean)
 
 
 def validate(

@@ -9,12 +9,46 @@ the term.
 import jax
 import jax.numpy as jnp
 
-from llmgnn_jax.config import FusionConfig, GraphConfig
+from llmgnn_jax.config import Config, FusionConfig, GraphConfig
 from llmgnn_jax.graph.placement import Placement
 from llmgnn_jax.models.recommender import RecommenderModel, Side
 from llmgnn_jax.training.batch import ITEM_VIEWS, USER_VIEWS, Batch
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.vector_losses import first_of_each, info_nce, perturbed
+
+
+def with_regularisers(
+    loss: jax.Array,
+    model: RecommenderModel,
+    sides: Sides,
+    batch: Batch,
+    *,
+    config: Config,
+    placement: Placement,
+) -> jax.Array:
+    """(), the loss and all that a configuration adds to it.
+
+    Args:
+        loss: () of the batch.
+        model: Any.
+        sides: Of the batch.
+        batch: The draws.
+        config: Of the run.
+        placement: Where rows lie.
+    """
+    if config.graph.contrast and model.spec.uses_graph:
+        loss += config.graph.contrast * contrast(
+            sides, batch, graph=config.graph, placement=placement
+        )
+    if model.spec.sides == "fused":
+        loss += config.fusion.anchor * model.fusion.distance_from_start()
+        if config.fusion.alignment:
+            loss += config.fusion.alignment * text_alignment(
+                model, sides, batch, fusion=config.fusion, placement=placement
+            )
+        if config.graph.text_pull:
+            loss += config.graph.text_pull * text_pull(model, sides)
+    return loss
 
 
 def contrast(

@@ -16,7 +16,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.report import write_report
 from llmgnn_jax.evaluation.results import Results, write_results
 from llmgnn_jax.parallel import processes
-from llmgnn_jax.training import node_classification, ranking
+from llmgnn_jax.training import node_classification, ranking, rating
 from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
 from llmgnn_jax.training.run_folder import (
     RunFolder,
@@ -54,6 +54,7 @@ class Task(Protocol):
 
 TASKS: Mapping[TaskName, Task] = {
     "ranking": ranking,
+    "rating": rating,
     "node_classification": node_classification,
 }
 

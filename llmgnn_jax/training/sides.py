@@ -3,10 +3,13 @@
 Shapes: B rows, R items that a batch names, D width of a ranked vector.
 """
 
+from typing import Protocol
+
 import jax
 import jax.numpy as jnp
 
 from llmgnn_jax.graph.placement import Draw, OneDevice, Placement
+from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.training.batch import (
     ITEM_GRAPH,
@@ -17,8 +20,16 @@ from llmgnn_jax.training.batch import (
     Batch,
 )
 from llmgnn_jax.training.draws import keep_mask
-from llmgnn_jax.training.state import TrainData
 from llmgnn_jax.training.text_step import FreshTexts
+
+
+class Readable(Protocol):
+    """What a step reads, of any task."""
+
+    @property
+    def features(self) -> Features:
+        """Graph and text vectors."""
+        ...
 
 
 class Sides:
@@ -43,7 +54,7 @@ class Sides:
     def __init__(
         self,
         model: RecommenderModel,
-        data: TrainData,
+        data: Readable,
         batch: Batch,
         *,
         dropout: float,

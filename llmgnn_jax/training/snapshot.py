@@ -22,10 +22,11 @@ class Progress:
     """Early stopping and the clock, as they stand at a step.
 
     Attributes:
-        best_value: Best validation metric so far; -inf before the first.
+        best_value: Best validation metric so far, an error's negative (`as_gain`): the
+            larger, the better; -inf before the first.
         best_step: The step that it was measured at.
         worse: Validations since then.
-        end_value: The metric at this very step, where the run ends between two
+        end_value: The same at this very step, where the run ends between two
             validations; -inf elsewhere. A longer run would not have looked, so it
             counts for which parameters are best and not for early stopping.
         seconds: Of training, over all the times the run was resumed.

@@ -1,11 +1,12 @@
-"""One training step of a ranking model, and the compiled program of many.
+"""One training step of a ranking model, and the compiled program of many steps.
 
 Shapes: B rows, R items that a batch names, D width of a ranked vector.
 """
 
 import contextlib
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +17,16 @@ from llmgnn_jax.config import Config
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.parallel.strategy import Strategy
-from llmgnn_jax.training import regularisers, vector_losses
+from llmgnn_jax.training import vector_losses
 from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.program import Program, compile_steps
+from llmgnn_jax.training.regularisers import with_regularisers
 from llmgnn_jax.training.scores import Scored, loss_of_scores
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainData, TrainState, split_params
 from llmgnn_jax.training.text_step import EncoderSpec, encode_some
+
+BatchLoss: TypeAlias = Callable[..., tuple[jax.Array, jax.Array]]
 
 
 def batch_loss(
@@ -115,18 +119,9 @@ def batch_loss(
         )
     loss = jnp.sum(scored.loss_B) / len(batch.users_B)
     loss += train.l2 * sides.id_penalty(scored.chosen_BK)
-    if config.graph.contrast and model.spec.uses_graph:
-        loss += config.graph.contrast * regularisers.contrast(
-            sides, batch, graph=config.graph, placement=placement
-        )
-    if model.spec.sides == "fused":
-        loss += config.fusion.anchor * model.fusion.distance_from_start()
-        if config.fusion.alignment:
-            loss += config.fusion.alignment * regularisers.text_alignment(
-                model, sides, batch, fusion=config.fusion, placement=placement
-            )
-        if config.graph.text_pull:
-            loss += config.graph.text_pull * regularisers.text_pull(model, sides)
+    loss = with_regularisers(
+        loss, model, sides, batch, config=config, placement=placement
+    )
     return loss, sides.missed
 
 
@@ -135,23 +130,34 @@ def build_program(
     optimizer: optax.GradientTransformation,
     config: Config,
     *,
+    of_batch: BatchLoss = batch_loss,
     encoder: EncoderSpec | None = None,
     strategy: Strategy | None = None,
     state: TrainState | None = None,
 ) -> Program:
-    """The program of a ranking model, see `compile_steps`."""
+    """The program of a recommender, see `compile_steps`.
+
+    Args:
+        definition: The model's static half.
+        optimizer: As configured.
+        config: Of the run.
+        of_batch: The loss of a step, with the arguments of `batch_loss`.
+        encoder: The text encoder, if it is trained.
+        strategy: As of `compile_steps`.
+        state: Likewise.
+    """
     placement = None if strategy is None else strategy.placement
 
     def loss(
         params: Any,
-        data: TrainData,
+        data: Any,
         *,
         key: jax.Array,
         step: jax.Array,
         part: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         with contextlib.nullcontext() if strategy is None else strategy.traced():
-            return batch_loss(
+            return of_batch(
                 params,
                 definition,
                 data,
@@ -174,7 +180,7 @@ def build_program(
     )
 
 
-def _with_stored_text(data: TrainData, state: TrainState) -> TrainData:
+def _with_stored_text(data: Any, state: TrainState) -> Any:
     """The data of a step whose text vectors are part of the state."""
     features = dataclasses.replace(data.features, text=state.text)
     return dataclasses.replace(data, features=features)

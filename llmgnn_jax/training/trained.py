@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optax
 from flax import nnx
 
 from llmgnn_jax.config import Config, ModelName
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.models.features import Features
+from llmgnn_jax.models.rating import create_rating
 from llmgnn_jax.models.recommender import ModelSpec, RecommenderModel, create
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.text.interface import Encoder
@@ -106,7 +108,11 @@ def set_up(name: ModelName, prepared: Prepared, *, trains: bool = True) -> Setup
         text_dim=prepared.text_dim,
         backend=prepared.backend,
     )
-    definition, params = create(spec, seed=config.seed)
+    if config.task == "rating":
+        mean = float(np.mean(prepared.train.values, dtype=np.float64))
+        definition, params = create_rating(spec, mean=mean, seed=config.seed)
+    else:
+        definition, params = create(spec, seed=config.seed)
     if trains and spec.uses_graph:
         nodes = first_vectors(spec, prepared, params[NODE_TABLE])
         params = {**params, NODE_TABLE: nodes}

@@ -115,6 +115,38 @@ def test_a_baseline_that_wins_is_said_to_win(results: Results, tmp_path: Path) -
     assert rows.index("ease (baseline)") < rows.index("fused")
 
 
+def test_of_errors_the_lowest_is_the_best(results: Results, tmp_path: Path) -> None:
+    errors = {"fused": 0.9, "ease": 1.0}
+    rated = dataclasses.replace(
+        results,
+        protocol=dataclasses.replace(results.protocol, task="rating", k=[]),
+        models={
+            name: dataclasses.replace(
+                row,
+                valid={"rmse": errors[name], "mae": errors[name] / 2},
+                test={"rmse": errors[name], "mae": errors[name] / 2},
+            )
+            for name, row in results.models.items()
+        },
+        paths={},
+    )
+    page = report(tmp_path, rated)
+    said = "fused ranks best on test: rmse 0.9000 , 10.0 % below ease, the best"
+    assert said in page.words
+    assert "by rmse, the lower the better" in page.words
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    best = re.findall(r'<td class="best">([\d.]+)</td>', text)
+    assert sorted(best) == ["0.4500", "0.9000", "0.9000"]
+    rows = models_table(rated.document()).splitlines()
+    assert [row.split()[0] for row in rows[-2:]] == ["fused", "ease"]
+    assert "0.9000*" in rows[-2]
+    assert "*" not in rows[-1]
+    models = {"fused": rated.models["fused"], "ease": rated.models["ease"]}
+    models["fused"] = dataclasses.replace(models["fused"], test={"rmse": 1.1})
+    page = report(tmp_path, dataclasses.replace(rated, models=models))
+    assert "fused, the best learned model, is 10.0 % above it" in page.words
+
+
 def test_everything_is_escaped(results: Results, tmp_path: Path) -> None:
     protocol = dataclasses.replace(results.protocol, dataset=EVIL, split_name=EVIL)
     example = Example(

@@ -18,7 +18,7 @@ DEVICES = 8
 # Minutes: they compile whole steps for many meshes.
 SLOW = (
     *("test_choice.py", "test_fsdp.py", "test_runs.py", "test_sampling.py"),
-    "test_strategies.py",
+    *("test_strategies.py", "test_rating.py"),
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from llmgnn_jax.evaluation.direction import lower_is_better
 from llmgnn_jax.evaluation.leaderboard import Document, by_quality, main_metric
 from llmgnn_jax.evaluation.report import numbers
 from llmgnn_jax.evaluation.report.markup import Markup, element
@@ -14,7 +15,7 @@ def comparisons_section(document: Document) -> Markup:
     found = document["comparisons"]
     if not found:
         return Markup()
-    first = found[0]
+    first, errors = found[0], lower_is_better(found[0]["metric"])
     rows = [
         [
             f"{one['a']} − {one['b']}",
@@ -29,7 +30,9 @@ def comparisons_section(document: Document) -> Markup:
         element("h2", "How sure"),
         element(
             "p",
-            f"Differences in {first['metric']} on test, user by user; p by "
+            f"Differences in {first['metric']} on test, user by user"
+            + (", below 0 where the first is better" if errors else "")
+            + "; p by "
             f"{first['method']}, two-sided, corrected for {len(found)} comparisons "
             f"({first['correction']}).",
         ),

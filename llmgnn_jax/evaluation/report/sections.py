@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llmgnn_jax.evaluation.direction import lower_is_better
 from llmgnn_jax.evaluation.leaderboard import (
     Document,
     best_value,
@@ -31,16 +32,21 @@ def finding(document: Document) -> Markup:
         element("strong", numbers.metric(value)),
     ]
     other = next((row for row in ranked if row[1] != is_baseline), None)
-    if other is not None and other[2] > 0:
-        share = 100 * abs(value - other[2]) / other[2]
+    if other is not None and min(value, other[2]) > 0:
+        higher, lower = "above", "below"
+        if lower_is_better(metric):
+            higher, lower = lower, higher
         if is_baseline:
-            share = 100 * (value - other[2]) / value
+            share = 100 * abs(value - other[2]) / value
             sentence.append(
                 f". It is a baseline; {other[0]}, the best learned model, is "
-                f"{share:.1f}\u00a0% below it"
+                f"{share:.1f}\u00a0% {lower} it"
             )
         else:
-            sentence.append(f", {share:.1f}\u00a0% above {other[0]}, the best baseline")
+            share = 100 * abs(value - other[2]) / other[2]
+            sentence.append(
+                f", {share:.1f}\u00a0% {higher} {other[0]}, the best baseline"
+            )
     return element("p", *sentence, ".", class_="finding")
 
 
@@ -78,12 +84,14 @@ def models_section(document: Document, colors: Mapping[str, int]) -> Markup:
                 element("dl", *rows),
             )
         )
+    main = main_metric(document)
+    which = f"{main}, the lower the better" if lower_is_better(main) else main
     return element(
         "section",
         element("h2", "Models"),
         element(
             "p",
-            f"Best on test first, by {main_metric(document)}; the best value of each "
+            f"Best on test first, by {which}; the best value of each "
             "column is bold. Choices were made on valid; test was read once. Seconds "
             "include tuning.",
         ),
