@@ -18,7 +18,7 @@ def checked_features(
     """
     is_sparse = scipy.sparse.issparse(features)
     array: Any = features if is_sparse else np.asarray(features)
-    if array.ndim != 2 or not len(array):
+    if array.ndim != 2 or not array.shape[0]:
         raise UserError.field(
             name, expected="shape (nodes, features)", got=f"shape {array.shape}"
         )

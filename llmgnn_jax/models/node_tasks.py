@@ -25,8 +25,9 @@ from llmgnn_jax.config import Config, ModelName
 from llmgnn_jax.graph.aggregate import Backend
 from llmgnn_jax.graph.layers import GATLayer, GCNLayer, SAGELayer
 from llmgnn_jax.graph.neighbourhood import LocalNeighbourhood
+from llmgnn_jax.graph.sparse_features import SparseFeatures
 from llmgnn_jax.graph.transductive import TransductiveGraph
-from llmgnn_jax.models.dropout import dropout
+from llmgnn_jax.models.dropout import dropout, dropout_of_rows
 from llmgnn_jax.models.fusion import FUSIONS
 
 LAYERS: dict[str, Any] = {"gcn": GCNLayer, "sage": SAGELayer, "gat": GATLayer}
@@ -215,7 +216,10 @@ class NodeClassifier(nnx.Module):
         if key is None:
             return nodes
         key = jax.random.fold_in(key, number)
-        return dropout(nodes, key=key, rate=self.spec.dropout)
+        draw = dropout if self.spec.sides == "graph" else dropout_of_rows
+        if isinstance(nodes, SparseFeatures):
+            draw = dropout
+        return draw(nodes, key=key, rate=self.spec.dropout)
 
 
 def _dense(in_dim: int, out_dim: int, rngs: nnx.Rngs) -> nnx.Linear:
