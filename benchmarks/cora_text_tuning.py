@@ -24,7 +24,7 @@ from llmgnn_jax.tuning.space import Space, draw
 logger = logging.getLogger(__name__)
 
 SEEDS = (0, 1)
-TRIALS = 8
+TRIALS = 10
 METRIC = "accuracy"
 
 _OF_ALL: dict[str, Any] = {

@@ -5,10 +5,10 @@
     fused   Z = W_o f(g, t) + b_o: g message passing over both, t the perceptron,
             f a fusion of `models.fusion`
 
-What is known of nodes are their features; where there are none, which node it is
-(X = I: the first matrix is then a table of node vectors). The fused model sends text
-vectors over the edges too: its first layer is that of the features plus one of the
-texts.
+What is known of nodes are their features; where there are none, for `graph` alone,
+which node it is (X = I: the first matrix is then a table of node vectors). The fused
+model sends text vectors over the edges: its first layer is one of the texts, plus one
+of the features where there are any.
 
 Shapes: N nodes, F features, T text width, D hidden width, C classes.
 """
@@ -42,7 +42,8 @@ class NodeClassifierSpec:
     """Which model: all that decides on shapes and layers.
 
     Attributes:
-        num_features: F, or N where nodes are known by their number.
+        num_features: F; N where nodes are known by their number; 0 where texts alone
+            are sent over the edges.
         hidden_dim: D.
         num_classes: C.
         num_layers: Rounds of message passing.
@@ -120,7 +121,7 @@ class NodeClassifier(nnx.Module):
         self.spec = spec
         if spec.sides != "text":
             widths = spec.widths(spec.num_features, spec.num_layers)
-            for number in range(spec.num_layers):
+            for number in range(0 if spec.num_features else 1, spec.num_layers):
                 layer = LAYERS[spec.layer](
                     widths[number], widths[number + 1], rngs=rngs
                 )
@@ -168,7 +169,7 @@ class NodeClassifier(nnx.Module):
         return 0.5 * sum(squares[1:], squares[0])
 
     def _first_layers(self) -> Iterator[nnx.Module]:
-        if self.spec.sides != "text":
+        if self.spec.sides != "text" and self.spec.num_features:
             yield getattr(self, f"{self.spec.layer}_0")
         if self.spec.sides != "graph":
             yield self.text_0
@@ -189,19 +190,24 @@ class NodeClassifier(nnx.Module):
         key: jax.Array | None,
     ) -> jax.Array:
         """(N, D) or (N, C), what the layers of message passing come to."""
-        spec, current = self.spec, graph.graph
+        spec, whole = self.spec, graph.graph
         neighbours = LocalNeighbourhood(plan=graph.plan, backend=spec.backend)
-        for number in range(spec.num_layers):
-            nodes = jax.nn.relu(current.nodes) if number else current.nodes
-            nodes = self._dropped(nodes, key, number)
-            layer = getattr(self, f"{spec.layer}_{number}")
-            current = layer(current._replace(nodes=nodes), neighbours=neighbours)
-            if not number and text_NT is not None:
-                sent = self.sent_text(
-                    graph.graph._replace(nodes=text_NT), neighbours=neighbours
-                )
-                current = current._replace(nodes=current.nodes + sent.nodes)
-        return current.nodes
+
+        def heard(layer: Any, nodes: Any) -> jax.Array:
+            passed: jax.Array = layer(
+                whole._replace(nodes=nodes), neighbours=neighbours
+            ).nodes
+            return passed
+
+        sent = [] if text_NT is None else [heard(self.sent_text, text_NT)]
+        if spec.num_features:
+            features = self._dropped(whole.nodes, key, 0)
+            sent.append(heard(getattr(self, f"{spec.layer}_0"), features))
+        nodes = sum(sent[1:], sent[0])
+        for number in range(1, spec.num_layers):
+            nodes = self._dropped(jax.nn.relu(nodes), key, number)
+            nodes = heard(getattr(self, f"{spec.layer}_{number}"), nodes)
+        return nodes
 
     def _perceptron(self, text_NT: jax.Array, key: jax.Array | None) -> jax.Array:
         """(N, D) or (N, C), of texts that were dropped from already."""
@@ -216,9 +222,8 @@ class NodeClassifier(nnx.Module):
         if key is None:
             return nodes
         key = jax.random.fold_in(key, number)
-        draw = dropout if self.spec.sides == "graph" else dropout_of_rows
-        if isinstance(nodes, SparseFeatures):
-            draw = dropout
+        by_entry = self.spec.sides == "graph" or isinstance(nodes, SparseFeatures)
+        draw = dropout if by_entry else dropout_of_rows
         return draw(nodes, key=key, rate=self.spec.dropout)
 
 

@@ -95,7 +95,10 @@ def set_up(name: ModelName, prepared: PreparedNodes) -> NodeSetup:
     spec = NodeClassifierSpec.of(
         config,
         name,
-        num_features=graph.graph.nodes.shape[1],
+        # Which node it is says nothing beside its text.
+        num_features=prepared.train.features.shape[1]
+        if name == "fused"
+        else graph.graph.nodes.shape[1],
         text_dim=0 if graph.texts is None else graph.texts.vectors_NT.shape[1],
         num_classes=prepared.train.num_classes,
         backend=prepared.backend,

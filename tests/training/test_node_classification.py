@@ -383,8 +383,8 @@ def test_the_recipe_from_the_command_line(
     ("options", "message"),
     [
         (["--task", "ranking"], "evaluation.metric: expected one of recall@10"),
-        (["--models", "graph", "text"], "models: expected graph in the task node"),
-        (["--data.source", "ml-100k"], "dataset: expected one of cora, or a folder"),
+        (["--models", "graph", "text"], "models: expected graph alone, for data without texts"),
+        (["--data.source", "ml-100k"], "dataset: expected one of cora, cora-text, or"),
     ],
 )
 def test_what_does_not_belong_together(
