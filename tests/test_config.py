@@ -244,7 +244,12 @@ def test_numbers_from_0_on(name: str) -> None:
             "train.batch_size: expected two rows or more in each of the 4 parts, .*, "
             "got 4$",
         ),
-        ({"task": "node_classification"}, "models: expected graph in the task node_"),
+        (
+            {"task": "node_classification"},
+            "graph.layer: expected gcn, sage or gat in the task node_classification, "
+            "got lightgcn",
+        ),
+        ({"graph.layer": "sage"}, "graph.layer: expected lightgcn or gcn in the task "),
         ({"train.accumulate": 3}, "train.accumulate: expected a number that divides"),
         (
             {"parallel.strategy": "pmap", "parallel.model": 2},
@@ -266,9 +271,13 @@ def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> N
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("models", ("graph", "text"), "expected graph in the task .*, got graph text"),
-        ("data.split", "random", "expected published in the task .*, got random"),
-        ("graph.layer", "lightgcn", "expected gcn in the task .*, got lightgcn"),
+        ("data.split", "temporal", "published or random in the task .*, got temporal"),
+        ("graph.layer", "lightgcn", "gcn, sage or gat in the task .*, got lightgcn"),
+        ("text.mode", "lora", "text.mode: expected frozen in the task .*, got lora"),
+        ("node.test_size", 1.5, "a share below 1, or a whole number of nodes, got 1.5"),
+        ("node.valid_size", 0.0, "node.valid_size: expected a number above 0, got 0.0"),
+        ("node.train_per_class", -1, "node.train_per_class: expected 0 or a number ab"),
+        ("graph.num_layers", 0, "expected 1 or more with the layer gcn, got 0$"),
         ("evaluation.baselines", True, "expected False in the task .*, got True"),
         ("evaluation.metric", "ndcg@10", "expected one of accuracy, macro_f1, got"),
         ("task", "ranking", "evaluation.metric: expected one of recall@10"),
@@ -276,7 +285,7 @@ def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> N
 )
 def test_a_task_has_its_own_fields(field: str, value: object, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        replace(recipe("cora-gcn"), **{field: value})
+        replace(recipe("cora-text"), **{field: value})
     assert "\n" not in str(caught.value)
     changed = replace(recipe("cora-gcn"), **{"evaluation.metric": "macro_f1"})
     assert changed.evaluation.metric == "macro_f1"

@@ -94,7 +94,7 @@ def test_no_option_changes_nothing():
         (["--train.learning-rate", "inf"], "learning_rate: expected .*, got inf"),
         (
             ["--graph.layer", "lightgnc"],
-            "--graph.layer: expected one of lightgcn, gcn, "
+            "--graph.layer: expected one of lightgcn, gcn, sage, gat, "
             r"got 'lightgnc'; did you mean 'lightgcn'\?",
         ),
         (
@@ -171,7 +171,26 @@ def test_what_the_parser_alone_finds_wrong_is_one_plain_sentence(monkeypatch):
         ("gowalla-lightgcn", ["--graph.init-scale", "1"], "graph.init is xavier"),
         ("gowalla-lightgcn", ["--train.patience", "1"], "data.valid_share is 0"),
         ("cora-gcn", ["--train.batch-size", "8"], "the task is node_classification"),
-        ("cora-gcn", ["--fusion.anchor", "2"], "the task is node_classification"),
+        ("cora-gcn", ["--fusion.anchor", "2"], "models are graph"),
+        ("cora-gcn", ["--text.max-length", "9"], "models are graph"),
+        ("cora-gcn", ["--node.text-layers", "3"], "models are graph"),
+        ("cora-gcn", ["--node.test-size", "0.3"], "data.split is published"),
+        ("cora-text", ["--text.lora-rank", "2"], "the task is node_classification"),
+        (
+            "cora-text",
+            ["--fusion.modality-dropout=0.5"],
+            "the task is node_classification",
+        ),
+        (
+            "cora-text",
+            ["--fusion.activation=tanh", "--fusion.kind=gate"],
+            "fusion.kind is gate",
+        ),
+        (
+            "cora-text",
+            ["--graph.num-layers=3", "--models", "text"],
+            "models are text",
+        ),
     ],
 )
 def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
@@ -212,6 +231,14 @@ def test_who_sets_what_is_not_read_is_told(name, arguments, why, caplog):
         ),
         ("ml-100k", ["--node.dropout", "0.5"]),  # what the recipe says already
         ("cora-gcn", ["--node.dropout", "0.1", "--train.steps", "3", "--seed", "1"]),
+        (
+            "cora-text",
+            [
+                *("--node.test-size", "1000", "--node.train-per-class", "20"),
+                *("--fusion.kind", "gate", "--text.max-length", "128"),
+                *("--node.text-layers", "3", "--graph.layer", "sage"),
+            ],
+        ),
     ],
 )
 def test_what_is_read_is_set_in_silence(name, arguments, caplog):

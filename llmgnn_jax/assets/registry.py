@@ -254,6 +254,41 @@ _CORA = Asset(
     local=(Mirror(files={"cora.npz": Member("cora.npz", "", 102_578)}),),
 )
 
+# File -> sha256, bytes.
+_CORA_TEXT_FILES = {
+    "data.txt": (
+        "0b3f7748134974d3d261365f625e532ea889edf27560b28cd24f6d1f9c71fbb9",
+        1_692_799,
+    ),
+    "group.txt": (
+        "77b948c2a5fd7ff8e8cddeeaa06f0c8789fbde1edfc3795d2c8a98f6f0e2a502",
+        4_487,
+    ),
+    "graph.txt": (
+        "b2202fda793a7ef9216aa55ce1b21f96985129ba009c5b49ec39a9f0abc18b23",
+        46_378,
+    ),
+}
+
+_CORA_TEXT = Asset(
+    name="cora-text",
+    description="Cora with abstracts: 2,277 papers, 4,771 citations, 7 classes",
+    terms="MIT (CANE); abstracts for research, cite McCallum et al. 2000 (Cora)",
+    content_sha256="fd73a30a6de2f630467ed3d08e7845f8291da3b233c20fe43f6d00cdbd7bffe9",
+    shared_name="cora-text-cane",
+    mirrors=(
+        Files(
+            url="https://raw.githubusercontent.com/thunlp/CANE/"
+            "a0e7e7802c3e0f9daf3c230ca6ba91e314f3a749/datasets/cora",
+            files={
+                name: Member(name, sha256, size)
+                for name, (sha256, size) in _CORA_TEXT_FILES.items()
+            },
+        ),
+    ),
+)
+
 ASSETS: dict[str, Asset] = {
-    asset.name: asset for asset in (_ML_100K, _MINILM_L6, _SMOLLM2, _GOWALLA, _CORA)
+    asset.name: asset
+    for asset in (_ML_100K, _MINILM_L6, _SMOLLM2, _GOWALLA, _CORA, _CORA_TEXT)
 }

@@ -3,9 +3,10 @@
 import math
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from llmgnn_jax.config.held_out import check_cold_shares
+from llmgnn_jax.config.node_task import check_node_task
 from llmgnn_jax.config.sections import (
     DRAWN_NEGATIVES,
     DataConfig,
@@ -57,6 +58,9 @@ class Config:
             )
         positive = {
             "graph.embedding_dim": self.graph.embedding_dim,
+            "node.valid_size": self.node.valid_size,
+            "node.test_size": self.node.test_size,
+            "node.text_layers": self.node.text_layers,
             "graph.contrast_temperature": self.graph.contrast_temperature,
             "graph.filter_l2": self.graph.filter_l2,
             "graph.filter_rank": self.graph.filter_rank,
@@ -111,6 +115,7 @@ class Config:
             "train.l2": self.train.l2,
             "train.weight_decay": self.train.weight_decay,
             "train.patience": self.train.patience,
+            "node.train_per_class": self.node.train_per_class,
             "data.min_per_user": self.data.min_per_user,
             "data.min_per_item": self.data.min_per_item,
             "parallel.data": self.parallel.data,
@@ -166,7 +171,14 @@ class Config:
         metrics = [f"{name}@{k}" for name in names for k in self.evaluation.ks]
         if self.task == "node_classification":
             metrics = ["accuracy", "macro_f1"]
-            self._check_node_classification()
+            check_node_task(
+                reads_texts=self.models != ("graph",),
+                split=self.data.split,
+                layer=self.graph.layer,
+                node=self.node,
+                text_mode=self.text.mode,
+                baselines=self.evaluation.baselines,
+            )
         elif self.task == "rating":
             metrics = ["rmse", "mae"]
             self._check_rating()
@@ -196,12 +208,20 @@ class Config:
                 got="'fsdp'",
                 fix="choose --parallel.strategy mesh",
             )
-        if self.graph.layer == "gcn" and not self.graph.num_layers:
+        if self.task == "ranking" and self.graph.layer not in ("lightgcn", "gcn"):
+            raise UserError.field(
+                "graph.layer",
+                expected="lightgcn or gcn in the task ranking",
+                got=self.graph.layer,
+            )
+        if self.graph.layer != "lightgcn" and not self.graph.num_layers:
             raise UserError.field(
                 "graph.num_layers",
-                expected="1 or more with the layer gcn",
+                expected=f"1 or more with the layer {self.graph.layer}",
                 got=0,
-                fix="choose --graph.layer lightgcn, which may have none",
+                fix="choose --graph.layer lightgcn, which may have none"
+                if self.task == "ranking"
+                else "",
             )
         fanouts = self.graph.fanouts
         if fanouts and (
@@ -303,26 +323,6 @@ class Config:
                 fix="add --graph.filter none",
             )
 
-    def _check_node_classification(self) -> None:
-        only: dict[str, tuple[Any, Any]] = {
-            "models": (self.models, ("graph",)),
-            "data.split": (self.data.split, "published"),
-            "graph.layer": (self.graph.layer, "gcn"),
-            "evaluation.baselines": (self.evaluation.baselines, False),
-        }
-        for name, (value, there_is) in only.items():
-            if value != there_is:
-                raise UserError.field(
-                    name,
-                    expected=f"{_typed(there_is)} in the task node_classification",
-                    got=_typed(value),
-                )
-
 
 def _any_of(*names: str) -> str:
     return ", ".join(names[:-1]) + f" or {names[-1]}"
-
-
-def _typed(value: Any) -> str:
-    """A value as it is typed after its option."""
-    return " ".join(value) if isinstance(value, tuple) else str(value)

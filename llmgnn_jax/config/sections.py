@@ -37,7 +37,8 @@ class DataConfig:
     split: SplitRule = "random"
     """How interactions are held out; `random` is 8:1:1 within each user, `published`
     tests on what the data come with, `cold_items`, `cold_users` and `cold_both` on all
-    interactions of items or users that training never meets."""
+    interactions of items or users that training never meets. Of nodes, how their labels
+    are: `published`, or `random` as the section `node` says."""
     valid_share: float = 0.1
     """How much is validated on: of each user's published train part, for `published`;
     of the items or users, for the cold splits. At 0 all of it is trained on, nothing is
@@ -68,8 +69,10 @@ class DataConfig:
 class GraphConfig:
     """The message passing over who interacted with what."""
 
-    layer: Literal["lightgcn", "gcn"] = "lightgcn"
-    """`lightgcn`: weighted sums alone; `gcn`: self-loops, a matrix and ReLU."""
+    layer: Literal["lightgcn", "gcn", "sage", "gat"] = "lightgcn"
+    """`lightgcn`: weighted sums alone; `gcn`: self-loops, a matrix and ReLU. For node
+    classification `gcn`, `sage` (the mean over neighbours beside the node itself) or
+    `gat` (one head of attention over them)."""
     num_layers: int = 3
     """Rounds of message passing. With 0, for `lightgcn` alone, id vectors are ranked by
     as they are: matrix factorisation."""
@@ -138,12 +141,22 @@ class GraphConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeConfig:
-    """Nodes with features, for the tasks that are about them."""
+    """Labelled nodes, for the tasks that are about them."""
 
+    valid_size: float = 0.2
+    """Of the labelled nodes, how many are validated on where `data.split` is `random`:
+    a share below 1, or a number of nodes."""
+    test_size: float = 0.2
+    """Likewise, how many are tested on."""
+    train_per_class: int = 0
+    """Likewise, how many of each class are trained on; 0: all that are neither
+    validated nor tested on."""
     normalisation: Literal["rows", "none"] = "rows"
     """`rows`: each node's features are divided by the sum of their magnitudes."""
     dropout: float = 0.5
     """Share of each layer's input that is dropped in training."""
+    text_layers: int = 2
+    """Layers of the perceptron that reads a node's own text vector."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,8 +277,8 @@ class TrainConfig:
     table_learning_rate: float = 0.2
     """Step size of `rowwise_adagrad` at the first step; `half_life` halves it too."""
     l2: float = 3e-3
-    """L2 on the id vectors of the batch, as LightGCN counts it; on the first layer, for
-    node classification."""
+    """L2 on the id vectors of the batch, as LightGCN counts it; on the first layer of
+    each side, for node classification."""
     weight_decay: float = 0.0
     """Decoupled weight decay of the text projection."""
     steps: int = 600

@@ -1,5 +1,7 @@
 """Fields that a run does not read: whoever sets one is told."""
 
+from collections.abc import Callable
+
 from llmgnn_jax.config.document import flatten
 from llmgnn_jax.config.run import Config
 from llmgnn_jax.config.sections import DRAWN_NEGATIVES
@@ -19,8 +21,8 @@ _OF_NODES = {
         "keep_checkpoints",
     ),
     "evaluation": ("metric", "baselines"),
-    "text": (),
-    "fusion": (),
+    "text": ("encoder", "pooling", "head", "max_length", "dtype", "mode"),
+    "fusion": ("kind", "activation", "anchor", "learning_rate_scale"),
     "parallel": (),
 }
 
@@ -68,6 +70,21 @@ def unused_fields(config: Config) -> dict[str, str]:
         )
         names = ["data.valid_share", "rating.bias_l2", *_OF_COLD, *_OF_INTERACTIONS]
         leave_out(names, "the task is node_classification")
+        if config.data.split != "random":
+            sizes = ("valid_size", "test_size", "train_per_class")
+            why = f"data.split is {config.data.split}"
+            leave_out([f"node.{name}" for name in sizes], why)
+        models = "models are " + " ".join(config.models)
+        if "fused" not in config.models:
+            leave_out([name for name in every if name.startswith("fusion.")], models)
+        if config.models == ("graph",):
+            of_texts = [name for name in every if name.startswith("text.")]
+            leave_out([*of_texts, "node.text_layers"], models)
+        if config.models == ("text",):
+            of_graph = ("layer", "num_layers", "backend")
+            of_nodes = [f"graph.{name}" for name in of_graph]
+            leave_out([*of_nodes, "node.normalisation"], models)
+        _leave_out_of_fusion(config, leave_out)
         return found
     of_others = ["node."] if config.task == "rating" else ["node.", "rating."]
     leave_out(
@@ -103,11 +120,7 @@ def unused_fields(config: Config) -> dict[str, str]:
             leave_out([*texts, *of_texts, *_OF_FILTER_TEXT], models)
     if not config.fusion.alignment:
         leave_out(["fusion.alignment_temperature"], "fusion.alignment is 0")
-    if config.fusion.kind != "concat":
-        leave_out(["fusion.activation"], f"fusion.kind is {config.fusion.kind}")
-    if config.fusion.kind == "sum":
-        of_learned = ["fusion.anchor", "fusion.learning_rate_scale"]
-        leave_out(of_learned, "fusion.kind is sum")
+    _leave_out_of_fusion(config, leave_out)
     if config.text.head != "dense":
         leave_out(["text.pooling"], f"text.head is {config.text.head}")
     why = f"text.mode is {config.text.mode}"
@@ -154,3 +167,14 @@ def unused_fields(config: Config) -> dict[str, str]:
     if config.graph.init == "xavier":
         leave_out(["graph.init_scale"], f"graph.init is {config.graph.init}")
     return found
+
+
+def _leave_out_of_fusion(
+    config: Config, leave_out: Callable[[list[str], str], None]
+) -> None:
+    """What a kind of fusion has not."""
+    if config.fusion.kind != "concat":
+        leave_out(["fusion.activation"], f"fusion.kind is {config.fusion.kind}")
+    if config.fusion.kind == "sum":
+        of_learned = ["fusion.anchor", "fusion.learning_rate_scale"]
+        leave_out(of_learned, "fusion.kind is sum")

@@ -5,15 +5,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from llmgnn_jax import assets
+from llmgnn_jax.config.held_out import SplitRule
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
-from llmgnn_jax.data.node_dataset import NodeSplit
+from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
+from llmgnn_jax.data.node_splits import NodeSizes, split_nodes
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
 from llmgnn_jax.data.sources.amazon_2023 import is_amazon_2023, read_amazon_2023
 from llmgnn_jax.data.sources.amazon_splits import (
     is_amazon_splits,
     read_amazon_splits,
 )
+from llmgnn_jax.data.sources.cane import FILES as CANE_FILES
+from llmgnn_jax.data.sources.cane import read_cane
 from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import GROUPS as LASTFM_GROUPS
 from llmgnn_jax.data.sources.lastfm import read_lastfm
@@ -41,7 +45,7 @@ SHARED = "LLMGNN_SHARED"
 """Environment variable: a folder of data sets that cannot be fetched by name."""
 # The assets that are data sets; the others are read by other rooms.
 NAMES = ("ml-100k", "gowalla")
-NODE_NAMES = ("cora",)
+NODE_NAMES = ("cora", "cora-text")
 # The files that a layout is known by -> what reads it.
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
     MOVIELENS_FILES: read_movielens_100k,
@@ -121,21 +125,59 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
     raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES, files=files)
 
 
-def load_nodes(source: str | Path) -> NodeSplit:
-    """Loads a graph of labelled nodes with its published split: "cora", or a folder.
+def load_nodes(
+    source: str | Path,
+    *,
+    rule: SplitRule = "published",
+    seed: int = 0,
+    sizes: NodeSizes | None = None,
+) -> NodeSplit:
+    """Loads a graph of labelled nodes and splits it: "cora", "cora-text", or a folder.
 
-    A folder holds NAME.npz or the files ind.NAME.*, see `sources.planetoid`.
+    A folder holds NAME.npz or the files ind.NAME.* (`sources.planetoid`), which come
+    with a split, or data.txt, group.txt and graph.txt (`sources.cane`), which do not.
+
+    Args:
+        source: The name or the folder.
+        rule: "published", the split that the data come with, or "random".
+        seed: Of the draw, for "random".
+        sizes: Of its parts, see `split_nodes`.
 
     Raises:
-        UserError: As `load`.
+        UserError: As `load`; for data without a split where the published one is wanted
+            or too few nodes to draw from; or for a rule that is of interactions.
     """
-    source = str(source)
+    loaded = _loaded_nodes(str(source))
+    dataset = loaded.dataset if isinstance(loaded, NodeSplit) else loaded
+    if rule == "random":
+        return split_nodes(dataset, seed=seed, sizes=sizes)
+    if rule == "published" and isinstance(loaded, NodeSplit):
+        return loaded
+    raise UserError.field(
+        f"data.split {rule!r}",
+        expected="published or random, for nodes"
+        if isinstance(loaded, NodeSplit)
+        else "random",
+        got=f"{dataset.name}, which comes without a split"
+        if rule == "published"
+        else "a rule of interactions",
+        fix="add --data.split random",
+    )
+
+
+def _loaded_nodes(source: str) -> NodeDataset | NodeSplit:
     if source in NODE_NAMES:
-        return read_planetoid(fetch(source), name=source)
-    folder = Path(source).expanduser()
+        return _read_nodes(fetch(source), name=source)
+    folder = _below_shared(Path(source).expanduser())
     if folder.is_dir():
-        return read_planetoid(folder)
+        return _read_nodes(folder)
     raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
+
+
+def _read_nodes(folder: Path, *, name: str | None = None) -> NodeDataset | NodeSplit:
+    if _has(folder, CANE_FILES):
+        return read_cane(folder, name=name)
+    return read_planetoid(folder, name=name)
 
 
 def _below_shared(path: Path) -> Path:
@@ -174,7 +216,7 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     read = _layout_of(folder)
     if read is not None:
         return read(folder, name=name)
-    if is_planetoid(folder):
+    if is_planetoid(folder) or _has(folder, CANE_FILES):
         raise UserError.field(
             str(folder),
             expected="interactions of users with items",
@@ -221,8 +263,10 @@ def _content_hash(folder: Path) -> str:
 
 
 def _node_content_hash(folder: Path) -> str:
-    split = read_planetoid(folder)
-    return _joint_hash(split.dataset.content_hash(), split.split_hash)
+    loaded = _read_nodes(folder)
+    if isinstance(loaded, NodeDataset):
+        return loaded.content_hash()
+    return _joint_hash(loaded.dataset.content_hash(), loaded.split_hash)
 
 
 def _joint_hash(*hashes: str) -> str:

@@ -22,7 +22,7 @@ from llmgnn_jax.data.node_validation import (
     checked_nodes,
 )
 from llmgnn_jax.data.parts import HeldOutPart
-from llmgnn_jax.data.validation import checked_ids, read_only
+from llmgnn_jax.data.validation import checked_ids, checked_texts, read_only
 from llmgnn_jax.errors import UserError
 
 Features = scipy.sparse.csr_array | np.ndarray
@@ -39,11 +39,12 @@ class NodeDataset:
     Attributes:
         name: A label for people; no part of the content hash.
         features: (N, F) float32, finite; sparse (indices ascending within a row, no
-            zeros stored) or dense.
+            zeros stored) or dense. F is 0 where there are none.
         labels: (N,) int32 class of each node, -1 where it has none.
         edges: (M, 2) int32, each undirected edge once, the smaller node first, sorted.
             Self-loops are what a layer adds, not data.
         class_names: C names, unique.
+        node_texts: N strings, "" for none; None where nodes have no texts at all.
 
     Raises:
         UserError: For a wrong shape or type, a value that is not finite, a label or a
@@ -55,6 +56,7 @@ class NodeDataset:
     labels: np.ndarray
     edges: np.ndarray
     class_names: tuple[str, ...]
+    node_texts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         store = functools.partial(object.__setattr__, self)
@@ -62,6 +64,9 @@ class NodeDataset:
         store("features", checked_features("features", self.features))
         store("labels", checked_labels(self.labels, self.num_nodes, self.num_classes))
         store("edges", checked_edges(self.edges, self.num_nodes))
+        if self.node_texts is not None:
+            texts = checked_texts("node_texts", self.node_texts, self.num_nodes)
+            store("node_texts", texts)
 
     @property
     def num_nodes(self) -> int:
@@ -84,7 +89,7 @@ class NodeDataset:
         return len(self.class_names)
 
     def content_hash(self) -> str:
-        """Sha256 (hex) of features, labels, edges and class names, not of `name`.
+        """Sha256 (hex) of all but `name`; of texts only where there are any.
 
         Nodes have no ids: it goes by their numbers. Dense and sparse features of the
         same values hash the same.
@@ -98,14 +103,18 @@ class NodeDataset:
         hasher.numbers(np.array(sparse.shape, np.int64))
         hasher.numbers(sparse.indptr.astype(np.int64))
         hasher.numbers(sparse.indices.astype(np.int32)).numbers(sparse.data)
-        return hasher.numbers(self.labels).numbers(self.edges).hexdigest()
+        hasher.numbers(self.labels).numbers(self.edges)
+        if self.node_texts is not None:
+            hasher.strings(self.node_texts)
+        return hasher.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NodeTrainSplit:
     """All that training may see; the only type from which a node task is trained.
 
-    Every node, feature and edge is there, and no label but those of the train part.
+    Every node, feature, text and edge is there, and no label but those of the train
+    part.
 
     Attributes:
         features: (N, F) float32, sparse or dense.
@@ -113,6 +122,7 @@ class NodeTrainSplit:
         labels: (N,) int32, -1 outside of the train part; an array of its own.
         train: (n,) int64 nodes of the train part, ascending.
         num_classes: C.
+        texts: N strings, or None where there are none.
     """
 
     features: Features
@@ -120,6 +130,7 @@ class NodeTrainSplit:
     labels: np.ndarray
     train: np.ndarray
     num_classes: int
+    texts: tuple[str, ...] | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -150,6 +161,7 @@ class NodeSplit:
         train: (n,) int64 nodes, ascending.
         valid: Likewise.
         test: Likewise. No node lies in two parts.
+        seed: Of the draw; None where nothing was drawn.
 
     Raises:
         UserError: If a node is out of range, without a label, named twice or in two
@@ -161,6 +173,7 @@ class NodeSplit:
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         part_of = np.full(self.dataset.num_nodes, "", "<U5")
@@ -184,8 +197,10 @@ class NodeSplit:
 
     @property
     def name(self) -> str:
-        """For people and `results.json`: the rule and the size of each part."""
-        return f"{self.rule} {len(self.train)}/{len(self.valid)}/{len(self.test)}"
+        """For people and `results.json`: the rule, the size of each part, the seed."""
+        sizes = f"{len(self.train)}/{len(self.valid)}/{len(self.test)}"
+        drawn = "" if self.seed is None else f", seed {self.seed}"
+        return f"{self.rule} {sizes}{drawn}"
 
     def training(self) -> NodeTrainSplit:
         """The graph with the labels of the train part, and nothing else."""
@@ -197,6 +212,7 @@ class NodeSplit:
             labels=read_only(labels),
             train=self.train,
             num_classes=self.dataset.num_classes,
+            texts=self.dataset.node_texts,
         )
 
     def held_out(self, part: HeldOutPart) -> LabelledNodes:

@@ -12,10 +12,13 @@ from llmgnn_jax.errors import UserError
 def checked_features(
     name: str, features: scipy.sparse.csr_array | np.ndarray
 ) -> scipy.sparse.csr_array | np.ndarray:
-    """(N, F) float32 copy of finite numbers; sparse ones in canonical form."""
+    """(N, F) float32 copy of finite numbers; sparse ones in canonical form.
+
+    F may be 0, for nodes of which nothing but edges and texts is known.
+    """
     is_sparse = scipy.sparse.issparse(features)
     array: Any = features if is_sparse else np.asarray(features)
-    if array.ndim != 2 or 0 in array.shape:
+    if array.ndim != 2 or not array.shape[0]:
         raise UserError.field(
             name, expected="shape (nodes, features)", got=f"shape {array.shape}"
         )

@@ -1,6 +1,6 @@
 """A graph of nodes with features that is known in full: labels are hidden, not edges.
 
-Shapes: N nodes, F features, E directed edges with self-loops.
+Shapes: N nodes, F features, T text width, E directed edges with self-loops.
 """
 
 import functools
@@ -25,20 +25,43 @@ Normalisation = Literal["rows", "none"]
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["graph", "plan"], meta_fields=[]
+    jax.tree_util.register_dataclass,
+    data_fields=["vectors_NT", "known_N"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class NodeTexts:
+    """What nodes say, as an encoder has it.
+
+    Attributes:
+        vectors_NT: (N, T) float32 of unit length.
+        known_N: (N,) bool, whether a node has a text at all.
+    """
+
+    vectors_NT: jax.Array
+    known_N: jax.Array
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["graph", "plan", "texts"],
+    meta_fields=[],
 )
 @dataclass(frozen=True, kw_only=True)
 class TransductiveGraph:
     """Every node, its features and its edges; no label.
 
     Attributes:
-        graph: `nodes`: features, (N, F) float32 or `SparseFeatures`; `edges["weight"]`:
-            (E,) float32, the entries of D^-1/2 (A + I) D^-1/2.
+        graph: `nodes`: features, (N, F) float32 or `SparseFeatures`, the identity
+            (N, N) where nodes have none; `edges["weight"]`: (E,) float32, the entries
+            of D^-1/2 (A + I) D^-1/2.
         plan: The edges.
+        texts: None where no model reads them.
     """
 
     graph: jraph.GraphsTuple
     plan: EdgePlan
+    texts: NodeTexts | None = None
 
 
 def build_transductive(
@@ -66,7 +89,12 @@ def build_transductive(
         edges=dict(edges.edges),
         buckets=backend == "bucketed",
     )
-    features = _normalised(train.features, normalisation)
+    features = train.features
+    if not features.shape[1]:
+        # Which node it is is all that there is to know (Kipf and Welling 2016,
+        # "Variational graph auto-encoders", section 3).
+        features = scipy.sparse.csr_array(scipy.sparse.eye_array(train.num_nodes))
+    features = _normalised(features, normalisation)
     if isinstance(features, np.ndarray):
         return TransductiveGraph(
             graph=graph._replace(nodes=jnp.asarray(features)), plan=plan

@@ -36,6 +36,27 @@ def dropout(
     return jnp.where(keep_ND, nodes / (1.0 - rate), 0.0)
 
 
+def dropout_of_rows(nodes_ND: jax.Array, *, key: jax.Array, rate: float) -> jax.Array:
+    """The same for dense vectors, where a node's key draws its whole row at once.
+
+    A fraction of the work of a key an entry, which sparse features need.
+
+    Args:
+        nodes_ND: (N, D).
+        key: Of this step and layer.
+        rate: In [0, 1).
+    """
+    if not rate:
+        return nodes_ND
+    num_nodes, width = nodes_ND.shape
+    fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    row_keys_N = fold_in(key, jnp.arange(num_nodes, dtype=jnp.int32))
+    keep_ND = jax.vmap(
+        lambda row_key: jax.random.bernoulli(row_key, 1.0 - rate, (width,))
+    )(row_keys_N)
+    return jnp.where(keep_ND, nodes_ND / (1.0 - rate), 0.0)
+
+
 def _keep(
     key: jax.Array, num_nodes: int, rows: jax.Array, columns: jax.Array, rate: float
 ) -> jax.Array:

@@ -89,13 +89,18 @@ class NodeSetup:
     snapshot: Snapshot
 
 
-def set_up(prepared: PreparedNodes) -> NodeSetup:
+def set_up(name: ModelName, prepared: PreparedNodes) -> NodeSetup:
     """The model, its optimizer and its initial state, from the run's seed."""
-    config, train = prepared.config, prepared.train
+    config, graph = prepared.config, prepared.data.graph
     spec = NodeClassifierSpec.of(
         config,
-        num_features=train.features.shape[1],
-        num_classes=train.num_classes,
+        name,
+        # Which node it is says nothing beside its text.
+        num_features=prepared.train.features.shape[1]
+        if name == "fused"
+        else graph.graph.nodes.shape[1],
+        text_dim=0 if graph.texts is None else graph.texts.vectors_NT.shape[1],
+        num_classes=prepared.train.num_classes,
         backend=prepared.backend,
     )
     definition, params = create_classifier(spec, seed=config.seed)
@@ -119,7 +124,7 @@ def fit_model(
 ) -> TrainedClassifier:
     """Trains a classifier, see `train_model`."""
     config, data = prepared.config, prepared.data
-    setup = set_up(prepared)
+    setup = set_up(name, prepared)
     predictor = NodePredictor(setup.definition)
 
     def on_valid(params: Any, graph: Any) -> dict[str, float]:
@@ -153,7 +158,7 @@ def load_trained(
     Raises:
         UserError: If there is none, or it cannot be read.
     """
-    setup = set_up(prepared)
+    setup = set_up(name, prepared)
     where = folder / "checkpoints" / name
     snapshot = newest_snapshot(where, setup.snapshot, prepared.config)
     return _trained(name, NodePredictor(setup.definition), snapshot)

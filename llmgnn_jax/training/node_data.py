@@ -1,8 +1,9 @@
 """From a configuration to labelled nodes on the device.
 
-Shapes: T nodes of the train part.
+Shapes: N nodes, T nodes of the train part.
 """
 
+import dataclasses
 import functools
 import logging
 from dataclasses import dataclass
@@ -15,13 +16,25 @@ import numpy as np
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.node_dataset import LabelledNodes, NodeSplit, NodeTrainSplit
+from llmgnn_jax.data.node_splits import NodeSizes
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.aggregate import (
     Backend,
     checked_backend,
     resolve_backend,
 )
-from llmgnn_jax.graph.transductive import TransductiveGraph, build_transductive
+from llmgnn_jax.graph.transductive import (
+    NodeTexts,
+    TransductiveGraph,
+    build_transductive,
+)
+from llmgnn_jax.text.store import EncodeReport
+from llmgnn_jax.training.node_texts import (
+    check_texts,
+    encode_texts,
+    encoding_records,
+    run_encoder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +49,7 @@ class NodeTrainData:
     """All that a step reads, on the device; an argument, never a captured constant.
 
     Attributes:
-        graph: Every node and edge.
+        graph: Every node and edge, and texts where a model reads them.
         nodes_T: (T,) int32, the nodes of the train part.
         labels_T: (T,) int32, their classes.
     """
@@ -56,6 +69,7 @@ class PreparedNodes:
         train: The graph and the labels of the train part.
         valid: The nodes to be classified in the validation part.
         data: On the device; made from `train` alone.
+        encoded: What encoding texts took; None where no model reads them.
     """
 
     config: Config
@@ -63,6 +77,7 @@ class PreparedNodes:
     train: NodeTrainSplit
     valid: LabelledNodes
     data: NodeTrainData
+    encoded: EncodeReport | None = None
 
     @property
     def backend(self) -> Backend:
@@ -70,18 +85,29 @@ class PreparedNodes:
         return checked_backend(self.config.graph.backend)
 
     def records(self) -> list[dict[str, Any]]:
-        """What preparing took, as lines of `metrics.jsonl`: nothing to speak of."""
-        return []
+        """What preparing took, as lines of `metrics.jsonl`."""
+        return encoding_records(self.encoded)
 
 
 def prepare_nodes(config: Config) -> PreparedNodes:
-    """Reads, hides labels and builds; writes nothing.
+    """Reads, hides labels, encodes and builds; writes only to the cache of vectors.
 
     Raises:
-        UserError: For an unknown source, data that do not hold together, or none to
-            validate and to test on.
+        UserError: For an unknown source, data that do not hold together, none to
+            validate and to test on, no texts where a model reads them, or an encoder
+            that cannot be read.
     """
-    split = catalog.load_nodes(config.data.source)
+    node = config.node
+    split = catalog.load_nodes(
+        config.data.source,
+        rule=config.data.split,
+        seed=config.seed,
+        sizes=NodeSizes(
+            valid=node.valid_size,
+            test=node.test_size,
+            train_per_class=node.train_per_class,
+        ),
+    )
     train, valid = split.training(), split.held_out("valid")
     dataset = split.dataset
     if not len(valid.nodes) or not len(split.test):
@@ -100,14 +126,37 @@ def prepare_nodes(config: Config) -> PreparedNodes:
         len(train.train),
     )
     config, graph = _graph(config, train)
+    encoded = None
+    if config.models != ("graph",):
+        texts, encoded = _texts(config, train)
+        graph = dataclasses.replace(graph, texts=texts)
     data = NodeTrainData(
         graph=graph,
         nodes_T=jnp.asarray(train.train.astype(np.int32)),
         labels_T=jnp.asarray(train.labels[train.train]),
     )
     return PreparedNodes(
-        config=config, split=split, train=train, valid=valid, data=data
+        config=config,
+        split=split,
+        train=train,
+        valid=valid,
+        data=data,
+        encoded=encoded,
     )
+
+
+def _texts(config: Config, train: NodeTrainSplit) -> tuple[NodeTexts, EncodeReport]:
+    """Vectors of the nodes' texts, frozen, from the store where they were encoded."""
+    texts = list(train.texts or ())
+    check_texts(config, texts, of="nodes")
+    encoder = run_encoder(config, texts)
+    vectors, encoded = encode_texts(texts, encoder, label="texts")
+    logger.info("texts: %d encoded, %d from the store", encoded.encoded, encoded.reused)
+    known = np.array([bool(text.strip()) for text in texts])
+    texts_on_device = NodeTexts(
+        vectors_NT=jnp.asarray(vectors), known_N=jnp.asarray(known)
+    )
+    return texts_on_device, encoded
 
 
 def _graph(config: Config, train: NodeTrainSplit) -> tuple[Config, TransductiveGraph]:

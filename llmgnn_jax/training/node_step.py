@@ -28,6 +28,7 @@ def node_loss(
     """Cross-entropy over the train part and the penalty of step `step`, a () float32.
 
     Kipf and Welling 2017, eq. 10, as a mean. What is dropped follows from key and step.
+    A fusion is pulled to where it starts, as in ranking.
     """
     model = nnx.merge(definition, params)
     logits_NC = model(data.graph, dropout_key=jax.random.fold_in(key, step))
@@ -35,7 +36,10 @@ def node_loss(
         logits_NC[data.nodes_T], data.labels_T
     )
     loss = jnp.sum(losses_T) / len(losses_T)
-    return loss + config.train.l2 * model.penalty()
+    loss += config.train.l2 * model.penalty()
+    if model.spec.sides == "fused":
+        loss += config.fusion.anchor * model.fusion.distance_from_start()
+    return loss
 
 
 def build_node_program(

@@ -1,14 +1,20 @@
-"""Texts of items and users, as vectors laid out over the graph."""
+"""Texts of a run: whether they can be read, by what, and as vectors over the graph."""
 
 import logging
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from llmgnn_jax.config import Config
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.data.splits import TrainSplit
+from llmgnn_jax.errors import UserError
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import TextFeatures, build_text_features
+from llmgnn_jax.text.from_texts import RANDOM_AT_FIRST
 from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
+from llmgnn_jax.text.sources import load_text_encoder
 from llmgnn_jax.text.store import (
     EncodeReport,
     StoredVectors,
@@ -18,6 +24,68 @@ from llmgnn_jax.text.store import (
 from llmgnn_jax.training.reporting import progress
 
 logger = logging.getLogger(__name__)
+
+
+def check_texts(config: Config, texts: Iterable[str], *, of: str) -> None:
+    """Passes only if there are texts for the models, and the encoder need not learn.
+
+    Args:
+        config: Of a run in which a model reads texts.
+        texts: All of them.
+        of: Whose they would be, for the error: "items", "nodes".
+
+    Raises:
+        UserError: If all texts are empty, or a frozen encoder is random at first.
+    """
+    if not any(map(str.strip, texts)):
+        raise UserError.field(
+            "models",
+            expected="graph alone, for data without texts",
+            got=" ".join(config.models),
+            fix=f"add texts of the {of}, or train --models graph",
+        )
+    if config.text.mode == "frozen" and config.text.encoder in RANDOM_AT_FIRST:
+        raise UserError.field(
+            "text.mode",
+            expected=f"full with the encoder {config.text.encoder}, whose weights are "
+            "random at first",
+            got="frozen",
+            fix="add --text.mode full, or choose --text.encoder words"
+            if config.task == "ranking"
+            else "choose --text.encoder words",
+        )
+
+
+def run_encoder(config: Config, texts: list[str]) -> Encoder:
+    """The encoder of a run; what learns its words learns them from these texts.
+
+    Raises:
+        UserError: As `load_text_encoder`.
+    """
+    return load_text_encoder(
+        config.text.encoder,
+        pooling=config.text.pooling,
+        head=config.text.head,
+        max_length=config.text.max_length,
+        dtype=config.text.dtype,
+        texts=texts,
+        trains=config.text.mode != "frozen",
+        seed=config.seed,
+    )
+
+
+def encoding_records(encoded: EncodeReport | None) -> list[dict[str, Any]]:
+    """What encoding took, as lines of `metrics.jsonl`; none where nothing was new."""
+    if encoded is None or not encoded.encoded:
+        return []
+    return [
+        {
+            "model": "encoder",
+            "step": 0,
+            "texts": encoded.encoded,
+            "tokens_per_s": round(encoded.tokens / encoded.seconds, 1),
+        }
+    ]
 
 
 def encode_texts(texts: list[str], encoder: Encoder, *, label: str) -> StoredVectors:

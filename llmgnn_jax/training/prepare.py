@@ -35,15 +35,19 @@ from llmgnn_jax.parallel.strategy import (
     chosen_exchange,
     strategy_of,
 )
-from llmgnn_jax.text.from_texts import RANDOM_AT_FIRST
 from llmgnn_jax.text.interface import Encoder
-from llmgnn_jax.text.sources import load_text_encoder
 from llmgnn_jax.text.store import (
     EncodeReport,
 )
 from llmgnn_jax.training.encoder_parts import take_apart
 from llmgnn_jax.training.filters import prepared_filter
-from llmgnn_jax.training.node_texts import encoded_features, node_texts
+from llmgnn_jax.training.node_texts import (
+    check_texts,
+    encoded_features,
+    encoding_records,
+    node_texts,
+    run_encoder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -98,16 +102,7 @@ class Prepared:
 
     def records(self) -> list[dict[str, Any]]:
         """What preparing took, as lines of `metrics.jsonl`."""
-        if self.encoded is None or not self.encoded.encoded:
-            return []
-        return [
-            {
-                "model": "encoder",
-                "step": 0,
-                "texts": self.encoded.encoded,
-                "tokens_per_s": round(self.encoded.tokens / self.encoded.seconds, 1),
-            }
-        ]
+        return encoding_records(self.encoded)
 
 
 def prepare(config: Config) -> Prepared:
@@ -169,16 +164,7 @@ def prepare_split(config: Config, split: Split) -> Prepared:
         config = _exchanging(config, graph, strategy)
     text, encoder, encoded = None, None, None
     if any(model != "graph" for model in config.models):
-        encoder = load_text_encoder(
-            config.text.encoder,
-            pooling=config.text.pooling,
-            head=config.text.head,
-            max_length=config.text.max_length,
-            dtype=config.text.dtype,
-            texts=node_texts(train),
-            trains=config.text.mode != "frozen",
-            seed=config.seed,
-        )
+        encoder = run_encoder(config, node_texts(train))
         if config.text.mode != "frozen":
             take_apart(encoder, config)  # What it refuses is refused here.
         text, encoded = encoded_features(train, history, encoder, graph)
@@ -328,21 +314,7 @@ def _check_texts(config: Config, train: TrainSplit) -> None:
     """There are texts where a model reads them, and an encoder that can."""
     if config.models == ("graph",):
         return
-    if not any(map(str.strip, node_texts(train))):
-        raise UserError.field(
-            "models",
-            expected="graph alone, for data without texts",
-            got=" ".join(config.models),
-            fix="add texts of the items, or train --models graph",
-        )
-    if config.text.mode == "frozen" and config.text.encoder in RANDOM_AT_FIRST:
-        raise UserError.field(
-            "text.mode",
-            expected=f"full with the encoder {config.text.encoder}, whose weights are "
-            "random at first",
-            got="frozen",
-            fix="add --text.mode full, or choose --text.encoder words",
-        )
+    check_texts(config, node_texts(train), of="items")
     if config.text.mode != "frozen" and not any(map(str.strip, train.item_texts)):
         raise UserError.field(
             "text.mode",

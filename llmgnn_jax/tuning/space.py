@@ -23,10 +23,12 @@ both of its ends.
 # What a model is and how it is trained. Another split, metric or layout over devices
 # would make values that cannot be compared.
 _SECTIONS = ("graph", "text", "fusion", "train")
+_OF_NODES = ("node.dropout", "node.text_layers")
 _FIELDS = tuple(
     name
     for name in flatten(Config(recipe="any"))
     if name.startswith(tuple(f"{section}." for section in _SECTIONS))
+    or name in _OF_NODES
 )
 _DIGITS = 4
 

@@ -400,7 +400,7 @@ def test_names(tiny: Tiny) -> None:
         assets.where("")
     tiny.fetch()
     by_name = {status.name: status for status in assets.listing()}
-    real = ["ml-100k", "minilm-l6", "smollm2-135m", "gowalla", "cora"]
+    real = ["ml-100k", "minilm-l6", "smollm2-135m", "gowalla", "cora", "cora-text"]
     assert list(by_name) == [*real, "tiny"]
     assert by_name["tiny"].path == assets.where("tiny")
     assert by_name["ml-100k"].path is None

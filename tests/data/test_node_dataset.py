@@ -96,6 +96,33 @@ def test_the_hash_goes_by_what_is_said() -> None:
     assert len({one.content_hash() for one in others} | same) == 6
 
 
+def test_texts_are_part_of_what_is_said() -> None:
+    texts = ("of graphs", "", "of texts", "of both", "")
+    papers = dataset(node_texts=texts)
+    assert papers.node_texts == texts
+    assert dataset().node_texts is None
+    hashes = {
+        one.content_hash()
+        for one in (dataset(), papers, dataset(node_texts=[*texts[:4], "more"]))
+    }
+    assert len(hashes) == 3
+    # As it was before there were any: what is committed names it.
+    assert dataset().content_hash() == (
+        "815416d833802c917b360ab5e34bff70de28e0a3e1000cbdb1f9f599898e7a5a"
+    )
+    assert split(dataset=papers).training().texts == texts
+    with pytest.raises(UserError, match="node_texts: expected 5 rows, got 4"):
+        dataset(node_texts=texts[:4])
+    with pytest.raises(UserError, match=r"node_texts\[1\]: expected a string, got 3"):
+        dataset(node_texts=("a", 3, "b", "c", "d"))
+
+
+def test_nodes_may_have_no_features() -> None:
+    papers = dataset(features=np.zeros((5, 0)))
+    assert (papers.num_nodes, papers.num_features) == (5, 0)
+    assert papers.content_hash() != dataset().content_hash()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -180,6 +207,11 @@ def test_what_is_held_out() -> None:
 
 def test_split_hash_and_fingerprint() -> None:
     assert split().name == "by hand 2/1/1"
+    assert split(seed=3).name == "by hand 2/1/1, seed 3"
+    # The seed decides on the rows, and nothing else: other seeds are one protocol.
+    drawn = split(seed=3)
+    assert drawn.split_hash == split().split_hash
+    assert drawn.fingerprint(metric="x") == split().fingerprint(metric="x")
     assert split().split_hash == split(train=np.array([0, 3])).split_hash
     others = [split(valid=np.array([4]), test=np.array([1])), split(train=[0])]
     assert len({one.split_hash for one in (split(), *others)}) == 3

@@ -287,7 +287,7 @@ def test_which_file_is_meant(arrays: Path, tmp_path: Path) -> None:
 
 
 def test_names_of_the_other_kind(arrays: Path) -> None:
-    with pytest.raises(UserError, match=r"one of cora, or .* got 'gowalla'; that is a"):
+    with pytest.raises(UserError, match=r"one of cora, .* got 'gowalla'; that is a"):
         catalog.load_nodes("gowalla")
     with pytest.raises(UserError, match=r"got 'core'; did you mean 'cora'"):
         catalog.load_nodes("core")

@@ -111,7 +111,7 @@ def prepared(config: Config) -> PreparedNodes:
 def loss_of(prepared: PreparedNodes, *, step: int, **changes: Any) -> Callable:
     config = replace(prepared.config, **changes)
     changed = PreparedNodes(**{**vars(prepared), "config": config})
-    definition = set_up(changed).definition
+    definition = set_up("graph", changed).definition
 
     def loss(params: Any) -> jax.Array:
         return node_loss(
@@ -129,7 +129,7 @@ def loss_of(prepared: PreparedNodes, *, step: int, **changes: Any) -> Callable:
 def test_the_loss_is_cross_entropy_over_the_train_part(
     prepared: PreparedNodes,
 ) -> None:
-    setup = set_up(prepared)
+    setup = set_up("graph", prepared)
     params = setup.snapshot.state.params
     logits = np.asarray(nnx.merge(setup.definition, params)(prepared.data.graph))
     rows = prepared.split.train
@@ -144,7 +144,7 @@ def test_the_loss_is_cross_entropy_over_the_train_part(
 def test_two_steps_two_masks_and_the_same_step_the_same_mask(
     prepared: PreparedNodes,
 ) -> None:
-    params = set_up(prepared).snapshot.state.params
+    params = set_up("graph", prepared).snapshot.state.params
     one, again, other = (
         float(loss_of(prepared, step=step)(params)) for step in (3, 3, 4)
     )
@@ -213,7 +213,7 @@ def test_metrics_are_those_of_the_saved_parameters(
     run: Path, prepared: PreparedNodes
 ) -> None:
     model = load_trained("graph", prepared, folder=run)
-    definition = set_up(prepared).definition
+    definition = set_up("graph", prepared).definition
     logits = np.asarray(nnx.merge(definition, model.params)(prepared.data.graph))
     labels = prepared.split.dataset.labels
     for part in ("valid", "test"):
@@ -238,7 +238,7 @@ def test_evaluate_measures_the_same_again(run: Path, tmp_path: Path) -> None:
 
 def saved(folder: Path, prepared: PreparedNodes) -> Snapshot:
     with CheckpointFolder(folder / "checkpoints" / "graph", keep=5) as checkpoints:
-        snapshot = checkpoints.restore(set_up(prepared).snapshot)
+        snapshot = checkpoints.restore(set_up("graph", prepared).snapshot)
     assert snapshot is not None
     return snapshot
 
@@ -383,8 +383,11 @@ def test_the_recipe_from_the_command_line(
     ("options", "message"),
     [
         (["--task", "ranking"], "evaluation.metric: expected one of recall@10"),
-        (["--models", "graph", "text"], "models: expected graph in the task node"),
-        (["--data.source", "ml-100k"], "dataset: expected one of cora, or a folder"),
+        (
+            ["--models", "graph", "text"],
+            "models: expected graph alone, for data without texts",
+        ),
+        (["--data.source", "ml-100k"], "dataset: expected one of cora, cora-text, or"),
     ],
 )
 def test_what_does_not_belong_together(
