@@ -7,6 +7,7 @@ from llmgnn_jax import assets
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeSplit
+from llmgnn_jax.data.shop import shop
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
 from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import read_lastfm
@@ -23,7 +24,8 @@ from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
 
-SYNTHETIC = "synthetic"
+# Drawn, from nothing but a seed.
+DRAWN: Mapping[str, Callable[[], Dataset]] = {"synthetic": synthetic, "shop": shop}
 # The assets that are data sets; the others are read by other rooms.
 NAMES = ("ml-100k", "gowalla")
 NODE_NAMES = ("cora",)
@@ -37,7 +39,7 @@ _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
 
 
 def load(source: str | Path) -> Dataset:
-    """Loads "ml-100k", "gowalla", "synthetic", or a folder.
+    """Loads "ml-100k", "gowalla", "synthetic", "shop", or a folder.
 
     A folder holds RecBole atomic files, MovieLens in an official layout (that of 100K,
     or the CSV files of ml-latest-small and its like), Amazon reviews of 2018, Last.fm
@@ -48,14 +50,14 @@ def load(source: str | Path) -> Dataset:
             files are malformed.
     """
     source = str(source)
-    if source == SYNTHETIC:
-        return synthetic()
+    if source in DRAWN:
+        return DRAWN[source]()
     if source in NAMES:
         return read_folder(fetch(source), name=source)
     folder = Path(source).expanduser()
     if folder.is_dir():
         return read_folder(folder)
-    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES)
+    raise _unknown(source, (*NAMES, *DRAWN), others=NODE_NAMES)
 
 
 def load_nodes(source: str | Path) -> NodeSplit:
@@ -72,7 +74,7 @@ def load_nodes(source: str | Path) -> NodeSplit:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return read_planetoid(folder)
-    raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
+    raise _unknown(source, NODE_NAMES, others=(*NAMES, *DRAWN))
 
 
 def fetch(name: str) -> Path:
