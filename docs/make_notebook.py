@@ -7,7 +7,8 @@ The code blocks run in order, in one namespace. Of a page
 
     ```python            runs; ```python NEED runs where NEED is named with --has
     ```text              right behind it: what it prints. A number may be off by one in
-                         its last digit, or by X after ```text about X
+                         its last digit, or by X after ```text about X; lines may come
+                         in another order after ```text any order
     <!-- picture NAME: EXPRESSION -->
                          draws EXPRESSION (see pictures.py) into walkthrough/NAME.svg
 
@@ -23,7 +24,7 @@ import json
 import re
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,9 @@ def blocks_of(page: str) -> list[Block]:
             continue
         if prose := page[end : match.start()]:
             blocks.append(Block(kind="prose", source=prose, body=prose.strip()))
-        option, body = (match[2].strip(), match[3]) if kind != "picture" else match.groups()
+        option, body = (
+            (match[2].strip(), match[3]) if kind != "picture" else match.groups()
+        )
         blocks.append(Block(kind=kind, source=match[0], body=body, option=option))
         end = match.end()
     if prose := page[end:]:
@@ -69,7 +72,9 @@ def blocks_of(page: str) -> list[Block]:
 
 def code_of(blocks: Sequence[Block]) -> list[tuple[str, str, str]]:
     """All that runs: the same in every language."""
-    return [(b.kind, b.option, b.body) for b in blocks if b.kind in ("python", "picture")]
+    return [
+        (b.kind, b.option, b.body) for b in blocks if b.kind in ("python", "picture")
+    ]
 
 
 def pictures_code() -> str:
@@ -96,8 +101,13 @@ def run(blocks: Sequence[Block], *, has: Collection[str] = ()) -> dict[int, str]
     return made
 
 
-def agree(shown: str, printed: str, *, about: float | None = None) -> bool:
-    """Whether a page shows what was printed, but for the last digits of numbers."""
+def agree(shown: str, printed: str, *, option: str = "") -> bool:
+    """Whether a page shows what was printed, as its option has it."""
+    if option == "any order":
+        shown, printed = (
+            "\n".join(sorted(one.splitlines())) for one in (shown, printed)
+        )
+    about = float(option.removeprefix("about ")) if option[:5] == "about" else None
     if _NUMBER.sub("#", shown) != _NUMBER.sub("#", printed):
         return False
     pairs = zip(_NUMBER.findall(shown), _NUMBER.findall(printed), strict=True)
@@ -127,16 +137,15 @@ def with_outputs(blocks: Sequence[Block], made: dict[int, str]) -> list[Block]:
             continue
         shown = after if after is not None and after.kind == "text" else None
         option = shown.option if shown else ""
-        about = float(option.removeprefix("about ")) if option else None
-        if shown is None or not agree(shown.body, printed, about=about):
+        if shown is None or not agree(shown.body, printed, option=option):
             source = f"```text{' ' * bool(option)}{option}\n{printed}```\n"
             shown = Block(kind="text", source=source, body=printed, option=option)
         result.append(shown)
     return result
 
 
-def notebook_of(blocks: Sequence[Block], pictures: dict[str, str]) -> dict[str, Any]:
-    """The notebook of a page, with what it prints and draws.
+def notebook_text(blocks: Sequence[Block], pictures: dict[str, str]) -> str:
+    """The notebook of a page, with what it prints and draws, as JSON.
 
     Args:
         blocks: Of the page, with outputs.
@@ -180,19 +189,27 @@ def notebook_of(blocks: Sequence[Block], pictures: dict[str, str]) -> dict[str, 
                     "source": text.strip().splitlines(keepends=True),
                 }
             )
-    return {
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {
         "cells": cells,
-        "metadata": {
-            "kernelspec": {
-                "display_name": "Python 3",
-                "language": "python",
-                "name": "python3",
-            },
-            "language_info": {"name": "python"},
-        },
+        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
         "nbformat": 4,
         "nbformat_minor": 4,
     }
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def pages_of(folder: Path) -> dict[str, list[Block]]:
+    """The blocks of each page.
+
+    Raises:
+        ValueError: If their code differs.
+    """
+    pages = {name: blocks_of((folder / name).read_text("utf-8")) for name in PAGES}
+    first, *others = map(code_of, pages.values())
+    if any(other != first for other in others):
+        raise ValueError(f"{' and '.join(PAGES)}: the code is not the same")
+    return pages
 
 
 def made_files(folder: Path, *, has: Collection[str] = ()) -> dict[str, str]:
@@ -201,37 +218,38 @@ def made_files(folder: Path, *, has: Collection[str] = ()) -> dict[str, str]:
     Raises:
         ValueError: If the pages' code differs.
     """
-    pages = {name: blocks_of((folder / name).read_text("utf-8")) for name in PAGES}
-    first, *others = pages.values()
-    if any(code_of(other) != code_of(first) for other in others):
-        raise ValueError(f"{' and '.join(PAGES)}: the code is not the same")
+    pages = pages_of(folder)
+    first = pages[PAGES[0]]
     made = run(first, has=has)
-    code_numbers = [n for n, b in enumerate(first) if b.kind in ("python", "picture")]
     files, shown = {}, {}
     for name, blocks in pages.items():
-        numbers = [n for n, b in enumerate(blocks) if b.kind in ("python", "picture")]
-        of_page = {
-            number: made[original]
-            for number, original in zip(numbers, code_numbers, strict=True)
-            if original in made
-        }
+        # What runs is the same in all pages, what stands between may be cut otherwise.
+        places = zip(_places(blocks), _places(first), strict=True)
+        of_page = {place: made[one] for place, one in places if one in made}
         shown[name] = with_outputs(blocks, of_page)
         files[name] = "".join(block.source for block in shown[name])
-    pictures = {b.option: made[n] for n, b in enumerate(first) if b.kind == "picture"}
-    for name, svg in pictures.items():
-        files[f"walkthrough/{name}.svg"] = kept(folder / f"walkthrough/{name}.svg", svg)
-    notebook = notebook_of(
-        shown[PAGES[0]],
-        {name: files[f"walkthrough/{name}.svg"] for name in pictures},
-    )
-    files[NOTEBOOK] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    pictures = {
+        first[place].option: kept(folder / svg_name(first[place].option), svg)
+        for place, svg in made.items()
+        if first[place].kind == "picture"
+    }
+    files |= {svg_name(name): svg for name, svg in pictures.items()}
+    files[NOTEBOOK] = notebook_text(shown[PAGES[0]], pictures)
     return files
 
 
+def _places(blocks: Sequence[Block]) -> list[int]:
+    return [n for n, one in enumerate(blocks) if one.kind in ("python", "picture")]
+
+
+def svg_name(picture: str) -> str:
+    return f"walkthrough/{picture}.svg"
+
+
 def kept(path: Path, svg: str) -> str:
-    """The picture that is there, if it is the same within a few points."""
+    """The picture that is there, if it looks the same."""
     old = path.read_text("utf-8") if path.is_file() else ""
-    return old if agree(old, svg, about=8.0) else svg
+    return old if agree(old, svg, option="about 25") else svg
 
 
 def main() -> int:

@@ -463,7 +463,10 @@ def test_more_than_the_catalogue_is_the_catalogue(llmgnn, finished_run):
 @pytest.mark.parametrize(
     ("question", "parts"),
     [
-        ([], ["expected one of user, item, text and sentence, got 0 of them", "--user"]),
+        (
+            [],
+            ["expected one of user, item, text and sentence, got 0 of them", "--user"],
+        ),
         (["--user", "u1", "--text", "x"], ["got 2 of them"]),
         (["--user", "u1", "--item", "i1", "--text", "x"], ["got 3 of them"]),
         (["--user", "u1", "--k", "0"], ["k: expected a number from 1 on, got 0"]),

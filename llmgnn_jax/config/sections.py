@@ -17,7 +17,7 @@ class DataConfig:
     """What is learned from, and what is held out."""
 
     source: str = "ml-100k"
-    """An asset's name, `synthetic`, or a folder in a known layout."""
+    """An asset's name, `synthetic`, `shop`, or a folder in a known layout."""
     min_value: float | None = None
     """Interactions below it (ratings, play counts) are left out before the split; they
     are not recommended to whoever had them either."""

@@ -63,8 +63,9 @@ def shop() -> Config:
 
     Command:   python train.py shop
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      TIME
-    Metric:    QUALITY
+    Time:      15 s beside other work; 30 s with the baselines
+    Metric:    test recall@3 of fifty users: fused 0.66, text 0.66, graph 0.54
+               (nearest texts 0.66, popularity 0.24)
     """
     return Config(
         recipe="shop",

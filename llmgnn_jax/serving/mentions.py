@@ -125,7 +125,9 @@ class NameIndex:
 
     def _ambiguous(self, words: str, items: Sequence[int]) -> UserError:
         more = f", and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-        listed = "; ".join(f"{self._ids[i]} = {self._titles[i]}" for i in items[:_SHOWN])
+        listed = "; ".join(
+            f"{self._ids[i]} = {self._titles[i]}" for i in items[:_SHOWN]
+        )
         return UserError.field(
             f"sentence: {words!r}",
             expected="the name of one item",

@@ -79,7 +79,7 @@ def test_capitals_decide_between_ids_that_differ_by_nothing_else():
 
 
 def test_a_name_of_several_items_lists_them(index):
-    with pytest.raises(UserError, match="'Twins'.* 2 .57 = Twins .1988.; 58 ") as told:
+    with pytest.raises(UserError, match=r"'Twins'.* 2 .57 = Twins .1988.; 58 ") as told:
         index.find("I like Twins")
     assert "\n" not in str(told.value)
     assert [one.id for one in index.find("twins (1990)")] == ["58"]
