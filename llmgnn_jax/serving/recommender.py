@@ -199,37 +199,6 @@ class Recommender:
         assert text is not None
         return self._rank(self._reader(text), np.zeros(0, np.int64), k)
 
-    def named(self, sentence: str) -> list[Mention]:
-        """The items that a sentence names by id or title: what is understood of it.
-
-        See `serving.mentions` for what counts as a name.
-
-        Raises:
-            UserError: If a name is that of several items.
-        """
-        if self._names is None:
-            self._names = NameIndex(self._item_ids, self._item_titles)
-        return self._names.find(sentence)
-
-    def _nothing_named(self, sentence: str) -> str:
-        """The sentence as a text, for models that read texts."""
-        if sentence.strip() and not self._model.scorer.spec.uses_text:
-            raise UserError.field(
-                f"sentence {sentence!r}",
-                expected="an item's id or title in it",
-                got="none",
-                fix=f"the model {self._model.name!r} reads no texts",
-            )
-        logger.info("no item is named: read as a text")
-        return sentence
-
-    def _rank_liked(self, items: Sequence[int], k: int) -> list[RecommendedItem]:
-        """For a newcomer who likes these."""
-        for item in items:
-            logger.info("liked: %s", self._title(item) or self._item_ids[item])
-        liked = np.array(items)
-        return self._rank(self._newcomer(liked), np.unique(liked), k)
-
     def add_items(self, items: Sequence[NewItem]) -> None:
         """From now on these are recommended too, without training or compiling.
 
@@ -300,6 +269,18 @@ class Recommender:
         self._know(features, ids, titles)
         self._met = met
 
+    def named(self, sentence: str) -> list[Mention]:
+        """The items that a sentence names by id or title: what is understood of it.
+
+        See `serving.mentions` for what counts as a name.
+
+        Raises:
+            UserError: If a name is that of several items.
+        """
+        if self._names is None:
+            self._names = NameIndex(self._item_ids, self._item_titles)
+        return self._names.find(sentence)
+
     def _encoded(
         self, texts: Sequence[str], encoder: Encoder | None
     ) -> np.ndarray | None:
@@ -363,6 +344,25 @@ class Recommender:
         with refusing_bad_weights():
             vector = encoder.encode([text])
         return np.asarray(model.scorer.text_vectors(model.params, vector))[0]
+
+    def _nothing_named(self, sentence: str) -> str:
+        """The sentence as a text, for models that read texts."""
+        if sentence.strip() and not self._model.scorer.spec.uses_text:
+            raise UserError.field(
+                f"sentence {sentence!r}",
+                expected="an item's id or title in it",
+                got="none",
+                fix=f"the model {self._model.name!r} reads no texts",
+            )
+        logger.info("no item is named: read as a text")
+        return sentence
+
+    def _rank_liked(self, items: Sequence[int], k: int) -> list[RecommendedItem]:
+        """For a newcomer who likes these."""
+        for item in items:
+            logger.info("liked: %s", self._title(item) or self._item_ids[item])
+        liked = np.array(items)
+        return self._rank(self._newcomer(liked), np.unique(liked), k)
 
     def _rank(
         self, vector: np.ndarray, met: np.ndarray, k: int
