@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -462,6 +463,23 @@ def test_recommendations_as_text_and_as_json(llmgnn, finished_run, question, cal
         assert float(score) == pytest.approx(one.score, abs=1e-4)
 
 
+def test_what_a_sentence_names_is_told(llmgnn, finished_run):
+    sentence = ["--sentence", "I like i5 and Misérables, Les"]
+    code, out, err = llmgnn("recommend", finished_run, *sentence, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["query"] == {"sentence": sentence[1]}
+    assert document["understood"] == [
+        {"id": "i5", "title": ANY, "words": "i5"},
+        {"id": "i0", "title": "Misérables, Les (1995)", "words": "Misérables, Les"},
+    ]
+    by_items = ["--item", "i5", "--item", "i0"]
+    _, out, _ = llmgnn("recommend", finished_run, *by_items, "--json")
+    assert json.loads(out)["items"] == document["items"]
+    _, _, err = llmgnn("recommend", finished_run, *sentence)
+    assert "liked: Misérables, Les (1995)" in err
+
+
 def test_titles_keep_their_letters_in_json(llmgnn, finished_run):
     _, out, _ = llmgnn("recommend", finished_run, "--text", "x", "--k", "40", "--json")
     assert '"Misérables, Les (1995)"' in out
@@ -489,7 +507,10 @@ def test_more_than_the_catalogue_is_the_catalogue(llmgnn, finished_run):
 @pytest.mark.parametrize(
     ("question", "parts"),
     [
-        ([], ["expected one of user, item and text, got 0 of them", "--user"]),
+        (
+            [],
+            ["expected one of user, item, text and sentence, got 0 of them", "--user"],
+        ),
         (["--user", "u1", "--text", "x"], ["got 2 of them"]),
         (["--user", "u1", "--item", "i1", "--text", "x"], ["got 3 of them"]),
         (["--user", "u1", "--k", "0"], ["k: expected a number from 1 on, got 0"]),

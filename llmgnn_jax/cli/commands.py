@@ -125,15 +125,28 @@ def recommend(options: argparse.Namespace) -> int:
     from llmgnn_jax.serving.recommender import Recommender
 
     recommender = Recommender.load(options.run, model=options.model)
-    items = recommender.recommend(
-        user=options.user, items=options.item, text=options.text, k=options.k
-    )
+    asked = {
+        "user": options.user,
+        "items": options.item,
+        "text": options.text,
+        "sentence": options.sentence,
+    }
+    items = recommender.recommend(**asked, k=options.k)
     if options.json:
-        asked = {"user": options.user, "items": options.item, "text": options.text}
+        understood = {}
+        if options.sentence is not None:
+            named = recommender.named(options.sentence)
+            understood = {
+                "understood": [
+                    {"id": one.id, "title": one.title, "words": one.words}
+                    for one in named
+                ]
+            }
         print_json(
             {
                 "items": [dataclasses.asdict(item) for item in items],
                 "query": {key: one for key, one in asked.items() if one is not None},
+                **understood,
                 "run": str(options.run),
                 "model": recommender.model_name,
             }

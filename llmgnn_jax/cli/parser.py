@@ -142,8 +142,8 @@ def build_parser() -> Parser:
 
     recommend = verb(
         "recommend",
-        "Recommend items to a known user, to someone who likes some items, or for a "
-        "text.",
+        "Recommend items to a known user, to someone who likes some items, for a text, "
+        "or for a sentence that names items.",
         'recommend runs/ml-100k/20260101-120000 --item "Toy Story" --item 50 --k 5',
     )
     recommend.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
@@ -155,6 +155,12 @@ def build_parser() -> Parser:
         help="an id or title that is liked; may be repeated",
     )
     recommend.add_argument("--text", metavar="WORDS", help="what is looked for")
+    recommend.add_argument(
+        "--sentence",
+        metavar="WORDS",
+        help="what someone says: items that it names by id or title are liked; without "
+        "any it is a text",
+    )
     recommend.add_argument(
         "--k", type=int, default=10, help="how many items (default: 10)"
     )

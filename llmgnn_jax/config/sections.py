@@ -17,8 +17,8 @@ class DataConfig:
     """What is learned from, and what is held out."""
 
     source: str = "ml-100k"
-    """An asset's name, `synthetic`, a table of interactions (.parquet, .csv, .tsv,
-    .jsonl), a mapping (.toml) or a folder in a known layout."""
+    """An asset's name, `synthetic`, `shop`, a table of interactions (.parquet, .csv,
+    .tsv, .jsonl), a mapping (.toml) or a folder in a known layout."""
     columns: tuple[str, ...] = ()
     """What the columns of a table are that have no usual name: `user=customer item=sku
     value=stars time=ordered_at text=review`; `value=` for none."""

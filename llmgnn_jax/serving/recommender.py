@@ -4,6 +4,7 @@ recommender = Recommender.load("runs/ml-100k/20260101-120000")
 recommender.recommend(user="196")
 recommender.recommend(items=["Toy Story", "50"])
 recommender.recommend(text="a heist film with robots")
+recommender.recommend(sentence="I like Toy Story and Fargo")
 Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item="50")
 """
 
@@ -27,6 +28,7 @@ from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
 from llmgnn_jax.models.newcomers import fold_in_users
+from llmgnn_jax.serving.mentions import Mention, NameIndex
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
 from llmgnn_jax.training.prepare import Prepared, prepare
@@ -112,6 +114,7 @@ class Recommender:
         self._items = items
         self._features, self._item_ids, self._item_titles = features, ids, titles
         self._titles = TitleIndex(ids, titles)
+        self._names: NameIndex | None = None
         # Those that training never met, and all that came after it.
         _, connected = features.graph.split_nodes(features.graph.connected)
         self._new = ~np.asarray(connected)
@@ -168,28 +171,32 @@ class Recommender:
         user: str | None = None,
         items: Sequence[str] | None = None,
         text: str | None = None,
+        sentence: str | None = None,
         k: int = 10,
     ) -> list[RecommendedItem]:
         """The k best items that were not met yet; fewer where the catalogue ends.
 
-        Exactly one of `user`, `items` and `text` is given.
+        Exactly one of `user`, `items`, `text` and `sentence` is given.
 
         Args:
             user: External id of a trained user.
             items: Ids or titles that a newcomer likes: its edges are folded in by one
                 propagation, and its text is theirs.
             text: What is looked for, in words: a newcomer without edges.
+            sentence: What someone says of what they like. The items that it names (see
+                `named`) are as in `items`; where it names none, it is a text.
             k: Length of the list, from 1.
 
         Raises:
             UserError: For an unknown user, an unknown or ambiguous item, an empty text,
                 or a model that lacks the side that is asked for.
         """
-        given = [one for one in (user, items or None, text) if one is not None]
+        asked = (user, items or None, text, sentence)
+        given = [one for one in asked if one is not None]
         if len(given) != 1:
             raise UserError.field(
                 "recommend",
-                expected="one of user, item and text",
+                expected="one of user, item, text and sentence",
                 got=f"{len(given)} of them",
                 fix="for example --user 196",
             )
@@ -203,10 +210,12 @@ class Recommender:
             slot = self._user_slot(user)
             return self._rank(self._users[slot], self._met.row(slot), k)
         if items:
-            liked = np.array([self._titles.find(item) for item in items])
-            for item in liked:
-                logger.info("liked: %s", self._title(int(item)))
-            return self._rank(self._newcomer(liked), np.unique(liked), k)
+            return self._rank_liked([self._titles.find(item) for item in items], k)
+        if sentence is not None:
+            mentions = self.named(sentence)
+            if mentions:
+                return self._rank_liked([mention.item for mention in mentions], k)
+            text = self._nothing_named(sentence)
         assert text is not None
         return self._rank(self._reader(text), np.zeros(0, np.int64), k)
 
@@ -315,6 +324,18 @@ class Recommender:
         self._know(features, ids, titles)
         self._met = met
 
+    def named(self, sentence: str) -> list[Mention]:
+        """The items that a sentence names by id or title: what is understood of it.
+
+        See `serving.mentions` for what counts as a name.
+
+        Raises:
+            UserError: If a name is that of several items.
+        """
+        if self._names is None:
+            self._names = NameIndex(self._item_ids, self._item_titles)
+        return self._names.find(sentence)
+
     def _encoded(
         self, texts: Sequence[str], encoder: Encoder | None
     ) -> np.ndarray | None:
@@ -378,6 +399,25 @@ class Recommender:
         with refusing_bad_weights():
             vector = encoder.encode([text])
         return np.asarray(model.scorer.text_vectors(model.params, vector))[0]
+
+    def _nothing_named(self, sentence: str) -> str:
+        """The sentence as a text, for models that read texts."""
+        if sentence.strip() and not self._model.scorer.spec.uses_text:
+            raise UserError.field(
+                f"sentence {sentence!r}",
+                expected="an item's id or title in it",
+                got="none",
+                fix=f"the model {self._model.name!r} reads no texts",
+            )
+        logger.info("no item is named: read as a text")
+        return sentence
+
+    def _rank_liked(self, items: Sequence[int], k: int) -> list[RecommendedItem]:
+        """For a newcomer who likes these."""
+        for item in items:
+            logger.info("liked: %s", self._title(item) or self._item_ids[item])
+        liked = np.array(items)
+        return self._rank(self._newcomer(liked), np.unique(liked), k)
 
     def _rank(
         self, vector: np.ndarray, met: np.ndarray, k: int

@@ -26,7 +26,7 @@ class TitleIndex:
         self._by_title: dict[str, list[int]] = {}
         for number, folded in enumerate(self._folded):
             # Both with and without the year; a title is often known without.
-            for form in {folded, _YEAR.sub("", folded)} - {""}:
+            for form in {folded, without_year(folded)} - {""}:
                 self._by_title.setdefault(form, []).append(number)
 
     def find(self, query: str) -> int:
@@ -67,6 +67,11 @@ class TitleIndex:
             got="one that is not there",
             fix=f"did you mean {' or '.join(map(repr, near))}?" if near else "",
         )
+
+
+def without_year(title: str) -> str:
+    """A title as it is often called: "Heat (1995)" is "Heat"."""
+    return _YEAR.sub("", title)
 
 
 def _fold(title: str) -> str:

@@ -106,6 +106,36 @@ def test_items_by_title_with_a_comma_or_by_part_are_those_by_id(load_model):
     assert recommend(items=["i5", "i0", "i5"]) == by_id
 
 
+def test_what_a_sentence_names_is_liked(load_model, caplog):
+    recommender = load_model()
+    sentence = "我喜欢Misérables, Les和i5，i50以外的也行"
+    named = recommender.named(sentence)
+    assert [one.id for one in named] == ["i0", "i5"]
+    assert [one.words for one in named] == ["Misérables, Les", "i5"]
+    assert named[0].title == "Misérables, Les (1995)"
+    with caplog.at_level("INFO", "llmgnn_jax.serving"):
+        found = recommender.recommend(sentence=sentence, k=7)
+    assert found == recommender.recommend(items=["i0", "i5"], k=7)
+    assert "liked: Misérables, Les (1995)" in caplog.messages
+
+
+def test_a_sentence_that_names_nothing_is_a_text(load_model, caplog):
+    recommend = load_model().recommend
+    with caplog.at_level("INFO", "llmgnn_jax.serving"):
+        found = recommend(sentence="space robots", k=7)
+    assert found == recommend(text="space robots", k=7)
+    assert "no item is named: read as a text" in caplog.messages
+
+
+def test_new_items_are_named_too(fresh):
+    recommender = fresh()
+    assert recommender.named("I like n0") == []
+    recommender.add_items([NewItem(id="n0", text="Space robots.")])
+    assert [one.id for one in recommender.named("I like n0")] == ["n0"]
+    found = ids(recommender.recommend(sentence="I like n0", k=100))
+    assert "n0" not in found
+
+
 def test_an_ambiguous_title_lists_its_candidates(load_model):
     with pytest.raises(UserError, match="expected one item, got 2") as caught:
         load_model().recommend(items=["Two Friends"])
@@ -143,14 +173,16 @@ def test_a_list_ends_with_k_or_with_the_catalogue(load_model):
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({}, "expected one of user, item and text, got 0 of them"),
-        ({"items": []}, "expected one of user, item and text, got 0 of them"),
+        ({}, "expected one of user, item, text and sentence, got 0 of them"),
+        ({"items": []}, "expected one of user, item, text and sentence, got 0 of them"),
         ({"user": "u1", "text": "x"}, "got 2 of them"),
         ({"user": "u1", "items": ["i1"], "text": "x"}, "got 3 of them"),
         ({"user": "u1", "k": 0}, "k: expected a number from 1 on, got 0"),
         ({"user": "u1", "k": -3}, "k: expected a number from 1 on, got -3"),
         ({"text": ""}, "text: expected some words, got none"),
         ({"text": " \t\n"}, "text: expected some words, got none"),
+        ({"sentence": " "}, "text: expected some words, got none"),
+        ({"sentence": "Two Friends!"}, "the name of one item, got that of 2 .*i1 = Tw"),
         ({"user": "nobody"}, "user 'nobody': expected .* name what they like .*--item"),
         ({"user": ""}, "user '': expected a user of the training data"),
         # Nobody else's id is offered.
@@ -168,6 +200,13 @@ def test_questions_that_cannot_be_answered(load_model, question, message):
 def test_a_model_of_the_graph_alone_reads_no_text(load_model):
     with pytest.raises(UserError, match="got the model 'graph'; choose --model fused"):
         load_model("graph").recommend(text="jazz")
+
+
+def test_a_model_of_the_graph_alone_needs_names_in_a_sentence(load_model):
+    recommend = load_model("graph").recommend
+    with pytest.raises(UserError, match="an item's id or title in it, got none; the m"):
+        recommend(sentence="some jazz")
+    assert recommend(sentence="i3 and i4") == recommend(items=["i3", "i4"])
 
 
 def test_a_user_with_more_items_than_spare_edges(load_model, finished_run, tmp_path):
