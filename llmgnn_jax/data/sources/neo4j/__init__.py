@@ -21,6 +21,7 @@ from typing import Any
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.neo4j.connection import Connection
+from llmgnn_jax.data.sources.neo4j.document import load_source, source_of
 from llmgnn_jax.data.sources.neo4j.mapping import (
     Interactions,
     Links,
@@ -36,6 +37,7 @@ __all__ = [
     "Links",
     "Neo4jSource",
     "Nodes",
+    "load_source",
     "read_neo4j",
     "read_source",
     "write_dataset",
@@ -52,4 +54,4 @@ def read_neo4j(document: Mapping[str, Any], *, folder: Path) -> Dataset:
     Raises:
         UserError: For a document that does not hold together, and as `read_source`.
     """
-    return read_source(Neo4jSource.from_document(document, folder=folder))
+    return read_source(source_of(document, folder=folder))
