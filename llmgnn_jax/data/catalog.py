@@ -16,6 +16,7 @@ from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
 from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
 from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
+from llmgnn_jax.data.sources.neo4j import load_source, read_source
 from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
 from llmgnn_jax.data.splits import split_published
@@ -53,6 +54,8 @@ def load(source: str | Path) -> Dataset:
     if source in NAMES:
         return read_folder(fetch(source), name=source)
     folder = Path(source).expanduser()
+    if folder.suffix == ".toml":
+        return read_source(load_source(folder))
     if folder.is_dir():
         return read_folder(folder)
     raise _unknown(source, (*NAMES, SYNTHETIC), others=NODE_NAMES)
