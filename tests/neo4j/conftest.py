@@ -46,6 +46,8 @@ class Server:
 
     def clear(self) -> None:
         self.ask("MATCH (n) DETACH DELETE n")
+        for (name,) in self.ask("SHOW CONSTRAINTS YIELD name RETURN name AS name"):
+            self.ask(f"DROP CONSTRAINT `{name}`")
 
     def toml(self, tables: str) -> str:
         """A document that names it, with further tables."""
@@ -234,21 +236,26 @@ def cut_off(
     there = urlsplit(server.connection.uri)
     address = (there.hostname, there.port or 7687)
 
-    def pump(source: socket.socket, to: socket.socket, left: int) -> None:
+    def pump(source: socket.socket, to: socket.socket, left: list[int]) -> None:
         with contextlib.suppress(OSError):
-            while left > 0 and (some := source.recv(min(left, 65_536))):
+            while left[0] > 0 and (some := source.recv(min(left[0], 65_536))):
+                left[0] -= len(some)
                 to.sendall(some)
-                left -= len(some)
         for one in (source, to):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
     def through(sent: int, received: int) -> Connection:
+        # Of all connections together: to try again does not help.
+        there_left, back_left = [sent], [received]
+
         def serve(one: socket.socket) -> None:
             with one, socket.create_connection(address) as other:
-                back = threading.Thread(target=pump, args=(other, one, received))
+                if min(there_left[0], back_left[0]) <= 0:
+                    return
+                back = threading.Thread(target=pump, args=(other, one, back_left))
                 back.start()
-                pump(one, other, sent)
+                pump(one, other, there_left)
                 back.join()
 
         return Connection(
