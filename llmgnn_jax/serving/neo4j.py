@@ -124,8 +124,8 @@ def write_back(
                     done = [a + b for a, b in zip(done, counts, strict=True)]
         except UserError as error:
             raise UserError(
-                f"{error}; {done[0]} users have their new lists, the others what they "
-                "had: the same command goes on"
+                f"{error}; at least {done[0]} users have their new lists, the others "
+                "these or what they had: the same command goes on"
             ) from error
     for side, ids in missing.items():
         if ids:

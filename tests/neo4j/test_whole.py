@@ -1,6 +1,7 @@
 """100,000 ratings there and back, trained on, and recommended: within three minutes."""
 
 import json
+import logging
 import time
 
 import numpy as np
@@ -12,12 +13,14 @@ from llmgnn_jax.data.sources.neo4j import write_dataset
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("workplace")]
 
+logger = logging.getLogger(__name__)
+
 LIMIT_S = 180
 RATINGS, USERS, ITEMS, K = 100_000, 943, 1_682, 10
 
 
 def ratings():
-    """As many as MovieLens-100K has, of as many users and films, drawn by popularity."""
+    """As many as MovieLens-100K has, of as many users and films."""
     rng = np.random.default_rng(0)
     chances = 1 / np.arange(10, 10 + ITEMS)
     pairs = rng.choice(
@@ -43,8 +46,13 @@ def ratings():
 
 def test_there_and_back(server, llmgnn, tmp_path):
     began = time.monotonic()
+
+    def spent(stage):
+        logger.info("%s: %.1f s", stage, time.monotonic() - began)
+
     dataset = ratings()
     write_dataset(dataset, connection=server.connection)
+    spent("written")
     document = tmp_path / "ratings.toml"
     document.write_text(
         server.toml(
@@ -55,6 +63,7 @@ def test_there_and_back(server, llmgnn, tmp_path):
         "utf-8",
     )
     assert catalog.load(document).content_hash() == dataset.content_hash()
+    spent("read")
     code, _, err = llmgnn(
         *("train", "ml-100k", "--data.source", document, "--out", "run"),
         *("--models", "graph", "--evaluation.baselines", "False"),
@@ -62,9 +71,11 @@ def test_there_and_back(server, llmgnn, tmp_path):
         *("--train.checkpoint-every", 8),
     )
     assert code == 0, err
+    spent("trained")
     command = ("write-back", "run", "--to", document, "--k", K, "--json")
     code, out, err = llmgnn(*command)
     assert code == 0, err
+    spent("written back")
     first = json.loads(out)
     assert (first["users"], first["written"]) == (USERS, USERS * K)
     query = (
@@ -75,6 +86,7 @@ def test_there_and_back(server, llmgnn, tmp_path):
     assert len(there) == USERS * K
     code, out, err = llmgnn(*command)
     assert code == 0, err
+    spent("written back again")
     again = json.loads(out)
     assert (again["written"], again["removed"]) == (0, 0)
     assert again["unchanged"] == USERS * K

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -218,12 +219,10 @@ def test_targets_that_are_none(server, graph, source, options, said):
     check_target(graph)
 
 
-def test_two_nodes_of_one_id(server, graph):
-    server.ask("MATCH (u:User {id: 1}) SET u.id = '2'")
-    with pytest.raises(
-        UserError, match=r"User.id: expected each id once, got '?2'? ag"
-    ):
-        write_back(Lists("v1", 50), source=graph)
+def test_two_nodes_of_one_id(server):
+    server.ask("CREATE (:User {id: 2}), (:User {id: '2'}), (:Item {id: 'i0'})")
+    with pytest.raises(UserError, match=r"User.id: expected each id once, got '?2'? a"):
+        write_back(Lists("v1", 50), source=source_at(server.connection))
     assert there(server) == {}
 
 
@@ -263,8 +262,11 @@ def test_a_server_that_goes_away_leaves_no_half_list(server, graph, cut_off, sen
         write_back(new, source=through, batch=12)
     assert "\n" not in str(caught.value)
     left, done = whole_users(server, old, new)
+    print(sent, left, done, caught.value)
     assert left
-    assert f"{done} users have their new lists" in str(caught.value) or done % 4 == 0
+    told = re.search(r"at least (\d+) users have their new lists", str(caught.value))
+    # The answer to the last transaction may be what was lost.
+    assert done - 4 <= int(told[1]) <= done
     write_back(new, source=graph)
     assert whole_users(server, old, new) == (0, 50)
 

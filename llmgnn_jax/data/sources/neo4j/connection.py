@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from llmgnn_jax.errors import UserError, in_a_line
+from llmgnn_jax.errors import UserError
 
 PASSWORD = "LLMGNN_NEO4J_PASSWORD"
 """The environment variable that holds the password."""
@@ -210,12 +210,12 @@ def refusing(connection: Connection, what: str) -> Iterator[None]:
             connection.uri,
             expected="a server that speaks Bolt"
             + (", with TLS" if "+s" in connection.uri else ", without TLS"),
-            got=in_a_line(error),
+            got=_said(error, ""),
             fix="is it running, and are host, port and scheme right?",
         ) from error
 
 
 def _said(error: Any, code: str) -> str:
-    """The server's words: the code's last part and the first line, cut."""
-    words = " ".join(str(error.message or error).split())
+    """What kind of error it is, and its words, cut."""
+    words = " ".join(str(getattr(error, "message", None) or error).split())
     return f"{code.rpartition('.')[2] or type(error).__name__} ({words[:240]})"
