@@ -50,6 +50,10 @@ def content(folder):
         (["train"], "llmgnn train ml-100k --seed 1"),
         (["evaluate"], "llmgnn evaluate runs/"),
         (["recommend"], 'llmgnn recommend runs/ml-100k/20260101-120000 --item "Toy'),
+        (
+            ["write-back"],
+            "llmgnn write-back runs/films/20260101-120000 --to films.toml",
+        ),
         (["encode"], "llmgnn encode texts.txt --encoder minilm-l6"),
         (["data"], "llmgnn data list"),
         (["data", "list"], "llmgnn data list"),

@@ -13,6 +13,7 @@ from llmgnn_jax.cli.encode_texts import encode
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.cli.tune_recipe import tune
+from llmgnn_jax.cli.write_back import write_back
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.native.memory import keep_freed_memory
 
@@ -22,6 +23,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": commands.evaluate,
     "recommend": commands.recommend,
     "predict": commands.predict,
+    "write-back": write_back,
     "encode": encode,
     "data": commands.data,
 }
@@ -38,6 +40,7 @@ _GOES_ON = {
     "train": "; --resume goes on from the last checkpoint, if any",
     "encode": "; the same command goes on where it was",
     "tune": "; the same command goes on where it was",
+    "write-back": "; each user has the old list or the new: the same command goes on",
 }
 
 

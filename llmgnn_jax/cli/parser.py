@@ -2,6 +2,7 @@
 
 import argparse
 import typing
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from llmgnn_jax import __version__
@@ -190,6 +191,7 @@ def build_parser() -> Parser:
         "--model", choices=("graph", "text", "fused"), help="default: the run's last"
     )
     _add_json(predict)
+    _add_write_back(verb)
 
     encode = verb(
         "encode",
@@ -310,6 +312,55 @@ def build_parser() -> Parser:
         made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
         _add_json(made)
     return parser
+
+
+def _add_write_back(verb: Callable[[str, str, str], Parser]) -> None:
+    write_back = verb(
+        "write-back",
+        "Write a run's recommendations into a Neo4j database, as relationships from "
+        "users to items. What is there already stays, and a model's older lists of the "
+        "same users go.",
+        "write-back runs/films/20260101-120000 --to films.toml --k 10",
+    )
+    write_back.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
+    write_back.add_argument(
+        "--to",
+        metavar="FILE.toml",
+        required=True,
+        help="names the database, and the labels and ids of users and items: the "
+        "file that the run was trained from will do",
+    )
+    write_back.add_argument(
+        "--k", type=int, default=10, help="how many items a user (default: 10)"
+    )
+    write_back.add_argument(
+        "--users",
+        nargs="+",
+        default=["all"],
+        metavar="all|FILE|ID",
+        help="all users of the run, a file of ids, one a line, or ids (default: all)",
+    )
+    write_back.add_argument(
+        "--type",
+        default="RECOMMENDED",
+        help="of the relationships (default: RECOMMENDED)",
+    )
+    write_back.add_argument(
+        "--model", choices=("graph", "text", "fused"), help="default: the run's last"
+    )
+    write_back.add_argument(
+        "--name",
+        help="what the relationships call the model; lists of other names are left "
+        "alone (default: the model)",
+    )
+    write_back.add_argument(
+        "--batch",
+        type=int,
+        default=1_000,
+        metavar="N",
+        help="relationships of a transaction; no user's list is cut (default: 1000)",
+    )
+    _add_json(write_back)
 
 
 def _count(text: str) -> int:

@@ -8,11 +8,14 @@ recommender.recommend(sentence="I like Toy Story and Fargo")
 Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item="50")
 """
 
+import functools
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from llmgnn_jax.assets.bucket import run_path
@@ -37,6 +40,9 @@ from llmgnn_jax.training.run_folder import check_split, on_one_device, read_conf
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
 logger = logging.getLogger(__name__)
+
+_CHUNK = 4_096
+"""Users that are ranked at once where lists of many are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +163,27 @@ class Recommender:
         """Which of the run's models answers."""
         return self._model.name
 
+    @functools.cached_property
+    def version(self) -> str:
+        """16 hex digits: the model, its parameters and the split it was trained on.
+
+        Two runs that came out the same, bit for bit, share it.
+        """
+        hasher = hashlib.sha256(self._prepared.split.split_hash.encode())
+        hasher.update(self._model.name.encode())
+        leaves, structure = jax.tree.flatten(self._model.params)
+        hasher.update(str(structure).encode())
+        for leaf in leaves:
+            array = np.ascontiguousarray(leaf)
+            hasher.update(f"{array.dtype}{array.shape}".encode())
+            hasher.update(array.tobytes())
+        return hasher.hexdigest()[:16]
+
+    @property
+    def user_ids(self) -> tuple[str, ...]:
+        """The users that lists can be asked for."""
+        return self._prepared.dataset.user_ids
+
     @property
     def text_encoder(self) -> Encoder | None:
         """What reads its texts, as it was trained; None for a model without text.
@@ -204,8 +231,7 @@ class Recommender:
             raise UserError.field(
                 "items", expected="a list of ids or titles", got=f"one str, {items!r}"
             )
-        if k < 1:
-            raise UserError.field("k", expected="a number from 1 on", got=k)
+        _check_length(k)
         if user is not None:
             slot = self._user_slot(user)
             return self._rank(self._users[slot], self._met.row(slot), k)
@@ -253,6 +279,32 @@ class Recommender:
             title=self._title(place),
             rating=float(clipped(rating, prepared)),
         )
+
+    def lists(
+        self, *, users: Sequence[str] | None = None, k: int = 10
+    ) -> Iterator[tuple[str, list[RecommendedItem]]]:
+        """(user, the list that `recommend` gives) for many users, 4,096 at a time.
+
+        Args:
+            users: External ids, in the order of the lists; None for all of them.
+            k: Length of each list, from 1.
+
+        Raises:
+            UserError: For an unknown user, before the first list.
+        """
+        _check_length(k)
+        users = self.user_ids if users is None else users
+        slots = np.array([self._user_slot(user) for user in users], np.int64)
+        return self._lists(users, slots, k)
+
+    def _lists(
+        self, users: Sequence[str], slots: np.ndarray, k: int
+    ) -> Iterator[tuple[str, list[RecommendedItem]]]:
+        for first in range(0, len(slots), _CHUNK):
+            chunk = slots[first : first + _CHUNK]
+            found = self._rankings(self._users[chunk], self._met.take(chunk), k)
+            for row in range(len(chunk)):
+                yield users[first + row], self._listed(found, row)
 
     def add_items(self, items: Sequence[NewItem]) -> None:
         """From now on these are recommended too, without training or compiling.
@@ -423,23 +475,27 @@ class Recommender:
         self, vector: np.ndarray, met: np.ndarray, k: int
     ) -> list[RecommendedItem]:
         """Of items that are not in `met`, ascending and distinct."""
-        in_use = self._in_use
         seen = Csr(indptr=np.array([0, len(met)]), indices=met)
+        return self._listed(self._rankings(vector[None, :], seen, k), 0)
+
+    def _rankings(self, vectors_BD: np.ndarray, seen: Csr, k: int) -> Rankings:
+        """Of items that are in use and not seen."""
+        in_use = self._in_use
 
         def ranked(candidates: np.ndarray | None) -> Rankings:
             return self._ranker.rank(
-                vector[None, :],
-                seen=seen,
-                k=min(k, len(in_use)),
-                candidates=candidates,
+                vectors_BD, seen=seen, k=min(k, len(in_use)), candidates=candidates
             )
 
-        rankings = ranked_with_places(
+        return ranked_with_places(
             ranked,
             candidates=in_use,
             new=self._new & in_use,
             places=self._prepared.config.evaluation.new_places,
         )
+
+    def _listed(self, rankings: Rankings, row: int) -> list[RecommendedItem]:
+        """One user's list; shorter where the catalogue is exhausted."""
         ids = self._item_ids
         return [
             RecommendedItem(
@@ -447,7 +503,9 @@ class Recommender:
             )
             for rank, (item, score) in enumerate(
                 zip(
-                    rankings.items[0].tolist(), rankings.scores[0].tolist(), strict=True
+                    rankings.items[row].tolist(),
+                    rankings.scores[row].tolist(),
+                    strict=True,
                 ),
                 start=1,
             )
@@ -456,6 +514,11 @@ class Recommender:
 
     def _title(self, item: int) -> str:
         return self._item_titles[item]
+
+
+def _check_length(k: int) -> None:
+    if k < 1:
+        raise UserError.field("k", expected="a number from 1 on", got=k)
 
 
 def _all_met(prepared: Prepared) -> Csr:

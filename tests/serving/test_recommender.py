@@ -1,8 +1,10 @@
 """A finished run answers for users, items and texts."""
 
 import dataclasses
+import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from llmgnn_jax.data.catalog import load
 from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation import ranking
+from llmgnn_jax.serving import recommender as recommender_module
 from llmgnn_jax.serving.recommender import NewItem, Recommender
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -81,6 +84,44 @@ def test_scores_are_those_of_the_evaluation(load_model, dataset):
         number = dataset.item_ids.index(item.id)
         assert item.score == pytest.approx(scores[number], abs=1e-5)
         assert number not in split.train_csr().row(user)
+
+
+@pytest.mark.parametrize("name", ["graph", "text", "fused"])
+def test_lists_of_many_users_are_those_of_each(load_model, dataset, name, monkeypatch):
+    monkeypatch.setattr(recommender_module, "_CHUNK", 16)
+    recommender = load_model(name)
+    lists = dict(recommender.lists(k=7))
+    assert tuple(lists) == dataset.user_ids
+    for user, found in lists.items():
+        alone = recommender.recommend(user=user, k=7)
+        assert ids(found) == ids(alone)
+        assert [one.rank for one in found] == [one.rank for one in alone]
+        np.testing.assert_allclose(
+            [one.score for one in found], [one.score for one in alone], rtol=1e-5
+        )
+    some = list(recommender.lists(users=["u9", "u3", "u9"], k=2))
+    assert [user for user, _ in some] == ["u9", "u3", "u9"]
+    assert ids(some[1][1]) == ids(lists["u3"])[:2]
+    assert list(recommender.lists(users=[])) == []
+    with pytest.raises(UserError, match="user 'nobody': expected a user of the train"):
+        recommender.lists(users=["u1", "nobody"])
+    with pytest.raises(UserError, match="k: expected a number from 1 on, got 0"):
+        recommender.lists(k=0)
+
+
+def test_a_version_is_that_of_a_trained_model(load_model, finished_run, cache_folder):
+    versions = {name: load_model(name).version for name in ("graph", "text", "fused")}
+    assert len(set(versions.values())) == 3
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in versions.values())
+    assert Recommender.load(finished_run, model="graph").version == versions["graph"]
+    other = Recommender(
+        load_model("graph")._prepared,
+        dataclasses.replace(
+            load_model("graph")._model,
+            params=jax.tree.map(lambda one: one + 1, load_model("graph")._model.params),
+        ),
+    )
+    assert other.version != versions["graph"]
 
 
 @pytest.mark.parametrize("name", ["graph", "text", "fused"])

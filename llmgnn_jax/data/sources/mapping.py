@@ -56,6 +56,7 @@ from llmgnn_jax.data.sources.mapped import (
     read_mapped,
 )
 from llmgnn_jax.data.sources.mapped_links import Links
+from llmgnn_jax.data.sources.neo4j import read_neo4j
 from llmgnn_jax.data.sources.table import unreadable
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
@@ -86,12 +87,7 @@ def read_mapping(path: Path | str) -> Dataset:
     except ValueError as error:  # No TOML, or no UTF-8.
         raise UserError.field(path.name, expected="TOML", got=error) from error
     if NEO4J in document:
-        from llmgnn_jax.data.sources.neo4j import (  # type: ignore[import-not-found]
-            read_neo4j,
-        )
-
-        dataset: Dataset = read_neo4j(document, folder=path.parent)
-        return dataset
+        return read_neo4j(document, folder=path.parent)
     return read_mapped(mapped_of(document, folder=path.parent, source=path.name))
 
 
