@@ -54,7 +54,10 @@ def write_table(path: Path, *, rows: int, users: int, items: int, ids: str) -> N
 
 
 def measured(path: Path) -> dict[str, float]:
-    """Seconds and peak memory of one load and split, in this process."""
+    """Seconds and peak memory of one load and split, in this process.
+
+    `cpu_s` is of all its threads, and nearly the same on a machine that is not idle.
+    """
     from llmgnn_jax.data import catalog
     from llmgnn_jax.data.splits import split_random
 
@@ -122,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "compile_s": 0.0,
                 "seconds": {
                     part: statistics.median(run[f"{part}_s"] for run in runs)
-                    for part in ("load", "split", "csr")
+                    for part in ("load", "split", "csr", "cpu")
                 },
             }
             rows.append(row)

@@ -274,6 +274,7 @@ def test_times(
         (["01/02/2020", "x"], "row 1, column time: expected a time: seconds, milli"),
         (["2020-01-01", "7"], "row 2, column time: expected a time: seconds, millisec"),
         ([True, False], "row 1, column time: expected a time"),
+        (["12:00:00", "13:00:00"], "row 1, column time: expected a time: seconds"),
         (
             [SECOND * 1000, SECOND],
             "row 2, column time: expected milliseconds, as 1588615855000 is, got "
@@ -447,6 +448,19 @@ def test_a_parquet_file_that_is_none(write: Write, tmp_path: Path) -> None:
     path = write("r.parquet", {"user": [1], "item": [2]})
     path.write_bytes(path.read_bytes()[:-9])
     assert "r.parquet: expected a whole Parquet file, got" in refused(path)
+
+
+def test_hours_are_no_times(write: Write) -> None:
+    times = pa.array([1, 2], pa.time32("s"))
+    path = write("r.parquet", {"user": [1, 2], "item": [1, 2], "time": times})
+    assert "row 1, column time: expected a time: seconds" in refused(path)
+
+
+def test_categories_of_pandas_with_all_indices_of_a_byte(write: Write) -> None:
+    names = pa.array([f"u{row}" for row in range(128)])
+    coded = pa.DictionaryArray.from_arrays(pa.array(range(128), pa.int8()), names)
+    path = write("r.parquet", {"user": coded, "item": range(128)})
+    assert read_table(path).user_ids == tuple(names.to_pylist())
 
 
 def test_columns_without_a_table_are_refused() -> None:

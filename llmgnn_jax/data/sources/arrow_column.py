@@ -42,9 +42,9 @@ class ArrowColumn(Column):
         except pa.ArrowException:  # Lists and the like.
             return super().distinct()
         values = [*self._as_python(coded.dictionary), None]
-        missing = len(values) - 1
-        codes = coded.indices.fill_null(missing).to_numpy(zero_copy_only=False)
-        return values, codes.astype(np.int64)
+        # Categories of pandas have bytes for indices, which may not hold one more.
+        codes = coded.indices.cast(pa.int64()).fill_null(len(values) - 1)
+        return values, codes.to_numpy(zero_copy_only=False)
 
     def numbers(self) -> np.ndarray:
         """As of `Column`."""
@@ -63,7 +63,11 @@ class ArrowColumn(Column):
 
         array = self._plain()
         kind: TimeKind = "number"
-        if pa.types.is_boolean(array.type):
+        if (
+            pa.types.is_boolean(array.type)
+            or pa.types.is_time(array.type)
+            or pa.types.is_duration(array.type)
+        ):
             return super().times()
         try:
             if pa.types.is_date(array.type):

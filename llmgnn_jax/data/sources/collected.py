@@ -100,27 +100,49 @@ class Ids(Collected[tuple[list[str], np.ndarray]]):
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(path, name)
         self._index: dict[str, int] = {}
+        # Of the whole numbers among them, since most batches of a table repeat others.
+        self._of_whole: dict[int, int] = {}
         self._codes: list[np.ndarray] = []
         self._are_text = False
 
     def _add(self, column: Column) -> None:
         values, codes = column.distinct()
-        numbers = np.full(len(values), -1)
+        numbers: list[int] = []
         for place, value in enumerate(values):
-            try:
-                external_id = id_of(value)
-            except ValueError:
+            number = None
+            if type(value) is str:
+                number = self._index.get(value)
+            elif type(value) is int:
+                number = self._of_whole.get(value)
+            if number is None:
+                number = self._number_of(value)
+            if number is None:
                 raise column.error(
                     int((codes == place).argmax()),
                     value,
                     expected="an id: text or a whole number",
-                ) from None
-            if external_id is not None:
-                self._are_text |= isinstance(value, str)
-                numbers[place] = self._index.setdefault(external_id, len(self._index))
-        codes = numbers[codes]
+                )
+            numbers.append(number)
+        codes = np.array(numbers, np.int32)[codes]
         self._note(column, codes < 0)
-        self._codes.append(codes.astype(np.int32))
+        self._codes.append(codes)
+
+    def _number_of(self, value: object) -> int | None:
+        """The number of a value's id, a new one if need be; -1 where nothing stands.
+
+        None where the value can be no id.
+        """
+        try:
+            external_id = id_of(value)
+        except ValueError:
+            return None
+        if external_id is None:
+            return -1
+        number = self._index.setdefault(external_id, len(self._index))
+        if type(value) is int:
+            self._of_whole[value] = number
+        self._are_text |= isinstance(value, str)
+        return number
 
     def finish(self) -> tuple[list[str], np.ndarray]:
         """As of `Collected`."""

@@ -51,7 +51,7 @@ class Column:
         values = self.values
         seen: dict[object, int] = {}
         keys: Sequence[object] = values
-        if not all(type(value) is str for value in values):
+        if not set(map(type, values)) <= {str, int, type(None)}:
             # True, 1 and 1.0 are one key; lists are none.
             keys = [(type(value), repr(value)) for value in values]
         codes = np.fromiter(
