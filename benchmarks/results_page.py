@@ -212,14 +212,22 @@ SECTIONS = (
         title="MovieLens-100K, ratings",
         file="ml-100k-rating",
         metric="rmse",
-        says="RATING_SAYS",
+        says="What a user gives a film, not which one it takes: random 8:1:1 within "
+        "each user, three seeds, the recipe `ml-100k-rating`. Predictions are clipped "
+        "to the range of the train ratings, those of baselines too. Intervals and "
+        "p-values go by users, of their squared errors. The graph is LightGCN with "
+        "biases; its layers, rate and L2, and that the fusion does without modality "
+        "dropout, were chosen on the validation part of seed 0 in a handful of "
+        "trainings.",
         body=_rated,
     ),
     Section(
         title="MovieLens latest-small, ratings",
         file="ml-latest-small-rating",
         metric="rmse",
-        says="LATEST_SAYS",
+        says="The same with the settings of MovieLens-100K, nothing chosen here. "
+        "Ratings go from 0.5 to 5 by halves, and half of the films have three or "
+        "fewer.",
         body=_rated,
     ),
     Section(

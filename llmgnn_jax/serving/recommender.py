@@ -117,7 +117,9 @@ class Recommender:
         model = self._model
         users, items = model.scorer.vectors(model.params, features)
         self._users, self._ranker = np.asarray(users), Ranker(items)
-        self._items = items
+        # What is only ranked is in the ranker, in a form of its own.
+        rates = self._prepared.config.task == "rating"
+        self._items = np.asarray(items) if rates else None
         self._features, self._item_ids, self._item_titles = features, ids, titles
         self._titles = TitleIndex(ids, titles)
         self._names: NameIndex | None = None
@@ -258,7 +260,7 @@ class Recommender:
                 ambiguous item.
         """
         prepared = self._prepared
-        if prepared.config.task != "rating":
+        if self._items is None:
             raise UserError.field(
                 "predict",
                 expected="a run of the task rating",
@@ -272,8 +274,7 @@ class Recommender:
                 got="one that is not there",
             )
         slot, place = self._slots[user], self._titles.find(item)
-        vectors = self._users[slot], np.asarray(self._items[place])
-        rating = np.sum(vectors[0] * vectors[1], dtype=np.float64)
+        rating = np.sum(self._users[slot] * self._items[place], dtype=np.float64)
         return PredictedRating(
             id=self._item_ids[place],
             title=self._title(place),

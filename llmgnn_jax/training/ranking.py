@@ -20,7 +20,6 @@ from llmgnn_jax.training.loop import Trainee, train_model
 from llmgnn_jax.training.measure import measure
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.reporting import MetricsLog
-from llmgnn_jax.training.step import batch_loss
 from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import (
     Setup,
@@ -75,7 +74,6 @@ def trainee_of(name: ModelName, prepared: Prepared, setup: Setup) -> Trainee:
         prepared,
         setup,
         data=train_data(prepared, text=False),
-        of_batch=batch_loss,
         judged=judged if prepared.on_valid.positives.nnz else None,
     )
 

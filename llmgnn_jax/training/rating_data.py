@@ -70,7 +70,7 @@ def rating_data(prepared: Prepared) -> RatingData:
     )
 
 
-def clipped(predicted: np.ndarray, prepared: Prepared) -> np.ndarray:
+def clipped(predicted: np.ndarray | np.floating, prepared: Prepared) -> np.ndarray:
     """Predictions within the lowest and the highest rating of the train part."""
     values = prepared.train.values
     return np.clip(predicted, float(values.min()), float(values.max()))

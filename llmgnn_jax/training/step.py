@@ -130,7 +130,7 @@ def build_program(
     optimizer: optax.GradientTransformation,
     config: Config,
     *,
-    of_batch: BatchLoss = batch_loss,
+    of_batch: BatchLoss | None = None,
     encoder: EncoderSpec | None = None,
     strategy: Strategy | None = None,
     state: TrainState | None = None,
@@ -141,7 +141,8 @@ def build_program(
         definition: The model's static half.
         optimizer: As configured.
         config: Of the run.
-        of_batch: The loss of a step, with the arguments of `batch_loss`.
+        of_batch: The loss of a step, with the arguments of `batch_loss`, which it is if
+            not given.
         encoder: The text encoder, if it is trained.
         strategy: As of `compile_steps`.
         state: Likewise.
@@ -157,7 +158,7 @@ def build_program(
         part: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         with contextlib.nullcontext() if strategy is None else strategy.traced():
-            return of_batch(
+            return (of_batch or batch_loss)(
                 params,
                 definition,
                 data,

@@ -23,8 +23,8 @@ def place_trainee(
     setup: Setup,
     *,
     data: Any,
-    of_batch: BatchLoss,
     judged: Judged | None,
+    of_batch: BatchLoss | None = None,
 ) -> Trainee:
     """Lays a model and what its steps read over the devices.
 
@@ -34,8 +34,8 @@ def place_trainee(
         setup: The model before its first step.
         data: What steps read, a dataclass with `features` and `encoder`, which are set
             here; its arrays may still be on the host.
-        of_batch: The loss of a step, with the arguments of `batch_loss`.
         judged: Measures on the validation part; None where there is none.
+        of_batch: The loss of a step, as of `build_program`.
     """
     config, strategy, text = prepared.config, prepared.strategy, setup.text
     scorer = Scorer(setup.definition, setup.spec, strategy.placement)

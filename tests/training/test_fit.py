@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.config import replace
-from llmgnn_jax.training import ranking
+from llmgnn_jax.training import ranking, trainees
 from llmgnn_jax.training import step as step_module
 from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.divergence import TrainingDiverged
@@ -207,7 +207,7 @@ def test_every_line_says_how_fast_and_how_large(train, tmp_path):
 def programs(monkeypatch):
     """The compiled programs of the training steps and of the vectors."""
     made = {"steps": [], "vectors": []}
-    build, scorer = ranking.build_program, ranking.Scorer
+    build, scorer = trainees.build_program, trainees.Scorer
 
     def spy(*arguments, **options):
         made["steps"].append(build(*arguments, **options))
@@ -217,8 +217,8 @@ def programs(monkeypatch):
         made["vectors"].append(scorer(*arguments))
         return made["vectors"][-1]
 
-    monkeypatch.setattr(ranking, "build_program", spy)
-    monkeypatch.setattr(ranking, "Scorer", spy_scorer)
+    monkeypatch.setattr(trainees, "build_program", spy)
+    monkeypatch.setattr(trainees, "Scorer", spy_scorer)
     return made
 
 
@@ -382,8 +382,8 @@ def test_parameters_that_are_not_finite_are_never_saved(train, monkeypatch, tmp_
 
         return run
 
-    build = ranking.build_program
-    monkeypatch.setattr(ranking, "build_program", broken)
+    build = trainees.build_program
+    monkeypatch.setattr(trainees, "build_program", broken)
     with pytest.raises(
         TrainingDiverged, match=r"parameters at step 2: .*no checkpoint"
     ):

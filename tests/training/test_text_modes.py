@@ -25,7 +25,7 @@ from llmgnn_jax.text.parameters import flat
 from llmgnn_jax.text.readout import READOUT
 from llmgnn_jax.text.tokens import load_tokenizer
 from llmgnn_jax.text.words import FIRST_ID, UNKNOWN_ID
-from llmgnn_jax.training import ranking
+from llmgnn_jax.training import ranking, trainees
 from llmgnn_jax.training.batch import draw_batch
 from llmgnn_jax.training.checkpoint import CheckpointFolder
 from llmgnn_jax.training.divergence import TrainingDiverged
@@ -211,13 +211,13 @@ def test_the_encoder_is_held_once(prepared, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_compiles_its_programs_once(train, prepared, monkeypatch, mode):
     """Ragged calls, refreshes, validations, checkpoints and a resume in between."""
-    programs, build = [], ranking.build_program
+    programs, build = [], trainees.build_program
 
     def spy(*arguments, **options):
         programs.append(build(*arguments, **options))
         return programs[-1]
 
-    monkeypatch.setattr(ranking, "build_program", spy)
+    monkeypatch.setattr(trainees, "build_program", spy)
     rhythm = {
         "train__validate_every": 3,
         "train__checkpoint_every": 5,
