@@ -467,7 +467,7 @@ def test_recommendations_as_text_and_as_json(llmgnn, finished_run, question, cal
         assert float(score) == pytest.approx(one.score, abs=1e-4)
 
 
-def test_what_a_sentence_names_is_told(llmgnn, finished_run):
+def test_what_a_sentence_names_is_told(llmgnn, finished_run, caplog):
     sentence = ["--sentence", "I like i5 and Misérables, Les"]
     code, out, err = llmgnn("recommend", finished_run, *sentence, "--json")
     assert code == 0, err
@@ -480,8 +480,9 @@ def test_what_a_sentence_names_is_told(llmgnn, finished_run):
     by_items = ["--item", "i5", "--item", "i0"]
     _, out, _ = llmgnn("recommend", finished_run, *by_items, "--json")
     assert json.loads(out)["items"] == document["items"]
-    _, _, err = llmgnn("recommend", finished_run, *sentence)
-    assert "liked: Misérables, Les (1995)" in err
+    caplog.clear()
+    llmgnn("recommend", finished_run, *sentence)
+    assert "liked: Misérables, Les (1995)" in caplog.messages
 
 
 def test_titles_keep_their_letters_in_json(llmgnn, finished_run):
