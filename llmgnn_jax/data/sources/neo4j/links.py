@@ -55,17 +55,18 @@ def read_relation(
         places = [place_of(end, keys, f"[{where}] cypher") for end in ("head", "tail")]
         weight_at = keys.index("weight") if "weight" in keys else None
         for row in rows:
-            found = []
+            found: list[int | None] = []
             for (known, fixed, _), place in zip(ends, places, strict=True):
                 if row[place] is None:
                     raise _lacking(database, source, name, ("head", "tail")[len(found)])
                 find = known.find if fixed else known.number
                 found.append(find(row[place]))
-            if None in found:
+            head, tail = found
+            if head is None or tail is None:
                 unknown += 1
                 continue
-            heads.append(found[0])
-            tails.append(found[1])
+            heads.append(head)
+            tails.append(tail)
             if weight_at is not None:
                 if row[weight_at] is None:
                     raise _lacking(database, source, name, "weight")

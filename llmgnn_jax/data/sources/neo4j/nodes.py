@@ -178,7 +178,8 @@ def _fill(
     side.categorical = {one: [] for one, _ in of["categorical"]}
     side.numeric = {one: array("d") for one, _ in of["numeric"]}
     said = bool(of["text"]) or name == "item"
-    side.texts = texts = [] if said else None
+    texts: list[str] | None = [] if said else None
+    side.texts = texts
     unseen = {place: (role, one) for role, one, place in fields}
     for row in rows:
         for place in [place for place in unseen if row[place] is not None]:
