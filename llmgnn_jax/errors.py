@@ -1,14 +1,24 @@
 """The one error type that means "the user can fix this"."""
 
 
+# Of each part of a message: more of a damaged file would hide what is wrong with it.
+_LONGEST_PART = 400
+
+
 class UserError(ValueError):
     """A mistake in the user's input: printed on one line, exit code 2.
 
     Everything else that is raised is a defect of this package and keeps its traceback.
+    What a terminal would obey or cannot show is written as an escape.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        if not line.isprintable():
+            line = "".join(
+                one if one.isprintable() else ascii(one)[1:-1] for one in line
+            )
+        super().__init__(line)
 
     @classmethod
     def field(
@@ -22,8 +32,15 @@ class UserError(ValueError):
             got: What came instead.
             fix: What to do about it; may be empty.
         """
-        message = f"{name}: expected {expected}, got {got}"
+        name, expected, said = map(_shortened, (name, expected, str(got)))
+        message = f"{name}: expected {expected}, got {said}"
         return cls(f"{message}; {fix}" if fix else message)
+
+
+def _shortened(part: str) -> str:
+    if len(part) <= _LONGEST_PART:
+        return part
+    return f"{part[:_LONGEST_PART]}... ({len(part)} characters)"
 
 
 def in_a_line(error: Exception) -> str:

@@ -81,6 +81,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     brands: list[tuple[str, ...]] = [()] * size
     described: set[str] = set()
     others: set[str] = set()
+    again = 0
     for line, record in read_json_lines(meta):
         about = _Record(meta, line, record)
         asin = about.id("asin")
@@ -88,6 +89,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
             others.add(asin)
             continue
         if asin in described:
+            again += 1
             continue
         described.add(asin)
         item = item_index[asin]
@@ -95,7 +97,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         titles[item] = "" if _SCRIPT in title else title
         categories[item] = tuple(dict.fromkeys(about.proses("category")))
         brands[item] = tuple(filter(None, [about.prose("brand")]))
-        prices[item] = _dollars(about.prose("price"))
+        prices[item] = about.dollars("price")
         descriptions[item] = sentences(
             titles[item],
             ", ".join(categories[item]),
@@ -104,6 +106,8 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         )
     if others:
         logger.info("%s: %d items without a review left out", meta, len(others))
+    if again:
+        logger.info("%s: %d lines on items of earlier lines left out", meta, again)
     if missing := size - len(described):
         logger.warning(
             "%s lacks %d items of %s: they are kept, without title, text or features",
@@ -176,6 +180,14 @@ class _Record:
             raise self._error(field, expected="a list of strings")
         return list(filter(None, (without_markup(part or "") for part in parts)))
 
+    def dollars(self, field: str) -> float:
+        """A price; NaN where there is none or a range."""
+        found = _PRICE.fullmatch(self.prose(field))
+        price = float(found[1].replace(",", "")) if found else math.nan
+        if price > 1e38:
+            raise self._error(field, expected="a price")
+        return price
+
     def _error(self, field: str, *, expected: str) -> UserError:
         value = self._fields.get(field)
         got = kind_of(value)
@@ -189,11 +201,6 @@ class _Record:
             got=got,
             fix="fill it in or drop the line",
         )
-
-
-def _dollars(price: str) -> float:
-    found = _PRICE.fullmatch(price)
-    return float(found[1].replace(",", "")) if found else math.nan
 
 
 def _review_files(folder: Path) -> list[Path]:

@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from llmgnn_jax.data.sources.table import Block, decode, unreadable
+from llmgnn_jax.data.sources.files import decode, open_file, unreadable
+from llmgnn_jax.data.sources.table import Block
 from llmgnn_jax.errors import UserError
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
@@ -26,7 +27,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Block]:
     """
     empty = True
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             rows = _numbered_rows(file, path)
             _, header = next(rows, (1, []))
             places = _places(path, header, columns)

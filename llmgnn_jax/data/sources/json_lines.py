@@ -5,10 +5,14 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from llmgnn_jax.data.sources.table import decode, unreadable
+from llmgnn_jax.data.sources.files import decode, open_file, unreadable
 from llmgnn_jax.errors import UserError
+
+
+# A megabyte of a compressed file may say a gigabyte: no line of a data set does.
+_LONGEST_LINE = 1 << 26
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -19,12 +23,13 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises:
         UserError: If the file is missing, not whole or has no object, a line is no JSON
-            object, or a byte is no UTF-8.
+            object or longer than 64 MiB, or a byte is no UTF-8.
     """
     empty = True
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line, raw in enumerate(file, start=1):
+        with open_file(path) as file:
+            opened = gzip.open(file) if path.suffix == ".gz" else file
+            for line, raw in enumerate(_lines(opened, path), start=1):
                 if text := decode(raw, path, first_line=line).strip():
                     empty = False
                     yield line, parse_record(text, f"{path.name}, line {line}")
@@ -36,6 +41,20 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise unreadable(path, error) from error
     if empty:
         raise UserError.field(path.name, expected="at least one object", got="none")
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    line = 1
+    while raw := file.readline(_LONGEST_LINE + 1):
+        if len(raw) > _LONGEST_LINE:
+            raise UserError.field(
+                f"{path.name}, line {line}",
+                expected=f"at most {_LONGEST_LINE} bytes",
+                got="more",
+                fix="write one object a line",
+            )
+        yield raw
+        line += 1
 
 
 def parse_record(line: str, where: str) -> dict[str, Any]:

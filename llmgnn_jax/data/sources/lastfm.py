@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks, read_header
 from llmgnn_jax.data.sources.tags import Tags
 from llmgnn_jax.data.sources.wording import catalogue_text, clean
+from llmgnn_jax.errors import UserError
 
 FILES = ("user_artists.dat", "artists.dat")
 
@@ -77,7 +79,7 @@ def read_lastfm(folder: Path | str, *, name: str | None = None) -> Dataset:
         item_texts=tuple(catalogue_text(title, ()) for title in titles),
     )
     path = folder / _TAGGED
-    if not path.exists():
+    if not stands_there(path):
         return dataset
     texts = _read_tags(folder).texts(dataset, path=path)
     return dataclasses.replace(dataset, interaction_texts=texts)
@@ -105,12 +107,24 @@ def _read_tags(folder: Path) -> Tags:
 
 
 def _blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
-    """The rows of a file; its first line is a header unless it begins with a number."""
-    first = read_header(path, delimiter="\t", encodings=_ENCODINGS)[0]
+    """The rows of a file; its first line is a header or begins with a number.
+
+    Raises:
+        UserError: If it is neither: a row that is damaged is no header.
+    """
+    first = read_header(path, delimiter="\t", encodings=_ENCODINGS)[0].strip()
+    # A copy that goes around has "//userID".
+    headed = first.lstrip("/").casefold() == columns[0].casefold()
+    if not headed and not first.isdecimal():
+        raise UserError.field(
+            f"{path.name}, line 1",
+            expected=f"the header {', '.join(columns)}, or a line with a number first",
+            got=repr(first),
+        )
     return read_blocks(
         path,
         columns,
         delimiter="\t",
-        skip_lines=int(not first.strip().isdecimal()),
+        skip_lines=int(headed),
         encodings=_ENCODINGS,
     )

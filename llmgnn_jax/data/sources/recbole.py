@@ -28,6 +28,7 @@ from typing import TypeVar
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import (
     Block,
     concatenated,
@@ -123,6 +124,7 @@ class _Side:
     texts: list[str] = field(default_factory=list)
     categorical: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     numeric: dict[str, list[float]] = field(default_factory=dict)
+    strange_ages: int = 0
 
     def number(self, ids: Iterable[str]) -> np.ndarray:
         """(n,) int64 indices of external ids, new ones added."""
@@ -146,7 +148,7 @@ class _Side:
 def _read_side(path: Path, id_column: str) -> _Side:
     """Reads a .item or .user file; where there is none, nothing is listed."""
     side = _Side(path=path)
-    if not path.exists():
+    if not stands_there(path):
         return side
     columns = _header(path, required=(id_column,))
     title_column = year_column = None
@@ -182,6 +184,10 @@ def _read_side(path: Path, id_column: str) -> _Side:
             )
         ]
     side.listed = len(side.index)
+    if side.strange_ages:
+        logger.warning(
+            "%s: %d ages are no number and count as unknown", path, side.strange_ages
+        )
     return side
 
 
@@ -209,10 +215,14 @@ def _add_features(
             if kind == "token":
                 rows = [(_known(f),) if _known(f) else () for f in fields]
             renamed = _RENAMED.get(column, column)
-            _extend(side.categorical, column if renamed in features else renamed, rows)
+            alone = sum(_RENAMED.get(c, c) == renamed for c in features) == 1
+            _extend(side.categorical, renamed if alone else column, rows)
             categories = [a + b for a, b in zip(categories, rows, strict=True)]
         elif column == "age" and kind == "token":
-            _extend(side.numeric, column, [number_or_nan(f) for f in fields])
+            ages = np.array([number_or_nan(f) for f in fields])
+            ages[np.isinf(ages)] = np.nan
+            side.strange_ages += int(np.isnan(ages).sum()) - fields.count("")
+            _extend(side.numeric, column, ages.tolist())
         elif kind == "token":
             rows = [(clean(f),) if f.strip() else () for f in fields]
             _extend(side.categorical, column, rows)
