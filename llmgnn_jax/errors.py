@@ -1,6 +1,5 @@
 """The one error type that means "the user can fix this"."""
 
-
 # Of each part of a message: more of a damaged file would hide what is wrong with it.
 _LONGEST_PART = 400
 

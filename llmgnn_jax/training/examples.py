@@ -20,8 +20,13 @@ def examples_of(
     lists: Mapping[str, Rankings],
     prepared: Prepared,
     test: Csr,
+    *,
+    show_ids: bool = False,
 ) -> list[Example]:
-    """A few users with their latest train items; told by a letter, not by their id."""
+    """A few users with their latest train items, told by a letter.
+
+    Only with `show_ids` by their id too: results and reports are meant to be shared.
+    """
     titles = prepared.dataset.item_titles
     # A list can only show hits where there are some: five, or as many as anyone has.
     counts = test.counts()
@@ -32,7 +37,8 @@ def examples_of(
         targets = set(test.row(user).tolist())
         examples.append(
             Example(
-                label=f"User {chr(ord('A') + number)}",
+                label=f"User {chr(ord('A') + number)}"
+                + (f" (id {prepared.dataset.user_ids[user]})" if show_ids else ""),
                 history=latest_titles(user, prepared)[:_EXAMPLE_HISTORY],
                 recommendations={
                     name: [

@@ -24,7 +24,16 @@ _PLACES = ("missing", "folder", "pipe", "link to itself", "dangling link", "devi
 _FIELDS = (
     *(b"", b" ", b"-1", b"0", b"1", b"2", b"NaN", b"inf", b"-Infinity", b"1e400"),
     *(b"1e39", b"-1e300", b"9" * 30, b"9" * 5000, b"18446744073709551616", b"1_0"),
-    *(b"0x10", b"3.7", b"1e5", "٣".encode(), "９９".encode(), "²".encode(), b"\0", b"7\0"),
+    *(
+        b"0x10",
+        b"3.7",
+        b"1e5",
+        "٣".encode(),
+        "９９".encode(),
+        "²".encode(),
+        b"\0",
+        b"7\0",
+    ),
     *(b"\r", b"7\r", b"\n", b'"', b'"7', b'7"', b'"7"', b"'", b"\\", b"\t", b"|", b","),
     *(b"\xe9", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", "\x85".encode(), b"\x1a"),
     *("\u2028".encode(), "\u202e".encode(), b"\x1b[31m", b"x" * 200_000, b"null"),
@@ -33,10 +42,27 @@ _FIELDS = (
 )
 _VALUES = (
     *("null", "true", "false", "-1", "0", "0.5", "1e400", "-1e39", "NaN", "-Infinity"),
-    *("9" * 30, "9" * 5000, '""', '" "', '"X"', '"\\ud800"', '"\\u0000"', '"\\r"', "[]"),
+    *(
+        "9" * 30,
+        "9" * 5000,
+        '""',
+        '" "',
+        '"X"',
+        '"\\ud800"',
+        '"\\u0000"',
+        '"\\r"',
+        "[]",
+    ),
     *("{}", '{"a": 1}', "[null]", "[1, 2]", '["a", ["b"]]', "[" * 100_000, "[[[[1]]]]"),
     *('"' + "x" * 200_000 + '"', '"$' + "9" * 400 + '"', '"$1.00 - $2.00"', '"<b"'),
-    *('"&#55296;"', '"&#x110000;"', '"<!--"', '"<script>' + "<" * 5000 + '"', "1e", "'a'"),
+    *(
+        '"&#55296;"',
+        '"&#x110000;"',
+        '"<!--"',
+        '"<script>' + "<" * 5000 + '"',
+        "1e",
+        "'a'",
+    ),
 )
 
 
@@ -244,9 +270,10 @@ def _claiming(key: str) -> bytes:
     import zipfile
 
     made = io.BytesIO(npz(graph_arrays()))
-    with zipfile.ZipFile(made) as old, zipfile.ZipFile(
-        whole := io.BytesIO(), "w"
-    ) as new:
+    with (
+        zipfile.ZipFile(made) as old,
+        zipfile.ZipFile(whole := io.BytesIO(), "w") as new,
+    ):
         for name in old.namelist():
             claimed = file.getvalue() + b"1234567890123456"
             new.writestr(name, claimed if name == f"{key}.npy" else old.read(name))

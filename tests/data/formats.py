@@ -308,7 +308,9 @@ def _texts(ending: str, content: bytes) -> Format:
         if ending == "txt":
             content = path.read_bytes()
             return content.count(b"\n") + (not content.endswith(b"\n"))
-        return csv_rows(path) if ending == "csv" else lines(path, headers=ending == "tsv")
+        return (
+            csv_rows(path) if ending == "csv" else lines(path, headers=ending == "tsv")
+        )
 
     return Format(
         files={name: content},

@@ -6,6 +6,7 @@ number in a file asked for, and no row that is left out without being counted.
 """
 
 import contextlib
+import dataclasses
 import logging
 import resource
 import signal
@@ -166,3 +167,37 @@ def _limits() -> Iterator[None]:
 def _peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def test_what_the_check_is_for_fails_it() -> None:
+    """A row that is left out, a traceback, an error without a file, memory."""
+    good = FORMATS["lightgcn"]
+
+    def leaves_out(folder: Path) -> Read:
+        text = (folder / "train.txt").read_text()
+        (folder / "train.txt").write_text(text.replace(" 30", ""))
+        try:
+            return good.read(folder)
+        finally:
+            (folder / "train.txt").write_text(text)
+
+    def takes_memory(folder: Path) -> Read:
+        assert bytes(2 * _MOST_BYTES)
+        return good.read(folder)
+
+    def refuses(folder: Path) -> Read:
+        raise UserError.field("a row", expected="another", got="this")
+
+    for read, said in (
+        (leaves_out, "7 rows in the files, 6 were read"),
+        (takes_memory, "bytes for a few hundred"),
+        (refuses, "it names no file"),
+    ):
+        with pytest.raises(AssertionError, match=said):
+            check_example(dataclasses.replace(good, read=read), [])
+
+    def fails(folder: Path) -> Read:
+        raise KeyError("7")
+
+    with pytest.raises(KeyError):
+        check_example(dataclasses.replace(good, read=fails), [])

@@ -4,12 +4,12 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 from llmgnn_jax.data.sources.files import decode, open_file, unreadable
 from llmgnn_jax.errors import UserError
-
 
 # A megabyte of a compressed file may say a gigabyte: no line of a data set does.
 _LONGEST_LINE = 1 << 26
@@ -27,8 +27,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     empty = True
     try:
-        with open_file(path) as file:
-            opened = gzip.open(file) if path.suffix == ".gz" else file
+        with open_file(path) as file, _unpacked(file, path) as opened:
             for line, raw in enumerate(_lines(opened, path), start=1):
                 if text := decode(raw, path, first_line=line).strip():
                     empty = False
@@ -41,6 +40,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise unreadable(path, error) from error
     if empty:
         raise UserError.field(path.name, expected="at least one object", got="none")
+
+
+def _unpacked(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
+    # The file itself is closed by who opened it.
+    return gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else nullcontext(file)
 
 
 def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:

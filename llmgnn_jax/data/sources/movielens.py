@@ -35,8 +35,9 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
 
     Raises:
         UserError: For a file that is missing, empty or malformed, a duplicate id or
-            genre, a value that is no number, a genre's flag that is neither 0 nor 1, a negative timestamp, or an interaction with a user
-            or item that its file lacks.
+            genre, a value that is no number, a genre's flag that is neither 0 nor 1, a
+            negative timestamp, or an interaction with a user or item that its file
+            lacks.
     """
     folder = Path(folder)
     genres = _read_genres(folder / "u.genre")

@@ -138,6 +138,8 @@ def _num_classes(labels: np.ndarray) -> int:
     largest = int(labels.max(initial=0))
     if largest >= max(1, labels.size):
         raise UserError.field(
-            "y", expected=f"classes below the number of nodes, {labels.size}", got=largest
+            "y",
+            expected=f"classes below the number of nodes, {labels.size}",
+            got=largest,
         )
     return largest + 1

@@ -105,7 +105,9 @@ class Block:
                 fields.index(""), column, expected="an id", fix="drop the line"
             )
         if _CONTROL.search("".join(fields)):
-            row = next(row for row, field in enumerate(fields) if _CONTROL.search(field))
+            row = next(
+                row for row, field in enumerate(fields) if _CONTROL.search(field)
+            )
             raise self.error(
                 row,
                 column,
