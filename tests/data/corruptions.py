@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.data.formats import graph_arrays, npz
+from tests.data.formats import npz
+from tests.data.planetoid_files import graph
 
 # A file's content, or what stands in its place.
 Content = bytes | str
@@ -226,7 +228,7 @@ def _whole(content: bytes, place: int, other: int) -> bytes:
 
 def _with_another_array(place: int, other: int) -> bytes:
     """An npz file in which one array is not what it should be."""
-    arrays = graph_arrays()
+    arrays = graph()
     key = sorted(arrays)[place % len(arrays)]
     array = arrays[key]
     big = np.iinfo(np.int64).max
@@ -267,9 +269,7 @@ def _claiming(key: str) -> bytes:
     file = io.BytesIO()
     header = {"descr": "<i8", "fortran_order": False, "shape": (10**13,)}
     np.lib.format.write_array_header_1_0(file, header)
-    import zipfile
-
-    made = io.BytesIO(npz(graph_arrays()))
+    made = io.BytesIO(npz(graph()))
     with (
         zipfile.ZipFile(made) as old,
         zipfile.ZipFile(whole := io.BytesIO(), "w") as new,

@@ -7,14 +7,12 @@ many rows its files say that there are.
 import gzip
 import io
 import json
-import pickle
-import struct
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
 
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Dataset
@@ -27,6 +25,7 @@ from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
 from llmgnn_jax.data.sources.planetoid import read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
 from llmgnn_jax.data.sources.texts import read_texts
+from tests.data.planetoid_files import graph, raw_files
 
 Read = Dataset | NodeSplit | list[str]
 
@@ -48,12 +47,21 @@ class Format:
     rows: Callable[[Path], int | None] = lambda _: None
 
 
-def lines(path: Path, *, headers: int = 0) -> int:
-    """The lines of a file that are not blank, but for so many lines of header."""
+def lines(path: Path, *, headers: int = 0, blank: str = " \r") -> int:
+    """The lines of a file that are not blank, but for so many lines of header.
+
+    Args:
+        path: The file.
+        headers: How many.
+        blank: What a blank line may consist of.
+    """
     raw = path.read_bytes()
     raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
     text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
-    return sum(bool(line.strip(" \r")) for line in text.split("\n")) - headers
+    return sum(bool(line.strip(blank)) for line in text.split("\n")) - headers
+
+
+_OF_JSON = string.whitespace + "\x85\xa0\u2028"
 
 
 def csv_rows(path: Path) -> int | None:
@@ -195,24 +203,6 @@ _RECBOLE = {
     ),
 }
 
-NUM_NODES = 506
-
-
-def graph_arrays() -> dict[str, np.ndarray]:
-    """A small graph under the names of NAME.npz."""
-    features = scipy.sparse.csr_array(np.eye(NUM_NODES, 4, dtype=np.float32))
-    return {
-        "x_indptr": features.indptr,
-        "x_indices": features.indices,
-        "x_data": features.data,
-        "x_shape": np.array(features.shape),
-        "y": np.arange(NUM_NODES) % 3,
-        "edges": np.array([[0, 1], [1, 2], [4, NUM_NODES - 1]]),
-        "train_idx": np.arange(4),
-        "val_idx": np.arange(4, NUM_NODES - 2),
-        "test_idx": np.arange(NUM_NODES - 2, NUM_NODES),
-    }
-
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an npz file."""
@@ -221,96 +211,22 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     return file.getvalue()
 
 
-class _Named:
-    """An object that is pickled under a name of Python 2's NumPy and SciPy."""
-
-    def __init__(self, name: str, arguments: tuple[object, ...], state: object) -> None:
-        self.name, self.arguments, self.state = name, arguments, state
-
-    def pickled(self) -> bytes:
-        module, _, name = self.name.rpartition(".")
-        made = f"c{module}\n{name}\n".encode() + _pickled(self.arguments)
-        # SciPy's matrices are made by NEWOBJ, all else by calling what is named.
-        made += b"\x81" if name == "csr_matrix" else b"R"
-        return made if self.state is None else made + _pickled(self.state) + b"b"
-
-
-class _Name(str):
-    """A name that is pickled as what it names."""
-
-
-def _pickled(value: object) -> bytes:
-    """A pickle of protocol 2 without its ends, strings as Python 2 has them."""
-    match value:
-        case _Named():
-            return value.pickled()
-        case _Name():
-            module, _, name = value.rpartition(".")
-            return f"c{module}\n{name}\n".encode()
-        case bytes():
-            return b"T" + struct.pack("<i", len(value)) + value
-        case str():
-            return _pickled(value.encode())
-        case tuple():
-            return b"(" + b"".join(map(_pickled, value)) + b"t"
-        case list():
-            return b"](" + b"".join(map(_pickled, value)) + b"e"
-        case dict():
-            pairs = (_pickled(one) for pair in value.items() for one in pair)
-            return b"}(" + b"".join(pairs) + b"u"
-        case _:
-            return pickle.dumps(value, 2)[2:-1]
-
-
-def _array(array: np.ndarray) -> _Named:
-    order = (3, "<", None, None, None, -1, -1, 0)
-    dtype = _Named("numpy.dtype", (array.dtype.str[1:], 0, 1), order)
-    return _Named(
-        "numpy.core.multiarray._reconstruct",
-        (_Name("numpy.ndarray"), (0,), "b"),
-        (1, array.shape, dtype, False, array.tobytes()),
-    )
-
-
-def _matrix(matrix: scipy.sparse.csr_array) -> _Named:
-    parts = {key: _array(getattr(matrix, key)) for key in ("indptr", "indices", "data")}
-    return _Named("scipy.sparse.csr.csr_matrix", (), {"_shape": matrix.shape, **parts})
-
-
-def _planetoid_raw() -> dict[str, bytes]:
-    said, known = graph_arrays(), NUM_NODES - 2
-    features = scipy.sparse.csr_array(np.eye(NUM_NODES, 4, dtype=np.float32))
-    one_hot = np.eye(3, dtype=np.int32)[said["y"]]
-    near = {node: [node] for node in range(NUM_NODES)}
-    for one, other in said["edges"].tolist():
-        near[one].append(other)
-        near[other].append(one)
-    parts = {
-        "allx": _matrix(features[:known]),
-        "ally": _array(one_hot[:known]),
-        "tx": _matrix(features[known:]),
-        "ty": _array(one_hot[known:]),
-        "y": _array(one_hot[:4]),
-        "graph": near,
-    }
-    files = {
-        f"ind.tiny.{part}": b"\x80\x02" + _pickled(value) + b"."
-        for part, value in parts.items()
-    }
-    return {**files, "ind.tiny.test.index": _text(str(known + 1), str(known))}
-
-
 def _texts(ending: str, content: bytes) -> Format:
     name = f"texts.{ending}"
 
     def rows(folder: Path) -> int | None:
         path = folder / name
-        if ending == "txt":
-            content = path.read_bytes()
-            return content.count(b"\n") + (not content.endswith(b"\n"))
-        return (
-            csv_rows(path) if ending == "csv" else lines(path, headers=ending == "tsv")
-        )
+        raw = path.read_bytes()
+        match ending:
+            case "txt":
+                return raw.count(b"\n") + (not raw.endswith(b"\n"))
+            case "jsonl":
+                return lines(path, blank=_OF_JSON)
+            case "csv" if b'"' in raw:
+                return None
+        # The csv module ends a row at a carriage return too.
+        path.write_bytes(raw.replace(b"\r", b"\n"))
+        return lines(path, headers=1)
 
     return Format(
         files={name: content},
@@ -335,7 +251,7 @@ FORMATS: dict[str, Format] = {
     "amazon": Format(
         files={"Cards_5.json": _REVIEWS, "meta_Cards.json": _META},
         read=read_amazon,
-        rows=lambda folder: lines(folder / "Cards_5.json"),
+        rows=lambda folder: lines(folder / "Cards_5.json", blank=_OF_JSON),
     ),
     "amazon-gz": Format(
         files={
@@ -343,15 +259,15 @@ FORMATS: dict[str, Format] = {
             "meta_Cards.json.gz": gzip.compress(_META, mtime=0),
         },
         read=read_amazon,
-        rows=lambda folder: lines(folder / "Cards_5.json.gz"),
+        rows=lambda folder: lines(folder / "Cards_5.json.gz", blank=_OF_JSON),
     ),
     "recbole": Format(
         files=_RECBOLE,
         read=read_recbole,
         rows=lambda folder: lines(folder / "films.inter", headers=1),
     ),
-    "planetoid": Format(files={"tiny.npz": npz(graph_arrays())}, read=read_planetoid),
-    "planetoid-raw": Format(files=_planetoid_raw(), read=read_planetoid),
+    "planetoid": Format(files={"tiny.npz": npz(graph())}, read=read_planetoid),
+    "planetoid-raw": Format(files=raw_files(), read=read_planetoid),
     "texts-txt": _texts("txt", _text("one", "", "zwei, drei", "四")),
     "texts-csv": _texts("csv", _text("id,text", "1,one", '2,"zwei, ""drei"""', "3,")),
     "texts-tsv": _texts("tsv", _text("id\ttext", "1\tone", '2\t"zwei', "3\t")),

@@ -12,7 +12,8 @@ from llmgnn_jax.data.sources import json_lines
 from llmgnn_jax.data.sources.texts import read_texts
 from llmgnn_jax.errors import UserError
 from tests.data.corruptions import Content, write
-from tests.data.formats import FORMATS, Read, graph_arrays, npz
+from tests.data.formats import FORMATS, Read, npz
+from tests.data.planetoid_files import graph
 
 Damaged = Callable[..., Read]
 
@@ -206,7 +207,7 @@ def test_a_compressed_line_without_end(
     damaged: Damaged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_lines, "_LONGEST_LINE", 1 << 16)
-    bomb = gzip.compress(b"{}\n" + b" " * (1 << 20))
+    bomb = gzip.compress(b"\n" + b" " * (1 << 20))
     said = r"Cards_5\.json\.gz, line 2: expected at most 65536 bytes"
     with pytest.raises(UserError, match=said):
         damaged("amazon-gz", {"Cards_5.json.gz": bomb})
@@ -214,15 +215,23 @@ def test_a_compressed_line_without_end(
 
 @pytest.mark.parametrize("label", [600, 10**10, np.iinfo(np.int64).max])
 def test_a_class_that_cannot_be(damaged: Damaged, label: int) -> None:
-    arrays = graph_arrays()
+    arrays = graph()
     arrays["y"][3] = label
-    said = r"tiny\.npz: y: expected classes below the number of nodes, 506"
+    said = r"tiny\.npz: y: expected classes below the number of nodes, 510"
     with pytest.raises(UserError, match=said):
         damaged("planetoid", {"tiny.npz": npz(arrays)})
 
 
+@pytest.mark.parametrize("key", ["x_indptr", "x_indices", "x_shape"])
+def test_places_that_are_no_integers(damaged: Damaged, key: str) -> None:
+    arrays = graph()
+    arrays[key] = arrays[key] + 0.5
+    with pytest.raises(UserError, match=rf"tiny\.npz: {key}: expected integers, got"):
+        damaged("planetoid", {"tiny.npz": npz(arrays)})
+
+
 def test_a_shape_that_cannot_be(damaged: Damaged) -> None:
-    arrays = graph_arrays() | {"x_shape": np.array([506, 2**63 + 1], np.uint64)}
+    arrays = graph() | {"x_shape": np.array([510, 2**63 + 1], np.uint64)}
     with pytest.raises(UserError, match=r"tiny\.npz: x: expected features in CSR form"):
         damaged("planetoid", {"tiny.npz": npz(arrays)})
 
@@ -248,6 +257,6 @@ def test_what_a_message_quotes_is_short_and_harmless(damaged: Damaged) -> None:
     message = str(caught.value)
     assert len(message) < 600
     assert "u.data, line 1, column rating: expected a finite number" in message
-    assert message.endswith("(100006 characters); fill the value in or drop the line")
+    assert message.endswith("(100009 characters); fill the value in or drop the line")
     assert UserError("a\x1b[2J\u200bb\nc").args == ("a\\x1b[2J\\u200bb c",)
     assert UserError("Misérables 四 \U0001f44d").args == ("Misérables 四 \U0001f44d",)

@@ -99,6 +99,12 @@ def _read_npz(path: Path, name: str) -> NodeSplit:
 def _split(path: Path, name: str, arrays: dict[str, np.ndarray]) -> NodeSplit:
     """The arrays of an npz file as a split, each fault under the file's name."""
     try:
+        # SciPy would cut fractions off, and take whatever NaN becomes.
+        for key in ("x_indptr", "x_indices", "x_shape"):
+            if arrays[key].dtype.kind not in "iu":
+                raise UserError.field(
+                    key, expected="integers", got=f"dtype {arrays[key].dtype}"
+                )
         features = scipy.sparse.csr_array(
             (arrays["x_data"], arrays["x_indices"], arrays["x_indptr"]),
             shape=tuple(arrays["x_shape"].tolist()),
