@@ -1,7 +1,7 @@
 """The one error type that means "the user can fix this"."""
 
-# Of each part of a message: more of a damaged file would hide what is wrong with it.
-_LONGEST_PART = 400
+# More of a damaged file would hide what is wrong with it.
+_LONGEST_QUOTE = 400
 
 
 class UserError(ValueError):
@@ -31,15 +31,16 @@ class UserError(ValueError):
             got: What came instead.
             fix: What to do about it; may be empty.
         """
-        name, expected, said = map(_shortened, (name, expected, str(got)))
-        message = f"{name}: expected {expected}, got {said}"
+        message = f"{name}: expected {expected}, got {got}"
         return cls(f"{message}; {fix}" if fix else message)
 
 
-def _shortened(part: str) -> str:
-    if len(part) <= _LONGEST_PART:
-        return part
-    return f"{part[:_LONGEST_PART]}... ({len(part)} characters)"
+def quoted(found: object) -> str:
+    """What stands in a file, for a message: if it is long, how it begins."""
+    text = str(found)
+    if len(text) <= _LONGEST_QUOTE:
+        return text
+    return f"{text[:_LONGEST_QUOTE]}... ({len(text)} characters)"
 
 
 def in_a_line(error: Exception) -> str:

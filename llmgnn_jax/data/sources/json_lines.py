@@ -11,6 +11,7 @@ from typing import IO, Any
 from llmgnn_jax.data.sources.files import decode, open_file, unreadable
 from llmgnn_jax.errors import UserError
 
+_Bytes = IO[bytes] | gzip.GzipFile
 # A megabyte of a compressed file may say a gigabyte: no line of a data set does.
 _LONGEST_LINE = 1 << 26
 
@@ -42,12 +43,12 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UserError.field(path.name, expected="at least one object", got="none")
 
 
-def _unpacked(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
+def _unpacked(file: IO[bytes], path: Path) -> AbstractContextManager[_Bytes]:
     # The file itself is closed by who opened it.
     return gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else nullcontext(file)
 
 
-def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+def _lines(file: _Bytes, path: Path) -> Iterator[bytes]:
     line = 1
     while raw := file.readline(_LONGEST_LINE + 1):
         if len(raw) > _LONGEST_LINE:

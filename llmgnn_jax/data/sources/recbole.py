@@ -38,7 +38,7 @@ from llmgnn_jax.data.sources.table import (
 )
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, titled, year_of
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, quoted
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -283,7 +283,7 @@ def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"each column once as name:type, type one of {_TYPES}",
-                got=repr(text),
+                got=quoted(repr(text)),
                 fix="write for example user_id:token",
             )
         columns[column] = kind
@@ -292,7 +292,7 @@ def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"a column {column}:token",
-                got=", ".join(columns),
+                got=quoted(", ".join(columns)),
                 fix=did_you_mean(column, columns) or f"add {column}:token",
             )
     return columns

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.sources.files import decode, open_file, unreadable
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, quoted
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_LINES = 65_536
@@ -41,7 +41,7 @@ class Block:
         return UserError.field(
             f"{self.path.name}, line {self.lines[row]}, column {column}",
             expected=expected,
-            got=repr(self.columns[column][row]),
+            got=quoted(repr(self.columns[column][row])),
             fix=fix,
         )
 
@@ -255,7 +255,7 @@ def _split(
             if len(row) != len(columns):
                 raise UserError.field(
                     f"{path.name}, line {line}",
-                    expected=f"{len(columns)} fields ({', '.join(columns)})",
+                    expected=f"{len(columns)} fields ({quoted(', '.join(columns))})",
                     got=len(row),
                     fix=f"fields end at {delimiter!r}",
                 )
