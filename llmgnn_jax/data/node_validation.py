@@ -67,7 +67,7 @@ def checked_labels(labels: np.ndarray, num_nodes: int, num_classes: int) -> np.n
 
 def checked_edges(edges: np.ndarray, num_nodes: int) -> np.ndarray:
     """(M, 2) int32 copy, sorted: each undirected edge once, the smaller node first."""
-    array = _integers("edges", edges, (len(np.asarray(edges)), 2))
+    array = _integers("edges", edges, (len(np.atleast_1d(edges)), 2))
     for wrong, expected in (
         ((array < 0) | (array >= num_nodes), f"nodes in [0, {num_nodes})"),
         (array[:, :1] >= array[:, 1:], "the smaller node first, and no self-loop"),
@@ -94,7 +94,7 @@ def checked_edges(edges: np.ndarray, num_nodes: int) -> np.ndarray:
 
 def checked_nodes(part: str, nodes: np.ndarray, num_nodes: int) -> np.ndarray:
     """(n,) int64 copy of distinct nodes, ascending."""
-    array = np.sort(_integers(f"split.{part}", nodes, (len(np.asarray(nodes)),)))
+    array = np.sort(_integers(f"split.{part}", nodes, (len(np.atleast_1d(nodes)),)))
     if len(array) and not 0 <= array[0] <= array[-1] < num_nodes:
         raise UserError.field(
             f"split.{part}",

@@ -4,6 +4,7 @@ A new format is one more entry of `FORMATS`: its files, what reads the folder, a
 many rows its files say that there are.
 """
 
+import codecs
 import gzip
 import io
 import json
@@ -69,11 +70,15 @@ def csv_rows(path: Path) -> int | None:
     return None if b'"' in path.read_bytes() else lines(path, headers=1)
 
 
+def _without_mark(raw: bytes) -> bytes:
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
 def _lightgcn_rows(folder: Path) -> int:
     words = [
         line.split()
         for name in ("train.txt", "test.txt")
-        for line in (folder / name).read_bytes().split(b"\n")
+        for line in _without_mark((folder / name).read_bytes()).split(b"\n")
     ]
     return sum(len(line) - 1 for line in words if line)
 

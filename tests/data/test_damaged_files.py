@@ -222,6 +222,18 @@ def test_a_class_that_cannot_be(damaged: Damaged, label: int) -> None:
         damaged("planetoid", {"tiny.npz": npz(arrays)})
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("edges", r"tiny\.npz: edges: expected shape \(1, 2\), got \(\)"),
+        ("test_idx", r"tiny\.npz: split\.test: expected shape \(1,\), got \(\)"),
+    ],
+)
+def test_one_number_in_place_of_an_array(damaged: Damaged, key: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        damaged("planetoid", {"tiny.npz": npz(graph() | {key: np.array(3)})})
+
+
 @pytest.mark.parametrize("key", ["x_indptr", "x_indices", "x_shape"])
 def test_places_that_are_no_integers(damaged: Damaged, key: str) -> None:
     arrays = graph()
