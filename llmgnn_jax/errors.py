@@ -1,7 +1,7 @@
 """The one error type that means "the user can fix this"."""
 
 # More of a damaged file would hide what is wrong with it.
-_LONGEST_QUOTE = 400
+_LONGEST_EXCERPT = 400
 
 
 class UserError(ValueError):
@@ -35,12 +35,12 @@ class UserError(ValueError):
         return cls(f"{message}; {fix}" if fix else message)
 
 
-def quoted(found: object) -> str:
+def excerpt(found: object) -> str:
     """What stands in a file, for a message: if it is long, how it begins."""
     text = str(found)
-    if len(text) <= _LONGEST_QUOTE:
+    if len(text) <= _LONGEST_EXCERPT:
         return text
-    return f"{text[:_LONGEST_QUOTE]}... ({len(text)} characters)"
+    return f"{text[:_LONGEST_EXCERPT]}... ({len(text)} characters)"
 
 
 def in_a_line(error: Exception) -> str:

@@ -29,7 +29,7 @@ def checked_features(
             return read_only(dense)
         sparse = scipy.sparse.csr_array(array, copy=True).astype(np.float32)
     try:
-        sparse.check_format(full_check=True)
+        check_csr(sparse)
     except ValueError as error:
         raise UserError.field(name, expected="a CSR matrix", got=error) from None
     sparse.sum_duplicates()
@@ -38,6 +38,18 @@ def checked_features(
     for part in (sparse.indptr, sparse.indices, sparse.data):
         read_only(part)
     return sparse
+
+
+def check_csr(matrix: scipy.sparse.csr_array) -> None:
+    """Passes if a CSR matrix is one: SciPy's compiled code takes it at its word.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    # SciPy checks no further where the last of them says that there is nothing.
+    if (np.diff(matrix.indptr) < 0).any():
+        raise ValueError("indptr must not fall")
+    matrix.check_format(full_check=True)
 
 
 def _check_finite(name: str, values: np.ndarray) -> None:

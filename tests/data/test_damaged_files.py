@@ -180,12 +180,12 @@ def test_genres_go_by_their_numbers(damaged: Damaged) -> None:
 def test_ages_that_are_no_number_are_counted(
     damaged: Damaged, caplog: pytest.LogCaptureFixture
 ) -> None:
-    people = b"user_id:token\tage:token\n10\t25-34\n11\t\n12\tinf\n13\t40\n"
+    people = b"user_id:token\tage:token\n10\t25-34\n11\t\n12\tinf\n13\t40\n14\t1e39\n"
     films = damaged("recbole", {"films.user": people})
     np.testing.assert_array_equal(
-        films.user_numeric["age"], [np.nan, np.nan, np.nan, 40]
+        films.user_numeric["age"], [np.nan, np.nan, np.nan, 40, np.nan]
     )
-    assert "films.user: 2 ages are no number and count as unknown" in caplog.text
+    assert "films.user: 3 ages are no number and count as unknown" in caplog.text
 
 
 def test_two_columns_of_genres_are_two(damaged: Damaged) -> None:
@@ -239,6 +239,14 @@ def test_places_that_are_no_integers(damaged: Damaged, key: str) -> None:
     arrays = graph()
     arrays[key] = arrays[key] + 0.5
     with pytest.raises(UserError, match=rf"tiny\.npz: {key}: expected integers, got"):
+        damaged("planetoid", {"tiny.npz": npz(arrays)})
+
+
+def test_places_that_fall_below_nothing(damaged: Damaged) -> None:
+    arrays = graph()
+    arrays["x_indptr"] = arrays["x_indptr"].astype(np.int8)
+    assert arrays["x_indptr"][-1] < 0
+    with pytest.raises(UserError, match=r"tiny\.npz: features: expected a CSR matrix"):
         damaged("planetoid", {"tiny.npz": npz(arrays)})
 
 

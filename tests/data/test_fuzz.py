@@ -50,6 +50,7 @@ def test_damaged_files(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files_at_length(name: str) -> None:
     check(FORMATS[name], examples=2_000)

@@ -24,7 +24,7 @@ from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks, read_header
 from llmgnn_jax.data.sources.tags import Tags
 from llmgnn_jax.data.sources.wording import catalogue_text, clean
-from llmgnn_jax.errors import UserError, quoted
+from llmgnn_jax.errors import UserError, excerpt
 
 FILES = ("user_artists.dat", "artists.dat")
 
@@ -119,7 +119,7 @@ def _blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
         raise UserError.field(
             f"{path.name}, line 1",
             expected=f"the header {', '.join(columns)}, or a line with a number first",
-            got=quoted(repr(first)),
+            got=excerpt(repr(first)),
         )
     return read_blocks(
         path,

@@ -11,7 +11,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, year_of
-from llmgnn_jax.errors import UserError, quoted
+from llmgnn_jax.errors import UserError, excerpt
 
 FILES = ("u.data", "u.item", "u.user", "u.genre")
 
@@ -128,7 +128,7 @@ def _read_genres(path: Path) -> list[str]:
         raise UserError.field(
             f"{path.name}, column number",
             expected=f"each of 0 to {len(index) - 1} once",
-            got=quoted(", ".join(f"{number:g}" for number in numbers)),
+            got=excerpt(", ".join(f"{number:g}" for number in numbers)),
         )
     genres = list(map(clean, index))
     return [genres[place] for place in np.argsort(numbers)]

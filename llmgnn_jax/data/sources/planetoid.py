@@ -17,7 +17,7 @@ import scipy.sparse
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
 from llmgnn_jax.data.sources.files import open_file
 from llmgnn_jax.data.sources.planetoid_raw import read_raw
-from llmgnn_jax.errors import UserError, in_a_line, quoted
+from llmgnn_jax.errors import UserError, excerpt, in_a_line
 
 RULE = "planetoid"
 
@@ -87,7 +87,7 @@ def _read_npz(path: Path, name: str) -> NodeSplit:
     except ValueError as error:
         # An array of objects is a pickle, which is not opened.
         raise UserError.field(
-            path.name, expected="arrays of numbers", got=quoted(error)
+            path.name, expected="arrays of numbers", got=excerpt(error)
         ) from error
     except Exception as error:  # A broken archive may raise anything.
         raise UserError.field(
@@ -128,7 +128,7 @@ def _split(path: Path, name: str, arrays: dict[str, np.ndarray]) -> NodeSplit:
         raise UserError(f"{path.name}: {error}") from None
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError.field(
-            f"{path.name}: x", expected="features in CSR form", got=quoted(error)
+            f"{path.name}: x", expected="features in CSR form", got=excerpt(error)
         ) from error
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from llmgnn_jax.data.node_validation import check_csr
 from llmgnn_jax.data.sources.files import open_file, unreadable
 from llmgnn_jax.errors import UserError, in_a_line
 
@@ -43,7 +44,7 @@ class _State:
         """The matrix, if it stands for a SciPy CSR matrix."""
         parts = (self.state[key].array() for key in ("data", "indices", "indptr"))
         matrix = scipy.sparse.csr_array(tuple(parts), shape=self.state["_shape"])
-        matrix.check_format(full_check=True)
+        check_csr(matrix)
         return matrix
 
     def one_hot(self) -> np.ndarray:

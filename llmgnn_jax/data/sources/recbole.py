@@ -30,6 +30,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import (
+    LARGEST,
     Block,
     concatenated,
     number_or_nan,
@@ -38,7 +39,7 @@ from llmgnn_jax.data.sources.table import (
 )
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, titled, year_of
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError, quoted
+from llmgnn_jax.errors import UserError, excerpt
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -220,7 +221,7 @@ def _add_features(
             categories = [a + b for a, b in zip(categories, rows, strict=True)]
         elif column == "age" and kind == "token":
             ages = np.array([number_or_nan(f) for f in fields])
-            ages[np.isinf(ages)] = np.nan
+            ages[~(np.abs(ages) <= LARGEST)] = np.nan
             side.strange_ages += int(np.isnan(ages).sum()) - fields.count("")
             _extend(side.numeric, column, ages.tolist())
         elif kind == "token":
@@ -283,7 +284,7 @@ def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"each column once as name:type, type one of {_TYPES}",
-                got=quoted(repr(text)),
+                got=excerpt(repr(text)),
                 fix="write for example user_id:token",
             )
         columns[column] = kind
@@ -292,7 +293,7 @@ def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"a column {column}:token",
-                got=quoted(", ".join(columns)),
+                got=excerpt(", ".join(columns)),
                 fix=did_you_mean(column, columns) or f"add {column}:token",
             )
     return columns

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.sources.files import decode, open_file, unreadable
-from llmgnn_jax.errors import UserError, quoted
+from llmgnn_jax.errors import UserError, excerpt
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_LINES = 65_536
-# A float32 holds no more.
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
+"""A float32 holds no more."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -41,7 +42,7 @@ class Block:
         return UserError.field(
             f"{self.path.name}, line {self.lines[row]}, column {column}",
             expected=expected,
-            got=quoted(repr(self.columns[column][row])),
+            got=excerpt(repr(self.columns[column][row])),
             fix=fix,
         )
 
@@ -62,7 +63,7 @@ class Block:
         except ValueError:
             numbers = np.array([number_or_nan(value) for value in fields])
         # Written so that NaN is wrong too.
-        wrong = ~(np.abs(numbers) <= _LARGEST)
+        wrong = ~(np.abs(numbers) <= LARGEST)
         if wrong.any():
             raise self.error(
                 int(wrong.argmax()),
@@ -255,7 +256,7 @@ def _split(
             if len(row) != len(columns):
                 raise UserError.field(
                     f"{path.name}, line {line}",
-                    expected=f"{len(columns)} fields ({quoted(', '.join(columns))})",
+                    expected=f"{len(columns)} fields ({excerpt(', '.join(columns))})",
                     got=len(row),
                     fix=f"fields end at {delimiter!r}",
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from llmgnn_jax.data.sources.files import open_file
 from llmgnn_jax.data.sources.json_lines import kind_of, parse_record
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError, quoted
+from llmgnn_jax.errors import UserError, excerpt
 
 DEFAULT_COLUMN = "text"
 
@@ -138,7 +138,7 @@ def _table(content: str, name: str, column: str, *, quoted: bool) -> Iterator[st
             elif row:
                 raise UserError.field(
                     f"{name}, line {reader.line_num}",
-                    expected=f"{len(header)} fields ({quoted(', '.join(header))})",
+                    expected=f"{len(header)} fields ({excerpt(', '.join(header))})",
                     got=len(row),
                     fix="quote fields that hold a comma" if quoted else "",
                 )
@@ -162,6 +162,6 @@ def _no_column(where: str, column: str, there: list[str]) -> UserError:
     return UserError.field(
         where,
         expected=f"a field {column!r}",
-        got=quoted(", ".join(map(repr, there[:10]))) or "none",
+        got=excerpt(", ".join(map(repr, there[:10]))) or "none",
         fix=did_you_mean(column, there) or "name it with --column",
     )
