@@ -42,6 +42,7 @@ def train(options: argparse.Namespace, overrides: list[str]) -> int:
             overwrite=options.overwrite,
             profile_steps=options.profile,
             tensorboard=options.tensorboard,
+            show_ids=options.show_ids,
             command=command,
         )
     except Preempted as told:
@@ -101,7 +102,8 @@ def evaluate(options: argparse.Namespace) -> int:
     """Measures a run again."""
     from llmgnn_jax.training.run import evaluate
 
-    run = evaluate(options.run, command=f"llmgnn evaluate {shlex.quote(options.run)}")
+    words = ["llmgnn", "evaluate", options.run, *["--show-ids"] * options.show_ids]
+    run = evaluate(options.run, show_ids=options.show_ids, command=shlex.join(words))
     _show_results(run.results, options.json, run.folder)
     return 0
 

@@ -74,6 +74,7 @@ def build_parser() -> Parser:
     train.add_argument(
         "--tensorboard", action="store_true", help="write TensorBoard events too"
     )
+    _add_show_ids(train)
     train.add_argument(
         "--distributed",
         action="store_true",
@@ -139,6 +140,7 @@ def build_parser() -> Parser:
         "evaluate runs/ml-100k/20260101-120000",
     )
     evaluate.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
+    _add_show_ids(evaluate)
     _add_json(evaluate)
 
     recommend = verb(
@@ -378,6 +380,14 @@ def _count(text: str) -> int:
 def _choices(field: str) -> tuple[str, ...]:
     """What a field of a run's text side may be."""
     return typing.get_args(typing.get_type_hints(TextConfig)[field])
+
+
+def _add_show_ids(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--show-ids",
+        action="store_true",
+        help="name the users of the report's examples by their ids too",
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

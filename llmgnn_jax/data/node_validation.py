@@ -32,7 +32,7 @@ def checked_features(
             return read_only(dense)
         sparse = scipy.sparse.csr_array(array, copy=True).astype(np.float32)
     try:
-        sparse.check_format(full_check=True)
+        check_csr(sparse)
     except ValueError as error:
         raise UserError.field(name, expected="a CSR matrix", got=error) from None
     sparse.sum_duplicates()
@@ -41,6 +41,18 @@ def checked_features(
     for part in (sparse.indptr, sparse.indices, sparse.data):
         read_only(part)
     return sparse
+
+
+def check_csr(matrix: scipy.sparse.csr_array) -> None:
+    """Passes if a CSR matrix is one: SciPy's compiled code takes it at its word.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    # SciPy checks no further where the last of them says that there is nothing.
+    if (np.diff(matrix.indptr) < 0).any():
+        raise ValueError("indptr must not fall")
+    matrix.check_format(full_check=True)
 
 
 def _check_finite(name: str, values: np.ndarray) -> None:
@@ -70,7 +82,7 @@ def checked_labels(labels: np.ndarray, num_nodes: int, num_classes: int) -> np.n
 
 def checked_edges(edges: np.ndarray, num_nodes: int) -> np.ndarray:
     """(M, 2) int32 copy, sorted: each undirected edge once, the smaller node first."""
-    array = _integers("edges", edges, (len(np.asarray(edges)), 2))
+    array = _integers("edges", edges, (len(np.atleast_1d(edges)), 2))
     for wrong, expected in (
         ((array < 0) | (array >= num_nodes), f"nodes in [0, {num_nodes})"),
         (array[:, :1] >= array[:, 1:], "the smaller node first, and no self-loop"),
@@ -97,7 +109,7 @@ def checked_edges(edges: np.ndarray, num_nodes: int) -> np.ndarray:
 
 def checked_nodes(part: str, nodes: np.ndarray, num_nodes: int) -> np.ndarray:
     """(n,) int64 copy of distinct nodes, ascending."""
-    array = np.sort(_integers(f"split.{part}", nodes, (len(np.asarray(nodes)),)))
+    array = np.sort(_integers(f"split.{part}", nodes, (len(np.atleast_1d(nodes)),)))
     if len(array) and not 0 <= array[0] <= array[-1] < num_nodes:
         raise UserError.field(
             f"split.{part}",

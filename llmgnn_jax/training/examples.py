@@ -20,10 +20,13 @@ def examples_of(
     lists: Mapping[str, Rankings],
     prepared: Prepared,
     test: Csr,
+    *,
+    show_ids: bool = False,
 ) -> list[Example]:
-    """A few users with their latest train items; told by a letter, not by their id.
+    """A few users with their latest train items, told by a letter.
 
-    None where items are people: their lists would name them.
+    Only with `show_ids` by their id too: results and reports are meant to be shared.
+    None where items are people, whom their lists would name.
     """
     if prepared.train.people:
         return []
@@ -37,7 +40,8 @@ def examples_of(
         targets = set(test.row(user).tolist())
         examples.append(
             Example(
-                label=f"User {chr(ord('A') + number)}",
+                label=f"User {chr(ord('A') + number)}"
+                + (f" (id {prepared.dataset.user_ids[user]})" if show_ids else ""),
                 history=latest_titles(user, prepared)[:_EXAMPLE_HISTORY],
                 recommendations={
                     name: [

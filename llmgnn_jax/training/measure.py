@@ -46,6 +46,7 @@ def measure(
     command: str,
     tuned: Mapping[str, TunedModel] = MappingProxyType({}),
     vectors: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
+    show_ids: bool = False,
 ) -> Results:
     """Ranks the whole catalogue for every user and reads the test part, once.
 
@@ -53,7 +54,8 @@ def measure(
     validation part `valid` is empty. The last model is the one that recommends: its
     three paths are measured too, and it is compared with all others user by user.
     Trained baselines, `tuned` by name, stand beside those of the configuration, and so
-    do `vectors` by name, (num_users, D') and (num_items, D'), which are ranked by.
+    do `vectors` by name, (num_users, D') and (num_items, D'), which are ranked by. The
+    users of the examples are named only with `show_ids`.
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
     on_test = question_of(split, "test")
@@ -133,7 +135,11 @@ def measure(
         device=device(),
         paths=measure_paths(last, lists[last.name], prepared, on_test),
         examples=examples_of(
-            [model.name for model in models], lists, prepared, on_test.positives
+            [model.name for model in models],
+            lists,
+            prepared,
+            on_test.positives,
+            show_ids=show_ids,
         ),
         comparisons=comparisons(last.name, values, metric=metric),
         per_user={

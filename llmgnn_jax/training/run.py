@@ -49,7 +49,10 @@ class Task(Protocol):
 
     @property
     def measure(self) -> Callable[..., Results]:
-        """`measure(prepared, models, command=)`, the only reader of the test part."""
+        """`measure(prepared, models, command=)`, the only reader of the test part.
+
+        That of ranking takes `show_ids=` too.
+        """
 
 
 TASKS: Mapping[TaskName, Task] = {
@@ -81,6 +84,7 @@ def fit(
     overwrite: bool = False,
     profile_steps: int = 0,
     tensorboard: bool = False,
+    show_ids: bool = False,
     command: str | None = None,
 ) -> Run:
     """Trains, evaluates and reports what a configuration asks for.
@@ -97,6 +101,7 @@ def fit(
         profile_steps: Steps to trace with `jax.profiler`, into `profile/`; of the last
             model.
         tensorboard: Write TensorBoard events too, into `events/`.
+        show_ids: Name the users of the examples in results and report by their ids.
         command: What was typed, for `results.json`.
 
     Raises:
@@ -108,6 +113,7 @@ def fit(
     _check_local(folder.path, profile_steps=profile_steps, tensorboard=tensorboard)
     if tensorboard:
         require_tensorboard()
+    _check_ids(config, show_ids)
     config = folder.agreed(config)
     task = TASKS[config.task]
     prepared = task.prepare(config)
@@ -137,7 +143,14 @@ def fit(
     ]
     if not processes.is_first():
         return Run(folder=path, results=None)
-    return _report(path, task, prepared, models, command)
+    return _report(path, task, prepared, models, command, show_ids)
+
+
+def _check_ids(config: Config, show_ids: bool) -> None:
+    if show_ids and config.task != "ranking":
+        raise UserError.field(
+            "--show-ids", expected="a run that ranks items for users", got=config.task
+        )
 
 
 def _check_shared(config: Config, out: str | Path | None) -> None:
@@ -167,16 +180,19 @@ def _check_local(path: Path, *, profile_steps: int, tensorboard: bool) -> None:
             )
 
 
-def evaluate(run: str | Path, *, command: str | None = None) -> Run:
+def evaluate(
+    run: str | Path, *, show_ids: bool = False, command: str | None = None
+) -> Run:
     """Measures a run's models from their newest checkpoints, without training.
 
-    Rewrites `results.json` and `report.html`.
+    Rewrites `results.json` and `report.html`; `show_ids` and `command` as for `fit`.
 
     Raises:
         UserError: If the folder is no run or lacks a checkpoint.
     """
     path = run_path(run)
     config = on_one_device(read_config(path))
+    _check_ids(config, show_ids)
     task = TASKS[config.task]
     prepared = task.prepare(config)
     check_split(path, prepared.config, split_hash=prepared.split.split_hash)
@@ -184,7 +200,7 @@ def evaluate(run: str | Path, *, command: str | None = None) -> Run:
         task.load_trained(name, prepared, folder=path)
         for name in prepared.config.models
     ]
-    return _report(path, task, prepared, models, command)
+    return _report(path, task, prepared, models, command, show_ids)
 
 
 def _report(
@@ -193,11 +209,14 @@ def _report(
     prepared: Any,
     models: Sequence[Any],
     command: str | None,
+    show_ids: bool,
 ) -> Run:
     if command is None:
         # The script's name without its folder: results are meant to be shared.
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    results = task.measure(prepared, models, command=command)
+    # Of the tasks only that of ranking has users to name.
+    named = {"show_ids": True} if show_ids else {}
+    results = task.measure(prepared, models, command=command, **named)
     try:
         with reaching(path):
             write_results(path, results)

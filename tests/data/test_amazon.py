@@ -107,6 +107,7 @@ def test_what_is_read(folder: Write, caplog: pytest.LogCaptureFixture) -> None:
         record.getMessage().partition("json.gz")[2] for record in caplog.records
     ] == [
         ": 1 items without a review left out",
+        ": 1 lines on items of earlier lines left out",
         " lacks 1 items of Cards_5.json.gz: they are kept, without title, text or "
         "features",
     ]

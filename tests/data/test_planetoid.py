@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,34 +17,18 @@ from llmgnn_jax.data import catalog
 from llmgnn_jax.data.node_dataset import NodeSplit
 from llmgnn_jax.data.sources.planetoid import read_planetoid
 from llmgnn_jax.errors import UserError
-
-KNOWN, TESTED, NUM_TRAIN = 506, 3, 4
-# Node 507 lies between the tested ones and is in no file, as some of Citeseer are.
-PLACES = (509, 506, 508)
-
-
-def graph() -> dict[str, np.ndarray]:
-    """A small graph under the names of NAME.npz."""
-    rng = np.random.default_rng(0)
-    num_nodes = max(PLACES) + 1
-    features = scipy.sparse.random_array(
-        (num_nodes, 6), density=0.4, rng=rng, dtype=np.float32
-    ).toarray()
-    labels = rng.integers(0, 3, num_nodes)
-    features[507], labels[507] = 0, -1
-    ends = np.unique(np.sort(rng.integers(0, num_nodes, (900, 2)), axis=1), axis=0)
-    sparse = scipy.sparse.csr_array(features)
-    return {
-        "x_indptr": sparse.indptr,
-        "x_indices": sparse.indices,
-        "x_data": sparse.data,
-        "x_shape": np.array(sparse.shape),
-        "y": labels,
-        "edges": ends[ends[:, 0] < ends[:, 1]],
-        "train_idx": np.arange(NUM_TRAIN),
-        "val_idx": np.arange(NUM_TRAIN, NUM_TRAIN + 500),
-        "test_idx": np.array(sorted(PLACES)),
-    }
+from tests.data.planetoid_files import (
+    KNOWN,
+    TESTED,
+    graph,
+    pickled,
+    pickled_array,
+    pickled_matrix,
+    pickled_neighbours,
+    pickled_number,
+    pickled_text,
+    raw_files,
+)
 
 
 @pytest.fixture
@@ -56,75 +39,18 @@ def arrays(tmp_path: Path) -> Path:
     return folder
 
 
-# As Python 2 and the NumPy and SciPy of 2016 write them.
-def _text(word: str) -> bytes:
-    return b"U" + struct.pack("<B", len(word)) + word.encode()
-
-
-def _number(number: int) -> bytes:
-    return b"J" + struct.pack("<i", number)
-
-
-def _array(array: np.ndarray, *, kind: str | None = None) -> bytes:
-    raw = array.tobytes()
-    shape = b"(" + b"".join(map(_number, array.shape)) + b"t"
-    kind = kind or array.dtype.str[1:]
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01"
-        + shape
-        + b"cnumpy\ndtype\n("
-        + _text(kind)
-        + b"K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
-        + struct.pack("<i", len(raw))
-        + raw
-        + b"tb"
-    )
-
-
-def _matrix(matrix: scipy.sparse.csr_array) -> bytes:
-    parts = [_text("_shape") + b"(" + b"".join(map(_number, matrix.shape)) + b"t"]
-    parts += [
-        _text(name) + _array(getattr(matrix, name))
-        for name in ("indptr", "indices", "data")
-    ]
-    return b"cscipy.sparse.csr\ncsr_matrix\n)\x81}(" + b"".join(parts) + b"ub"
-
-
-def _neighbours(lists: dict[int, list[int]]) -> bytes:
-    parts = [
-        _number(node) + b"](" + b"".join(map(_number, near)) + b"e"
-        for node, near in lists.items()
-    ]
-    start = b"ccollections\ndefaultdict\n(c__builtin__\nlist\ntR("
-    return start + b"".join(parts) + b"u"
-
-
-def _write(folder: Path, part: str, content: bytes) -> None:
-    (folder / f"ind.tiny.{part}").write_bytes(b"\x80\x02" + content + b".")
-
-
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """The same graph as Planetoid would publish it."""
-    folder, said = tmp_path / "raw", graph()
+    folder = tmp_path / "raw"
     folder.mkdir()
-    features = scipy.sparse.csr_array(
-        (said["x_data"], said["x_indices"], said["x_indptr"]), said["x_shape"]
-    )
-    one_hot = np.eye(3, dtype=np.int32)[said["y"]]
-    lists: dict[int, list[int]] = {node: [node] for node in range(len(said["y"]))}
-    for one, other in said["edges"].tolist():
-        lists[one] += [other, other]  # Planetoid's lists repeat themselves
-        lists[other].append(one)
-    _write(folder, "allx", _matrix(features[:KNOWN]))
-    _write(folder, "ally", _array(one_hot[:KNOWN]))
-    _write(folder, "tx", _matrix(features[list(PLACES)]))
-    _write(folder, "ty", _array(one_hot[list(PLACES)]))
-    _write(folder, "y", _array(one_hot[:NUM_TRAIN]))
-    _write(folder, "graph", _neighbours(lists))
-    places = "".join(f"{place}\n" for place in PLACES)
-    (folder / "ind.tiny.test.index").write_text(places)
+    for name, content in raw_files().items():
+        (folder / name).write_bytes(content)
     return folder
+
+
+def _write(folder: Path, part: str, content: bytes) -> None:
+    (folder / f"ind.tiny.{part}").write_bytes(pickled(content))
 
 
 def check(split: NodeSplit) -> None:
@@ -171,7 +97,7 @@ def test_a_pickle_that_calls_something_is_refused(
     raw: Path, name: str, tmp_path: Path
 ) -> None:
     trace = tmp_path / "trace"
-    call = f"c{name}\n(".encode() + _text(f"touch {trace}") + b"tR"
+    call = f"c{name}\n(".encode() + pickled_text(f"touch {trace}") + b"tR"
     _write(raw, "graph", call)
     with pytest.raises(UserError, match=r"ind\.tiny\.graph: .*it names") as caught:
         read_planetoid(raw)
@@ -185,7 +111,7 @@ SHORT = scipy.sparse.csr_array(np.ones((2, 6), np.float32))
 def _out_of_range() -> bytes:
     matrix = scipy.sparse.csr_array(np.ones((TESTED, 6), np.float32))
     matrix.indices[0] = 600
-    return _matrix(matrix)
+    return pickled_matrix(matrix)
 
 
 @pytest.mark.parametrize(
@@ -193,22 +119,30 @@ def _out_of_range() -> bytes:
     [
         (
             "tx",
-            _matrix(SHORT),
+            pickled_matrix(SHORT),
             r"that fit one another, got 506 rows in allx, .* 2 in tx",
         ),
-        ("y", _array(np.eye(3, dtype=np.int32)[[0] * 7]), "7 in y"),
-        ("ty", _array(np.ones((3, 4), np.int32)), "fit one another"),
-        ("ty", _array(np.ones(3, np.int32)), r"ind\.tiny\.ty: .*array of shape \(3,\)"),
-        ("ty", _array(np.ones((3, 3), np.int32), kind="O8"), "an array of <O8"),
+        ("y", pickled_array(np.eye(3, dtype=np.int32)[[0] * 7]), "7 in y"),
+        ("ty", pickled_array(np.ones((3, 4), np.int32)), "fit one another"),
         (
             "ty",
-            _array(np.ones((3, 3), np.int32), kind="i8"),
+            pickled_array(np.ones(3, np.int32)),
+            r"ind\.tiny\.ty: .*array of shape \(3,\)",
+        ),
+        ("ty", pickled_array(np.ones((3, 3), np.int32), kind="O8"), "an array of <O8"),
+        (
+            "ty",
+            pickled_array(np.ones((3, 3), np.int32), kind="i8"),
             r"ind\.tiny\.ty: expected",
         ),
         ("tx", _out_of_range(), r"ind\.tiny\.tx: expected the file as Planetoid"),
         ("tx", b"}", r"ind\.tiny\.tx: expected the file"),
-        ("graph", _number(3), r"ind\.tiny\.graph: expected the file"),
-        ("graph", _neighbours({0: [9999]}), r"raw: edges\[0\]: expected nodes in"),
+        ("graph", pickled_number(3), r"ind\.tiny\.graph: expected the file"),
+        (
+            "graph",
+            pickled_neighbours({0: [9999]}),
+            r"raw: edges\[0\]: expected nodes in",
+        ),
         ("allx", b"", r"ind\.tiny\.allx: expected the file"),
         ("allx", b"T\xff\xff\xff\x7f", r"ind\.tiny\.allx: expected the file"),
     ],

@@ -17,8 +17,6 @@ read.
 """
 
 import logging
-import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 _LINKS = ("also_buy", "also_view")
 _ENDINGS = (".json", ".json.gz")
-# "$1,299.99"; a range of prices, as of "$10.00 - $25.00", is no price.
-_PRICE = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?)")
 # Pages that were cut up wrongly have a script as their title
 # (https://nijianmo.github.io/amazon, "unformatted title").
 _SCRIPT = "getTime"
@@ -87,6 +83,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     links: dict[str, list[tuple[int, int]]] = {name: [] for name in _LINKS}
     described: set[str] = set()
     others: set[str] = set()
+    again = 0
     for line, record in read_json_lines(meta):
         about = Record(meta, line, record)
         asin = about.id("asin")
@@ -94,6 +91,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
             others.add(asin)
             continue
         if asin in described:
+            again += 1
             continue
         described.add(asin)
         item = item_index[asin]
@@ -101,7 +99,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         titles[item] = "" if _SCRIPT in title else title
         categories[item] = tuple(dict.fromkeys(about.proses("category")))
         brands[item] = tuple(filter(None, [about.prose("brand")]))
-        prices[item] = dollars(about.prose("price"))
+        prices[item] = about.dollars("price")
         descriptions[item] = sentences(
             titles[item],
             ", ".join(categories[item]),
@@ -113,6 +111,8 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
             found += ((item, item_index[other]) for other in others_named)
     if others:
         logger.info("%s: %d items without a review left out", meta, len(others))
+    if again:
+        logger.info("%s: %d lines on items of earlier lines left out", meta, again)
     if missing := size - len(described):
         logger.warning(
             "%s lacks %d items of %s: they are kept, without title, text or features",
@@ -149,12 +149,6 @@ def _linked(pairs: np.ndarray) -> Relation:
         tails=pairs[:, 1],
         directed=True,
     )
-
-
-def dollars(price: str) -> float:
-    """A price such as "$1,299.99"; NaN of anything else."""
-    found = _PRICE.fullmatch(price)
-    return float(found[1].replace(",", "")) if found else math.nan
 
 
 def _review_files(folder: Path) -> list[Path]:

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.amazon import dollars
 from llmgnn_jax.data.sources.json_lines import read_json_lines
 from llmgnn_jax.data.sources.record import Record
 from llmgnn_jax.data.sources.wording import sentences
@@ -154,7 +153,7 @@ def _item_of(record: Record) -> _Item:
 def _price(record: Record) -> float:
     """A number, or text such as "from 14.99", which is no price; most have none."""
     if record.holds("price", str | None):
-        return dollars(record.prose("price"))
+        return record.dollars("price")
     return record.number("price")
 
 

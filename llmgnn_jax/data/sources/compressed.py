@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from llmgnn_jax.data.sources.table import unreadable
+from llmgnn_jax.data.sources.files import open_file, unreadable
 from llmgnn_jax.errors import UserError
 
 GZIP = ".gz"
@@ -18,14 +18,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked if its name ends in .gz.
 
     Raises:
-        UserError: If it is missing, may not be read, or is not whole.
+        UserError: If it is missing, may not be read, is not whole, or no file.
     """
     try:
-        if path.suffix == GZIP:
-            with gzip.open(path) as unpacked:
-                yield cast(BinaryIO, unpacked)
-        else:
-            with path.open("rb") as file:
+        with open_file(path) as file:
+            if path.suffix == GZIP:
+                yield cast(BinaryIO, gzip.GzipFile(fileobj=file))
+            else:
                 yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError.field(

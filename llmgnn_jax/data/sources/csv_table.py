@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from llmgnn_jax.data.sources.compressed import opened
-from llmgnn_jax.data.sources.table import Block, decode
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.data.sources.files import decode
+from llmgnn_jax.data.sources.table import Block
+from llmgnn_jax.errors import UserError, excerpt
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_ROWS = 65_536
@@ -103,7 +104,7 @@ def _places(path: Path, header: list[str], columns: Sequence[str]) -> list[int]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"one column {column} in the header",
-                got=", ".join(header) or "an empty file",
+                got=excerpt(", ".join(header)) or "an empty file",
             )
     return [header.index(column) for column in columns]
 
@@ -122,7 +123,7 @@ def _check_lengths(
         if len(row) != len(header):
             raise UserError.field(
                 f"{path.name}, line {line}",
-                expected=f"{len(header)} fields ({', '.join(header)})",
+                expected=f"{len(header)} fields ({excerpt(', '.join(header))})",
                 got=len(row),
                 fix="quote fields that hold a comma"
                 if delimiter == ","

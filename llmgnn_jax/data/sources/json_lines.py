@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from llmgnn_jax.data.sources.compressed import opened
-from llmgnn_jax.data.sources.table import decode
+from llmgnn_jax.data.sources.files import decode
 from llmgnn_jax.errors import UserError
+
+# A megabyte of a compressed file may say a gigabyte: no line of a data set does.
+_LONGEST_LINE = 1 << 26
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -18,16 +21,30 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises:
         UserError: If the file is missing, not whole or has no object, a line is no JSON
-            object, or a byte is no UTF-8.
+            object or longer than 64 MiB, or a byte is no UTF-8.
     """
     empty = True
     with opened(path) as file:
-        for line, raw in enumerate(file, start=1):
+        for line, raw in enumerate(_lines(file, path), start=1):
             if text := decode(raw, path, first_line=line).strip():
                 empty = False
                 yield line, parse_record(text, f"{path.name}, line {line}")
     if empty:
         raise UserError.field(path.name, expected="at least one object", got="none")
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    line = 1
+    while raw := file.readline(_LONGEST_LINE + 1):
+        if len(raw) > _LONGEST_LINE:
+            raise UserError.field(
+                f"{path.name}, line {line}",
+                expected=f"at most {_LONGEST_LINE} bytes",
+                got="more",
+                fix="write one object a line",
+            )
+        yield raw
+        line += 1
 
 
 def parse_record(line: str, where: str) -> dict[str, Any]:

@@ -24,9 +24,11 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.relations import Relation
+from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks, read_header
 from llmgnn_jax.data.sources.tags import Tags
 from llmgnn_jax.data.sources.wording import catalogue_text, clean
+from llmgnn_jax.errors import UserError, excerpt
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ def read_lastfm(
         item_texts=tuple(catalogue_text(title, ()) for title in titles),
     )
     relations: dict[str, Relation] = {}
-    if (folder / _FRIENDS).exists():
+    if stands_there(folder / _FRIENDS):
         relations["friends"] = _read_friends(folder / _FRIENDS, user_index)
     if groups:
         words, members = _read_groups(folder, user_index)
@@ -102,7 +104,7 @@ def read_lastfm(
         )
     dataset = dataclasses.replace(dataset, relations=relations)
     path = folder / _TAGGED
-    if not path.exists():
+    if not stands_there(path):
         return dataset
     texts = _read_tags(folder).texts(dataset, path=path)
     return dataclasses.replace(dataset, interaction_texts=texts)
@@ -174,12 +176,24 @@ def _read_tags(folder: Path) -> Tags:
 
 
 def _blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
-    """The rows of a file; its first line is a header unless it begins with a number."""
-    first = read_header(path, delimiter="\t", encodings=_ENCODINGS)[0]
+    """The rows of a file; its first line is a header or begins with a number.
+
+    Raises:
+        UserError: If it is neither: a row that is damaged is no header.
+    """
+    first = read_header(path, delimiter="\t", encodings=_ENCODINGS)[0].strip()
+    # A copy that goes around has "//userID".
+    headed = first.lstrip("/").casefold() == columns[0].casefold()
+    if not headed and not first.isdecimal():
+        raise UserError.field(
+            f"{path.name}, line 1",
+            expected=f"the header {', '.join(columns)}, or a line with a number first",
+            got=excerpt(repr(first)),
+        )
     return read_blocks(
         path,
         columns,
         delimiter="\t",
-        skip_lines=int(not first.strip().isdecimal()),
+        skip_lines=int(headed),
         encodings=_ENCODINGS,
     )

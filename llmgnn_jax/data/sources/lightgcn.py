@@ -11,6 +11,7 @@ a user or item of test that train lacks.
 
 import codecs
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,14 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.distinct import among, distinct
+from llmgnn_jax.data.sources.files import open_file, unreadable
 from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 FILES = ("train.txt", "test.txt")
 
+_LONE_RETURN = re.compile(rb"\r(?!\n|\Z)")
 _SPACES = np.frombuffer(b" \t\r\n", np.uint8)
 # Any number of so many digits fits int64.
 _MOST_DIGITS = 18
@@ -83,13 +86,19 @@ def read_lightgcn(folder: Path | str, *, name: str | None = None) -> Dataset:
 
 def _read(path: Path) -> _Part:
     try:
-        raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        with open_file(path) as file:
+            raw = file.read().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
+        raise unreadable(path, error) from error
+    # Else a user and its items would be items of the user before.
+    if found := _LONE_RETURN.search(raw):
+        line = 1 + raw.count(b"\n", 0, found.start())
         raise UserError.field(
-            path.name,
-            expected=f"a readable file in {path.parent}",
-            got=error.strerror,
-        ) from error
+            f"{path.name}, line {line}",
+            expected="lines that end in a line feed",
+            got="a carriage return without one",
+            fix="save the file with Unix line ends",
+        )
     data = np.frombuffer(raw, np.uint8)
     digit = (data >= ord("0")) & (data <= ord("9"))
     strange = ~(digit | np.isin(data, _SPACES))

@@ -48,6 +48,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.mapped import (
     Entities,
     Mapped,
@@ -57,7 +58,6 @@ from llmgnn_jax.data.sources.mapped import (
 )
 from llmgnn_jax.data.sources.mapped_links import Links
 from llmgnn_jax.data.sources.neo4j import read_neo4j
-from llmgnn_jax.data.sources.table import unreadable
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 

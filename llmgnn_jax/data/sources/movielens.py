@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.table import concatenated, read_blocks
+from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, year_of
+from llmgnn_jax.errors import UserError, excerpt
 
 FILES = ("u.data", "u.item", "u.user", "u.genre")
 
@@ -33,36 +34,29 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
         name: The dataset's name; the folder's name if not given.
 
     Raises:
-        UserError: For a file that is missing, empty or malformed, a duplicate id, a
-            value that is no number, a negative timestamp, or an interaction with a user
-            or item that its file lacks.
+        UserError: For a file that is missing, empty or malformed, a duplicate id or
+            genre, a value that is no number, a genre's flag that is neither 0 nor 1, a
+            negative timestamp, or an interaction with a user or item that its file
+            lacks.
     """
     folder = Path(folder)
-    genres = [
-        clean(genre)
-        for block in read_blocks(
-            folder / "u.genre",
-            ("genre", "number"),
-            delimiter="|",
-            encodings=_ENCODINGS,
-        )
-        for genre in block.columns["genre"]
-    ]
+    genres = _read_genres(folder / "u.genre")
+    flag_columns = tuple(f"flag of {genre}" for genre in genres)
     item_index: dict[str, int] = {}
     titles: list[str] = []
     item_genres: list[tuple[str, ...]] = []
     for block in read_blocks(
         folder / "u.item",
-        (*_ITEM_COLUMNS, *genres),
+        (*_ITEM_COLUMNS, *flag_columns),
         delimiter="|",
         encodings=_ENCODINGS,
     ):
         block.add_ids("movie_id", item_index)
         titles += [clean(title) for title in block.columns["movie_title"]]
-        flags = np.array([block.columns[genre] for genre in genres]) == "1"
+        flags = np.stack([_flags(block, column) for column in flag_columns], axis=1)
         item_genres += [
             tuple(genres[g] for g in np.flatnonzero(row) if genres[g] != _UNKNOWN)
-            for row in flags.T
+            for row in flags
         ]
     titles = ["" if title == _UNKNOWN else title for title in titles]
 
@@ -115,3 +109,35 @@ def read_movielens_100k(folder: Path | str, *, name: str | None = None) -> Datas
         user_numeric={"age": np.concatenate(ages)},
         item_numeric={"release_year": np.array([year_of(title) for title in titles])},
     )
+
+
+def _read_genres(path: Path) -> list[str]:
+    """The genres in the order of their numbers, which is that of the flags in u.item.
+
+    Raises:
+        UserError: If a genre is named twice, or the numbers are not 0, 1, 2, ...
+    """
+    index: dict[str, int] = {}
+    numbers: list[float] = []
+    for block in read_blocks(
+        path, ("genre", "number"), delimiter="|", encodings=_ENCODINGS
+    ):
+        block.add_ids("genre", index)
+        numbers += block.numbers("number").tolist()
+    if sorted(numbers) != list(range(len(index))):
+        raise UserError.field(
+            f"{path.name}, column number",
+            expected=f"each of 0 to {len(index) - 1} once",
+            got=excerpt(", ".join(f"{number:g}" for number in numbers)),
+        )
+    genres = list(map(clean, index))
+    return [genres[place] for place in np.argsort(numbers)]
+
+
+def _flags(block: Block, column: str) -> np.ndarray:
+    """(n,) bool of a column of 0 and 1."""
+    fields = block.columns[column]
+    for row, field in enumerate(fields):
+        if field not in ("0", "1"):
+            raise block.error(row, column, expected="0 or 1", fix="mend the line")
+    return np.array(fields) == "1"

@@ -16,6 +16,7 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.csv_table import read_csv
+from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import concatenated
 from llmgnn_jax.data.sources.tags import Tags
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, year_of
@@ -79,7 +80,7 @@ def read_movielens_csv(folder: Path | str, *, name: str | None = None) -> Datase
         item_numeric={"release_year": np.array([year_of(title) for title in titles])},
     )
     path = folder / _TAGS
-    if not path.exists():
+    if not stands_there(path):
         return dataset
     texts = _read_tags(path).texts(dataset, path=path)
     return dataclasses.replace(dataset, interaction_texts=texts)

@@ -9,16 +9,15 @@ NAME.npz holds the same as plain arrays: `x_indptr`, `x_indices`, `x_data`, `x_s
 `train_idx`, `val_idx` and `test_idx`.
 """
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
+from llmgnn_jax.data.sources.files import open_file
 from llmgnn_jax.data.sources.planetoid_raw import read_raw
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, excerpt, in_a_line
 
 RULE = "planetoid"
 
@@ -75,7 +74,7 @@ def _raw_names(folder: Path) -> list[str]:
 def _read_npz(path: Path, name: str) -> NodeSplit:
     try:
         # np.load leaves a file open that it cannot read, if it opens it itself.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as opened:
             if missing := [key for key in _KEYS if key not in opened]:
                 raise UserError.field(
                     path.name,
@@ -83,22 +82,16 @@ def _read_npz(path: Path, name: str) -> NodeSplit:
                     got="no " + ", ".join(missing),
                 )
             arrays = {key: opened[key] for key in _KEYS}
-    except (
-        OSError,
-        EOFError,
-        TypeError,  # one array, not several
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError.field(
-            path.name, expected="a whole npz file", got=error
-        ) from error
+    except UserError:
+        raise
     except ValueError as error:
-        if isinstance(error, UserError):
-            raise
         # An array of objects is a pickle, which is not opened.
         raise UserError.field(
-            path.name, expected="arrays of numbers", got=error
+            path.name, expected="arrays of numbers", got=excerpt(error)
+        ) from error
+    except Exception as error:  # A broken archive may raise anything.
+        raise UserError.field(
+            path.name, expected="a whole npz file", got=in_a_line(error)
         ) from error
     return _split(path, name, arrays)
 
@@ -106,6 +99,12 @@ def _read_npz(path: Path, name: str) -> NodeSplit:
 def _split(path: Path, name: str, arrays: dict[str, np.ndarray]) -> NodeSplit:
     """The arrays of an npz file as a split, each fault under the file's name."""
     try:
+        # SciPy would cut fractions off, and take whatever NaN becomes.
+        for key in ("x_indptr", "x_indices", "x_shape"):
+            if arrays[key].dtype.kind not in "iu":
+                raise UserError.field(
+                    key, expected="integers", got=f"dtype {arrays[key].dtype}"
+                )
         features = scipy.sparse.csr_array(
             (arrays["x_data"], arrays["x_indices"], arrays["x_indptr"]),
             shape=tuple(arrays["x_shape"].tolist()),
@@ -116,7 +115,7 @@ def _split(path: Path, name: str, arrays: dict[str, np.ndarray]) -> NodeSplit:
             features=features,
             labels=labels,
             edges=arrays["edges"],
-            class_names=tuple(map(str, range(int(labels.max(initial=0)) + 1))),
+            class_names=tuple(map(str, range(_num_classes(labels)))),
         )
         return NodeSplit(
             dataset=dataset,
@@ -127,7 +126,26 @@ def _split(path: Path, name: str, arrays: dict[str, np.ndarray]) -> NodeSplit:
         )
     except UserError as error:
         raise UserError(f"{path.name}: {error}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError.field(
-            f"{path.name}: x", expected="features in CSR form", got=error
+            f"{path.name}: x", expected="features in CSR form", got=excerpt(error)
         ) from error
+
+
+def _num_classes(labels: np.ndarray) -> int:
+    """One more than the largest label; labels that are no integers are refused later.
+
+    Raises:
+        UserError: If a label is no smaller than the number of nodes: as many names of
+            classes as a damaged file may ask for would fill the memory.
+    """
+    if labels.dtype.kind not in "iu":
+        return 1
+    largest = int(labels.max(initial=0))
+    if largest >= max(1, labels.size):
+        raise UserError.field(
+            "y",
+            expected=f"classes below the number of nodes, {labels.size}",
+            got=largest,
+        )
+    return largest + 1

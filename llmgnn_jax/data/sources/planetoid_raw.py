@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.data.node_validation import check_csr
+from llmgnn_jax.data.sources.files import open_file, unreadable
+from llmgnn_jax.errors import UserError, in_a_line
 
 _NUM_VALID = 500
 _NUMBERS = ("i4", "i8", "f4", "f8")
@@ -42,7 +44,7 @@ class _State:
         """The matrix, if it stands for a SciPy CSR matrix."""
         parts = (self.state[key].array() for key in ("data", "indices", "indptr"))
         matrix = scipy.sparse.csr_array(tuple(parts), shape=self.state["_shape"])
-        matrix.check_format(full_check=True)
+        check_csr(matrix)
         return matrix
 
     def one_hot(self) -> np.ndarray:
@@ -63,7 +65,9 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _Reader(pickle.Unpickler):
+# The one written in Python: to the one in C four bytes of a damaged file may say that
+# its memo has two thousand million places, and it fills them.
+class _Reader(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
@@ -130,19 +134,19 @@ def read_raw(folder: Path, name: str) -> dict[str, np.ndarray]:
 def _read(folder: Path, name: str, part: str, taken: Callable[[Any], Any]) -> Any:
     path = folder / f"ind.{name}.{part}"
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if part == "test.index":
                 return taken(file.read())
             return taken(_Reader(file, encoding="latin-1").load())
+    except UserError:
+        raise
     except OSError as error:
-        raise UserError.field(
-            path.name, expected=f"a readable file in {folder}", got=error.strerror
-        ) from error
+        raise unreadable(path, error) from error
     except Exception as error:  # A broken pickle may raise anything.
         raise UserError.field(
             path.name,
             expected="the file as Planetoid publishes it",
-            got=f"something else ({error})",
+            got=in_a_line(error),
         ) from error
 
 

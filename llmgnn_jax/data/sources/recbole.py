@@ -28,7 +28,9 @@ from typing import TypeVar
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.table import (
+    LARGEST,
     Block,
     concatenated,
     number_or_nan,
@@ -37,7 +39,7 @@ from llmgnn_jax.data.sources.table import (
 )
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, titled, year_of
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, excerpt
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -123,6 +125,7 @@ class _Side:
     texts: list[str] = field(default_factory=list)
     categorical: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     numeric: dict[str, list[float]] = field(default_factory=dict)
+    strange_ages: int = 0
 
     def number(self, ids: Iterable[str]) -> np.ndarray:
         """(n,) int64 indices of external ids, new ones added."""
@@ -146,7 +149,7 @@ class _Side:
 def _read_side(path: Path, id_column: str) -> _Side:
     """Reads a .item or .user file; where there is none, nothing is listed."""
     side = _Side(path=path)
-    if not path.exists():
+    if not stands_there(path):
         return side
     columns = _header(path, required=(id_column,))
     title_column = year_column = None
@@ -182,6 +185,10 @@ def _read_side(path: Path, id_column: str) -> _Side:
             )
         ]
     side.listed = len(side.index)
+    if side.strange_ages:
+        logger.warning(
+            "%s: %d ages are no number and count as unknown", path, side.strange_ages
+        )
     return side
 
 
@@ -209,10 +216,14 @@ def _add_features(
             if kind == "token":
                 rows = [(_known(f),) if _known(f) else () for f in fields]
             renamed = _RENAMED.get(column, column)
-            _extend(side.categorical, column if renamed in features else renamed, rows)
+            alone = sum(_RENAMED.get(c, c) == renamed for c in features) == 1
+            _extend(side.categorical, renamed if alone else column, rows)
             categories = [a + b for a, b in zip(categories, rows, strict=True)]
         elif column == "age" and kind == "token":
-            _extend(side.numeric, column, [number_or_nan(f) for f in fields])
+            ages = np.array([number_or_nan(f) for f in fields])
+            ages[~(np.abs(ages) <= LARGEST)] = np.nan
+            side.strange_ages += int(np.isnan(ages).sum()) - fields.count("")
+            _extend(side.numeric, column, ages.tolist())
         elif kind == "token":
             rows = [(clean(f),) if f.strip() else () for f in fields]
             _extend(side.categorical, column, rows)
@@ -273,7 +284,7 @@ def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"each column once as name:type, type one of {_TYPES}",
-                got=repr(text),
+                got=excerpt(repr(text)),
                 fix="write for example user_id:token",
             )
         columns[column] = kind
@@ -282,7 +293,7 @@ def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
             raise UserError.field(
                 f"{path.name}, line 1",
                 expected=f"a column {column}:token",
-                got=", ".join(columns),
+                got=excerpt(", ".join(columns)),
                 fix=did_you_mean(column, columns) or f"add {column}:token",
             )
     return columns

@@ -1,5 +1,7 @@
 """A record of a file of JSON lines, its fields checked, with errors that name them."""
 
+import math
+import re
 import types
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,9 @@ from typing import Any
 from llmgnn_jax.data.sources.json_lines import kind_of
 from llmgnn_jax.data.sources.wording import without_markup
 from llmgnn_jax.errors import UserError
+
+# "$1,299.99"; a range of prices, as of "$10.00 - $25.00", is no price.
+_PRICE = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?)")
 
 
 class Record:
@@ -63,6 +68,14 @@ class Record:
         if not all(isinstance(part, str | None) for part in parts):
             raise self.error(field, expected="a list of strings")
         return list(filter(None, (without_markup(part or "") for part in parts)))
+
+    def dollars(self, field: str) -> float:
+        """A price such as "$1,299.99"; NaN where there is none or a range."""
+        found = _PRICE.fullmatch(self.prose(field))
+        price = float(found[1].replace(",", "")) if found else math.nan
+        if price > 1e38:
+            raise self.error(field, expected="a price")
+        return price
 
     def _time(self, field: str, unit: str) -> int:
         value = self._fields.get(field)

@@ -4,18 +4,23 @@ No quoting and no escapes, as in the files this package reads: a delimiter ends 
 wherever it stands.
 """
 
-import codecs
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.data.sources.files import decode, open_file, unreadable
+from llmgnn_jax.errors import UserError, excerpt
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_LINES = 65_536
+LARGEST = float(np.finfo(np.float32).max)
+"""A float32 holds no more."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,7 @@ class Block:
         return UserError.field(
             f"{self.path.name}, line {self.lines[row]}, column {column}",
             expected=expected,
-            got=repr(self.columns[column][row]),
+            got=excerpt(repr(self.columns[column][row])),
             fix=fix,
         )
 
@@ -45,7 +50,7 @@ class Block:
         """(n,) float64: finite numbers; an empty field is NaN where `missing`.
 
         Raises:
-            UserError: If a field is no number, NaN or infinite.
+            UserError: If a field is no number, NaN, or more than a float32 holds.
         """
         fields = self.columns[column]
         if missing and "" in fields:
@@ -57,7 +62,8 @@ class Block:
             numbers = np.array(fields, dtype=np.float64)
         except ValueError:
             numbers = np.array([number_or_nan(value) for value in fields])
-        wrong = ~np.isfinite(numbers)
+        # Written so that NaN is wrong too.
+        wrong = ~(np.abs(numbers) <= LARGEST)
         if wrong.any():
             raise self.error(
                 int(wrong.argmax()),
@@ -86,15 +92,28 @@ class Block:
         return numbers.astype(np.int64)
 
     def ids(self, column: str) -> tuple[str, ...]:
-        """The fields, none of them empty.
+        """The fields, none of them empty or with a control character in it.
+
+        A carriage return or a NUL in an id is what is left of a file that was mangled.
+        `" 7"` and `"7"` are two ids all the same.
 
         Raises:
-            UserError: If one is empty.
+            UserError: If one is.
         """
         fields = self.columns[column]
         if "" in fields:
             raise self.error(
                 fields.index(""), column, expected="an id", fix="drop the line"
+            )
+        if _CONTROL.search("".join(fields)):
+            row = next(
+                row for row, field in enumerate(fields) if _CONTROL.search(field)
+            )
+            raise self.error(
+                row,
+                column,
+                expected="an id without control characters",
+                fix="mend the id or drop the line",
             )
         return fields
 
@@ -157,7 +176,7 @@ def read_header(
             encodings.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             first = file.readline()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -192,7 +211,7 @@ def read_blocks(
     """
     empty = True
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             next_line = 1
             while raw := list(itertools.islice(file, _BLOCK_LINES)):
                 text = decode(
@@ -230,13 +249,14 @@ def _split(
     rows = [content.split(delimiter) for content in contents]
     if set(map(len, rows)) != {len(columns)}:
         # The slow way: find the blank lines, or the line at fault.
-        kept = [i for i, content in enumerate(contents) if content.strip()]
+        # A line of delimiters alone is not blank: its fields are empty.
+        kept = [i for i, content in enumerate(contents) if content.strip(" \r")]
         rows, lines = [rows[i] for i in kept], [lines[i] for i in kept]
         for line, row in zip(lines, rows, strict=True):
             if len(row) != len(columns):
                 raise UserError.field(
                     f"{path.name}, line {line}",
-                    expected=f"{len(columns)} fields ({', '.join(columns)})",
+                    expected=f"{len(columns)} fields ({excerpt(', '.join(columns))})",
                     got=len(row),
                     fix=f"fields end at {delimiter!r}",
                 )
@@ -245,39 +265,6 @@ def _split(
         fields = ((),) * len(columns)
     return Block(
         path=path, columns=dict(zip(columns, fields, strict=True)), lines=lines
-    )
-
-
-def decode(
-    raw: bytes, path: Path, *, first_line: int, encodings: Sequence[str] = ("utf-8",)
-) -> str:
-    """The text of some lines, without a byte order mark.
-
-    Raises:
-        UserError: If a byte is in none of the encodings, which are tried in order.
-    """
-    if first_line == 1:
-        raw = raw.removeprefix(codecs.BOM_UTF8)
-    for encoding in encodings:
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError as error:
-            position = error.start
-    line = first_line + raw.count(b"\n", 0, position)
-    raise UserError.field(
-        f"{path.name}, line {line}",
-        expected="UTF-8 text",
-        got=f"the byte 0x{raw[position]:02x}",
-        fix="save the file as UTF-8",
-    )
-
-
-def unreadable(path: Path, error: OSError) -> UserError:
-    """The standard sentence for a file that is missing or may not be read."""
-    return UserError.field(
-        path.name,
-        expected=f"a readable file in {path.parent}",
-        got=error.strerror or error,
     )
 
 

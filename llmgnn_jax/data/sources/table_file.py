@@ -17,8 +17,8 @@ from llmgnn_jax.data.sources.arrow_column import ArrowColumn
 from llmgnn_jax.data.sources.column import Column
 from llmgnn_jax.data.sources.compressed import GZIP, opened
 from llmgnn_jax.data.sources.csv_table import csv_header, read_csv
+from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.json_lines import read_json_lines
-from llmgnn_jax.data.sources.table import unreadable
 from llmgnn_jax.errors import UserError, in_a_line
 
 Batch = Mapping[str, Column]

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from llmgnn_jax.data.sources.files import open_file
 from llmgnn_jax.data.sources.json_lines import kind_of, parse_record
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, excerpt
 
 DEFAULT_COLUMN = "text"
 
@@ -23,7 +24,8 @@ def read_texts(source: str, *, column: str | None = None) -> list[str]:
     Args:
         source: A file: .txt (a text a line), .jsonl (an object a line), .csv (quoted
             where need be) or .tsv (never quoted), the last two with a header; or "-",
-            standard input, a text a line.
+            standard input, a text a line. Blank lines of records are passed over, but
+            those of a table of one column are empty texts.
         column: Which field holds the text; "text" if None. Not for lines.
 
     Raises:
@@ -65,7 +67,8 @@ def _bytes(source: str) -> bytes:
     if source == "-":
         return sys.stdin.buffer.read()
     try:
-        return Path(source).read_bytes()
+        with open_file(Path(source)) as file:
+            return file.read()
     except IsADirectoryError:
         raise UserError.field(
             source, expected="a file of texts", got="a folder"
@@ -130,10 +133,12 @@ def _table(content: str, name: str, column: str, *, quoted: bool) -> Iterator[st
                 place = header.index(column)
             elif len(row) == len(header):
                 yield row[place]
+            elif not row and len(header) == 1:
+                yield ""
             elif row:
                 raise UserError.field(
                     f"{name}, line {reader.line_num}",
-                    expected=f"{len(header)} fields ({', '.join(header)})",
+                    expected=f"{len(header)} fields ({excerpt(', '.join(header))})",
                     got=len(row),
                     fix="quote fields that hold a comma" if quoted else "",
                 )
@@ -157,6 +162,6 @@ def _no_column(where: str, column: str, there: list[str]) -> UserError:
     return UserError.field(
         where,
         expected=f"a field {column!r}",
-        got=", ".join(map(repr, there[:10])) or "none",
+        got=excerpt(", ".join(map(repr, there[:10]))) or "none",
         fix=did_you_mean(column, there) or "name it with --column",
     )
