@@ -177,9 +177,8 @@ def _relations(
         if not inside.any():
             continue
         heads, tails = ends[0][inside] - first, ends[1][inside] - first
-        both = same_links(
-            (heads, tails, weights[inside]), (tails, heads, weights[inside])
-        )
+        held = weights[inside]
+        both = same_links((heads, tails, held), (tails, heads, held))
         kept = heads <= tails if both else np.ones(len(heads), bool)
         name = f"{kind}-{kind}"
         yield (

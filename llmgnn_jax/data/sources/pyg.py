@@ -25,6 +25,7 @@ from llmgnn_jax.data.sources.pyg_edges import (
     told,
 )
 from llmgnn_jax.data.sources.pyg_nodes import nodes_from_pyg
+from llmgnn_jax.data.sources.pyg_writer import INTERACTION
 from llmgnn_jax.data.sources.pyg_writer import to_pyg as to_pyg
 from llmgnn_jax.data.sources.tensors import as_numpy
 from llmgnn_jax.data.sources.wording import catalogue_texts
@@ -63,8 +64,8 @@ def from_pyg(
         name: The dataset's name.
         user: The node type of users.
         item: The node type of items.
-        interaction: The edge type that holds the interactions; the only one of users
-            with items if not given.
+        interaction: The edge type that holds the interactions; if not given the only
+            one of users with items, or the one that is called as `to_pyg` calls it.
         value: Its attribute with the ratings or weights; the first of `VALUES` that is
             there if not given, and 1 where there is none.
         time: Its attribute with seconds since 1970; the first of `TIMES`.
@@ -134,8 +135,9 @@ def _interactions(
         found = between
     else:
         found = [one for one in between if (one[0], one[2]) == sides] or between
-        if len(found) == 1:
-            return found[0]
+        written = (sides[0], INTERACTION[1], sides[1])
+        if len(found) == 1 or written in found:
+            return written if written in found else found[0]
     raise UserError.field(
         "interaction",
         expected="one edge type of users with items"
