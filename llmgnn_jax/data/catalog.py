@@ -75,6 +75,18 @@ def load_nodes(source: str | Path) -> NodeSplit:
     raise _unknown(source, NODE_NAMES, others=(*NAMES, SYNTHETIC))
 
 
+def load_any(source: str | Path) -> Dataset | NodeSplit:
+    """Loads what `load` loads, or else what `load_nodes` does.
+
+    Raises:
+        UserError: As they do.
+    """
+    folder = Path(source).expanduser()
+    if str(source) in NODE_NAMES or (folder.is_dir() and is_planetoid(folder)):
+        return load_nodes(source)
+    return load(source)
+
+
 def fetch(name: str) -> Path:
     """The folder of any asset, fetched if need be, its content checked.
 
