@@ -14,6 +14,8 @@ from llmgnn_jax.data.describe.node_neighbourhood import node_neighbourhood
 from llmgnn_jax.data.describe.nodes import describe_nodes
 from llmgnn_jax.data.describe.page import node_page, page
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.evaluation.report.network import network
+from llmgnn_jax.evaluation.report.raster import check_renderer, png
 
 _SUFFIXES = (".svg", ".png")
 
@@ -25,19 +27,18 @@ def describe(options: argparse.Namespace) -> int:
     data = catalog.load_any(options.source)
     if isinstance(data, Dataset):
         description: Any = describe_dataset(data, seed=options.seed)
-        told = page
+        told: str = page(description)
         around = neighbourhood(data, show_ids=options.show_ids)
     else:
-        description, told = describe_nodes(data), node_page
+        description = describe_nodes(data)
+        told = node_page(description)
         around = node_neighbourhood(data)
     if out is not None:
-        from llmgnn_jax.evaluation.report.network import network
-
         _write(out, network(around))
     if options.json:
         print_json({**dataclasses.asdict(description), "picture": options.out})
         return 0
-    print(told(description))
+    print(told)
     if out is not None:
         print(f"\npicture  {out}")
     return 0
@@ -61,26 +62,13 @@ def _check_out(out: Path | None) -> None:
             fix="make the folder first",
         )
     if out.suffix == ".png":
-        _renderer()
-
-
-def _renderer() -> Any:
-    try:
-        import resvg_py
-    except ImportError:
-        raise UserError.field(
-            "--out",
-            expected="the package resvg_py for a .png",
-            got="an installation without it",
-            fix="pip install 'llmgnn-jax[png]', or write a .svg",
-        ) from None
-    return resvg_py
+        check_renderer()
 
 
 def _write(out: Path, drawing: str) -> None:
     content = drawing.encode("utf-8")
     if out.suffix == ".png":
-        content = bytes(_renderer().svg_to_bytes(svg_string=drawing))
+        content = png(drawing)
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
         unfinished.write_bytes(content)

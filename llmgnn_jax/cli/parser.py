@@ -312,7 +312,7 @@ def _add_describe(actions: typing.Any) -> None:
     made.add_argument(
         "--show-ids",
         action="store_true",
-        help="call users by their ids in the picture; else they are user 1, user 2, ...",
+        help="call users by their ids in the picture, not user 1, user 2, ...",
     )
     made.add_argument(
         "--seed", type=int, default=0, help="of the random split (default: 0)"

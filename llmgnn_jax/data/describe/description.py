@@ -4,8 +4,15 @@ from dataclasses import dataclass
 
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.describe import interactions, leaks, sides
 from llmgnn_jax.data.describe.cold import Parts, parts, splits
+from llmgnn_jax.data.describe.interactions import (
+    Interactions,
+    Links,
+    interaction_facts,
+    link_facts,
+)
+from llmgnn_jax.data.describe.leaks import Check, checks
+from llmgnn_jax.data.describe.sides import FEW, Side, side
 
 _SKEWED = 100
 
@@ -29,13 +36,13 @@ class Description:
 
     name: str
     content_hash: str
-    users: sides.Side
-    items: sides.Side
-    interactions: interactions.Interactions
+    users: Side
+    items: Side
+    interactions: Interactions
     entities: dict[str, int]
-    relations: tuple[interactions.Links, ...]
+    relations: tuple[Links, ...]
     splits: tuple[Parts, ...]
-    checks: tuple[leaks.Check, ...]
+    checks: tuple[Check, ...]
     warnings: tuple[str, ...]
 
 
@@ -49,12 +56,12 @@ def describe(dataset: Dataset, *, seed: int = 0) -> Description:
     pairs = Csr.from_pairs(dataset.users, dataset.items, dataset.num_users)
     split_by = splits(dataset, seed=seed)
     users, items = (
-        sides.side(dataset, "user", pairs),
-        sides.side(dataset, "item", pairs),
+        side(dataset, "user", pairs),
+        side(dataset, "item", pairs),
     )
-    met = interactions.interactions(dataset, pairs)
-    links = tuple(interactions.links(dataset, name) for name in dataset.relations)
-    found = leaks.checks(dataset, split_by, pairs=pairs, seed=seed)
+    met = interaction_facts(dataset, pairs)
+    links = tuple(link_facts(dataset, name) for name in dataset.relations)
+    found = checks(dataset, split_by, pairs=pairs, seed=seed)
     cold = tuple(parts(rule, split) for rule, split in split_by.items())
     return Description(
         name=dataset.name,
@@ -71,17 +78,17 @@ def describe(dataset: Dataset, *, seed: int = 0) -> Description:
 
 
 def _warnings(
-    users: sides.Side,
-    items: sides.Side,
-    met: interactions.Interactions,
+    users: Side,
+    items: Side,
+    met: Interactions,
     cold: tuple[Parts, ...],
-    checks: tuple[leaks.Check, ...],
+    looked_for: tuple[Check, ...],
 ) -> list[str]:
     told = []
-    for name, side in (("users", users), ("items", items)):
-        if side.below > side.count / 2:
+    for name, one in (("users", users), ("items", items)):
+        if one.below > one.count / 2:
             told.append(
-                f"{side.below:,} of {side.count:,} {name} have fewer than {sides.FEW} "
+                f"{one.below:,} of {one.count:,} {name} have fewer than {FEW} "
                 f"interactions: data.min_per_{name[:-1]} leaves them out"
             )
     if not items.texts or not items.texts.filled:
@@ -114,7 +121,7 @@ def _warnings(
             )
     told += [
         f"look at: {check.asked}: {check.found:,} of {check.of:,}"
-        for check in checks
+        for check in looked_for
         if check.suspicious
     ]
     return told

@@ -85,7 +85,7 @@ class Links:
     weights: Spread | None
 
 
-def interactions(dataset: Dataset, pairs: Csr) -> Interactions:
+def interaction_facts(dataset: Dataset, pairs: Csr) -> Interactions:
     """What interactions are like.
 
     Args:
@@ -108,7 +108,7 @@ def interactions(dataset: Dataset, pairs: Csr) -> Interactions:
     )
 
 
-def links(dataset: Dataset, name: str) -> Links:
+def link_facts(dataset: Dataset, name: str) -> Links:
     """What a relation is like."""
     relation = dataset.relations[name]
     sizes = dataset.num_nodes

@@ -163,17 +163,17 @@ def _links_that_meet(
     in_train = _meeting(split.train_csr(), split.dataset.num_items, turned=turned)
     meet, chance = everywhere(heads, tails), everywhere(heads, rng.permutation(tails))
     lost = int((meet & ~in_train(heads, tails)).sum())
-    other = "user" if turned else "item"
+    other = "a user" if turned else "an item"
     looked = "" if len(rows) == relation.num_links else f" (of {len(rows):,} drawn)"
     yield Check(
-        asked=f"links of {name!r}{looked} whose ends share a {other}; of ends at "
+        asked=f"links of {name!r}{looked} whose ends share {other}; of ends at "
         f"random {int(chance.sum()):,} do",
         found=int(meet.sum()),
         of=len(rows),
         suspicious=False,
     )
     yield Check(
-        asked=f"links of {name!r}{looked} whose ends share a {other} in held-out "
+        asked=f"links of {name!r}{looked} whose ends share {other} in held-out "
         "interactions alone (random split): many, where nearly all ends share one, if "
         "the relation was made from the interactions",
         found=lost,

@@ -6,6 +6,7 @@ Nothing is drawn by chance: the same content gives the same picture.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,26 +90,12 @@ def neighbourhood(dataset: Dataset, *, show_ids: bool) -> Neighbourhood:
         _MOST["item"],
     )
     left_out["item"] = len(by_user.row(middle)) - len(items)
-    shared = np.bincount(
-        np.concatenate([by_item.row(item) for item in items]),
-        minlength=dataset.num_users,
-    )
-    shared[middle] = 0
-    # Who shares most first; of these who has least beside it.
-    candidates = sorted(
-        np.flatnonzero(shared).tolist(),
-        key=lambda user: (
-            -shared[user],
-            len(by_user.row(user)),
-            dataset.user_ids[user],
-        ),
-    )
-    others = candidates[: _MOST["user"]]
-    left_out["user"] = len(candidates) - len(others)
+    others, left_out["user"] = _others(dataset, middle, items, by_user, by_item)
     chosen = [("user", middle), *(("item", item) for item in items)]
     chosen += [("user", user) for user in others]
-    entities, left_out["entity"] = _entities(dataset, chosen)
+    entities, others_of_kind = _entities(dataset, chosen)
     chosen += entities
+    left_out |= others_of_kind
     number = {node: at for at, node in enumerate(chosen)}
     edges = [
         Edge(ends=(number["user", user], number["item", item]), relation="")
@@ -140,6 +127,32 @@ def _middle(dataset: Dataset, by_user: Csr) -> int:
     return min(nearest, key=dataset.user_ids.__getitem__)
 
 
+def _others(
+    dataset: Dataset, middle: int, items: Sequence[int], by_user: Csr, by_item: Csr
+) -> tuple[list[int], int]:
+    """Other users of the items, and how many there was no room for.
+
+    Each item in turn names one of its users, those with few items first: of these the
+    picture shows most of what they have, and few lines cross.
+    """
+    counts = by_user.counts()
+    queues = [
+        sorted(
+            set(by_item.row(item).tolist()) - {middle},
+            key=lambda user: (counts[user], dataset.user_ids[user]),
+        )
+        for item in items
+    ]
+    in_turn = [
+        queue[place]
+        for place in range(max(map(len, queues)))
+        for queue in queues
+        if place < len(queue)
+    ]
+    different = list(dict.fromkeys(in_turn))
+    return different[: _MOST["user"]], len(different[_MOST["user"] :])
+
+
 def _evenly(ordered: Sequence[int], most: int) -> list[int]:
     if len(ordered) <= most:
         return list(ordered)
@@ -149,10 +162,9 @@ def _evenly(ordered: Sequence[int], most: int) -> list[int]:
 
 def _entities(
     dataset: Dataset, chosen: Sequence[tuple[str, int]]
-) -> tuple[list[tuple[str, int]], int]:
-    """The entities with most links to the chosen, and how many others there are."""
+) -> tuple[list[tuple[str, int]], dict[str, int]]:
+    """The entities with most links to the chosen, and how many others of each kind."""
     times: dict[tuple[str, int], int] = {}
-    around = set(chosen)
     for relation in dataset.relations.values():
         kinds = relation.kinds
         for near, far in ((0, 1), (1, 0)):
@@ -161,13 +173,13 @@ def _entities(
             ends = relation.heads, relation.tails
             ours = np.array([at for kind, at in chosen if kind == kinds[near]], int)
             for row in np.flatnonzero(np.isin(ends[near], ours)).tolist():
-                if (kinds[near], int(ends[near][row])) in around:
-                    node = (kinds[far], int(ends[far][row]))
-                    times[node] = times.get(node, 0) + 1
+                node = (kinds[far], int(ends[far][row]))
+                times[node] = times.get(node, 0) + 1
     ordered = sorted(
         times, key=lambda node: (-times[node], node[0], dataset.ids[node[0]][node[1]])
     )
-    return ordered[: _MOST["entity"]], len(ordered[_MOST["entity"] :])
+    others = Counter(kind for kind, _ in ordered[_MOST["entity"] :])
+    return ordered[: _MOST["entity"]], dict(others)
 
 
 def _links(dataset: Dataset, number: Mapping[tuple[str, int], int]) -> list[Edge]:
@@ -175,10 +187,10 @@ def _links(dataset: Dataset, number: Mapping[tuple[str, int], int]) -> list[Edge
     edges = []
     for name, relation in dataset.relations.items():
         inside = []
-        for kind, ends in zip(
+        for kind, nodes in zip(
             relation.kinds, (relation.heads, relation.tails), strict=True
         ):
-            inside.append(np.isin(ends, [at for one, at in number if one == kind]))
+            inside.append(np.isin(nodes, [at for one, at in number if one == kind]))
         for row in np.flatnonzero(inside[0] & inside[1]).tolist():
             ends = (
                 number[relation.heads_of, int(relation.heads[row])],
@@ -201,8 +213,8 @@ def placed(rings: Sequence[int], edges: Sequence[Edge]) -> list[tuple[float, flo
         towards = {}
         for at in here:
             inner = [one for one in neighbours[at] if 0 < rings[one] < ring]
-            x = sum(math.cos(angles[one]) for one in inner)
-            y = sum(math.sin(angles[one]) for one in inner)
+            x = math.fsum(math.cos(angles[one]) for one in inner)
+            y = math.fsum(math.sin(angles[one]) for one in inner)
             towards[at] = math.atan2(y, x) % (2 * math.pi) if inner else 0.0
         for place, at in enumerate(sorted(here, key=lambda at: (towards[at], at))):
             angles[at] = 2 * math.pi * (place + 0.5) / len(here)

@@ -18,7 +18,7 @@ _WIDTH = 88
 
 
 def page(description: Description) -> str:
-    """Lines of at most 88 columns, names apart."""
+    """Lines of at most 88 columns, but for long names of relations and classes."""
     return "\n".join(_lines(description))
 
 
@@ -71,9 +71,10 @@ def _node_lines(one: NodeDescription) -> Iterator[str]:
     yield f"nodes          {one.nodes:>12,}   {one.unlabelled:,} without a class"
     yield f"edges          {one.edges:>12,}"
     yield f"features       {one.features:>12,}   {one.filled:.2%} of them not 0"
-    yield f"components     {one.components:>12,}   {one.isolated:,} nodes without an edge"
+    yield f"components     {one.components:>12,}"
+    yield f"without edges  {one.isolated:>12,}"
     if one.same_class is not None:
-        yield f"same class     {one.same_class:>12.1%}   of the edges join one class"
+        yield f"same class     {one.same_class:>12.1%}   is at both ends of an edge"
     yield from _spread("edges of a node", one.degrees, _whole)
     yield from _heading("classes: nodes of train, valid, test; in all")
     width = max(map(len, one.classes))
@@ -98,7 +99,8 @@ def _side(name: str, side: Side) -> Iterator[str]:
         yield from _heading(f"features of {name}s")
         width = max(len(feature.name) for feature in side.features)
         for feature in side.features:
-            yield f"  {feature.name:<{width}}  {_feature(feature, side.count)}"
+            told = _feature(feature, side.count)
+            yield from _wrapped(f"  {feature.name:<{width}}  {told}")
 
 
 def _article(name: str) -> str:
@@ -119,9 +121,8 @@ def _texts(heading: str, one: Texts | None) -> Iterator[str]:
     if one is None:
         return
     yield from _heading(heading)
-    yield f"  {one.filled:,} of {one.count:,} ({one.filled / one.count:.1%}), " + (
-        f"{one.different:,} different"
-    )
+    share = f"({one.filled / one.count:.1%})"
+    yield f"  {one.filled:,} of {one.count:,} {share}, {one.different:,} different"
     if one.filled:
         for unit in ("words", "characters"):
             median, longest = getattr(one, unit)

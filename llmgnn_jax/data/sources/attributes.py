@@ -103,7 +103,7 @@ def features(
             )
         if as_numbers:
             floats[field] = np.array(
-                [math.nan if is_missing(value) else float(value) for value in values]
+                [math.nan if value is None else float(value) for value in values]
             )
         else:
             categories[field] = tuple(

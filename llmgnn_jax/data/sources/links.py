@@ -65,8 +65,8 @@ def added_up(
 
 def same_links(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
     """Whether two lists of links, a column an array, are equal but for their order."""
-    ordered = [np.stack(links)[:, np.lexsort(links)] for links in (one, other)]
-    return np.array_equal(*ordered)
+    first, second = (np.stack(links)[:, np.lexsort(links)] for links in (one, other))
+    return np.array_equal(first, second)
 
 
 def names_of(keys: Iterable[Key]) -> Mapping[Key, str]:

@@ -123,7 +123,7 @@ def _features(
     rows: Sequence[tuple[Hashable, dict[str, Any]]], names: str | Sequence[str]
 ) -> np.ndarray:
     """(N, F) float64."""
-    found = []
+    found: list[np.ndarray] = []
     for node, attributes in rows:
         if isinstance(names, str):
             value = attributes.get(names)

@@ -17,7 +17,6 @@ _ENTITIES = (
 _RELATIONS = ("#3c8d2f", "#8a5aa8", "#b8860b", "#0b8a8a", "#a83279")
 _INTERACTION = "#b9c4cc"
 _RADIUS = {"user": 6, "item": 8}
-_FONT = "system-ui, sans-serif"
 _LONGEST = 26
 
 
@@ -124,7 +123,7 @@ def _legend(
     down = float(_TOP + 20)
     for kind in kinds:
         parts.append(element("circle", cx=left + 12, cy=down, r=6, fill=colors[kind]))
-        more = picture.left_out.get(kind if kind in _COLORS else "entity", 0)
+        more = picture.left_out.get(kind, 0)
         told = f"{kind} ({more:,} more not drawn)" if more else kind
         parts.append(_text(left + 28, down + 4, told, "start"))
         down += 22
@@ -158,5 +157,10 @@ def _text(x: float, y: float, text: str, anchor: str, *, size: int = 12) -> Mark
         y=round(y, 1),
         text_anchor=anchor,
         fill="#222",
-        style=f"font: {size}px {_FONT}",
+        # A halo: words stay readable on lines.
+        stroke="white",
+        stroke_width=3,
+        paint_order="stroke",
+        font_family="system-ui, sans-serif",
+        font_size=size,
     )
