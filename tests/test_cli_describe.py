@@ -59,7 +59,6 @@ def test_a_graph_of_labelled_nodes(llmgnn, shared_data):
 
 
 def test_png(llmgnn, workplace, monkeypatch, refused):
-    pytest.importorskip("resvg_py")
     code, _, err = llmgnn("data", "describe", "synthetic", "--out", "around.png")
     if code == 2:
         assert "expected a font" in err

@@ -28,12 +28,14 @@ def describe(options: argparse.Namespace) -> int:
     if isinstance(data, Dataset):
         description: Any = describe_dataset(data, seed=options.seed)
         told: str = page(description)
-        around = neighbourhood(data, show_ids=options.show_ids)
     else:
         description = describe_nodes(data)
         told = node_page(description)
-        around = node_neighbourhood(data)
     if out is not None:
+        if isinstance(data, Dataset):
+            around = neighbourhood(data, show_ids=options.show_ids)
+        else:
+            around = node_neighbourhood(data)
         _write(out, network(around))
     if options.json:
         print_json({**dataclasses.asdict(description), "picture": options.out})

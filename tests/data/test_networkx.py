@@ -283,3 +283,11 @@ def test_real_data_there_and_back(
     data = catalog.load(shared_data(name))
     back = from_networkx(to_networkx(data))
     assert back.content_hash() == data.content_hash()
+
+
+def test_features_may_be_called_as_arguments_of_networkx_are() -> None:
+    data = from_networkx(shop())
+    data = dataclasses.replace(
+        data, item_numeric={"node_for_adding": np.array([1.0, 2.0])}
+    )
+    assert from_networkx(to_networkx(data)).content_hash() == data.content_hash()

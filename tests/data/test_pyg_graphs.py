@@ -203,3 +203,20 @@ def test_without_torch_the_packages_are_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match="pip install torch torch-geometric"):
         to_pyg(synthetic())
+
+
+def test_columns_and_times_that_are_none(films: Any, torch: ModuleType) -> None:
+    films["movie"].categorical = {"genre": ["Love", ["War", "Love"]]}
+    data = from_pyg(films, item="movie")
+    assert isinstance(data, Dataset)
+    assert data.item_categorical["genre"] == (("Love",), ("War", "Love"))
+    films["user"].numeric = torch.zeros(3)
+    with pytest.raises(UserError, match=r"data\['user'\].numeric: expected a mapping"):
+        from_pyg(films, item="movie")
+    films["user"].numeric = {"age": torch.zeros(2)}
+    with pytest.raises(UserError, match=r"numeric\['age'\]: expected 3 rows, got 2"):
+        from_pyg(films, item="movie")
+    del films["user"].numeric
+    films["user", "rates", "movie"].time = torch.tensor([1.0, float("nan"), 2.0])
+    with pytest.raises(UserError, match=r"edge 1: expected a time in seconds"):
+        from_pyg(films, item="movie")

@@ -149,7 +149,7 @@ def _times(dataset: Dataset) -> Times | None:
         days=(last - first) / 86_400,
         missing=int((~dated).sum()),
         together=int(together.sum()),
-        seconds=spread(seconds),
+        seconds=spread(seconds, scale="even"),
     )
 
 

@@ -1,6 +1,7 @@
 """How numbers are spread: a summary, and bins."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -30,12 +31,12 @@ class Spread:
     bins: tuple[Bin, ...]
 
 
-def spread(values: np.ndarray) -> Spread:
+def spread(values: np.ndarray, *, scale: Literal["auto", "even"] = "auto") -> Spread:
     """Of (n,) finite numbers.
 
     A bin for each value where there are few, else by powers of ten where the largest
-    is 100 times the smallest or more, else of one width. A bin holds what is at least
-    `low` and less than `high`, the last one `high` too.
+    is 100 times the smallest or more, unless the scale is "even", else of one width. A
+    bin holds what is at least `low` and less than `high`, the last one `high` too.
     """
     values = np.asarray(values, np.float64)
     different, counts = np.unique(values, return_counts=True)
@@ -44,9 +45,11 @@ def spread(values: np.ndarray) -> Spread:
         pairs = zip(different.tolist(), counts.tolist(), strict=True)
         bins = tuple(Bin(low=one, high=one, count=count) for one, count in pairs)
         return _summary(values, bins)
-    if low > 0 and high / low >= _WIDE:
+    if scale == "auto" and low > 0 and high / low >= _WIDE:
         first, last = np.floor(np.log10(low)), np.ceil(np.log10(high))
         edges = 10.0 ** np.arange(first, last + 1)
+        # Powers of ten are rounded, and nothing may fall out at the ends.
+        edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
     else:
         edges = np.linspace(low, high, _BINS + 1)
     return _summary(values, _binned(values, edges))

@@ -63,9 +63,9 @@ def _add_side(graph: "nx.MultiGraph", dataset: Dataset, side: str) -> None:
             columns[attribute] = texts
     for number, one in enumerate(ids):
         attributes = {name: column[number] for name, column in columns.items()}
-        graph.add_node(
-            (side, one), kind=side, id=one, bipartite=SIDES.index(side), **attributes
-        )
+        attributes |= {"kind": side, "id": one, "bipartite": SIDES.index(side)}
+        # Not as keywords: a feature may be called as an argument of NetworkX is.
+        graph.add_nodes_from([((side, one), attributes)])
 
 
 def _add_interactions(graph: "nx.MultiGraph", dataset: Dataset) -> None:

@@ -10,6 +10,7 @@ Reading takes tensors as they are and imports nothing; writing imports torch, an
 """
 
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,14 @@ def from_pyg(
     titles = titles or ("",) * _size(data, item)
     values = edge_numbers(store, met, value, VALUES, len(users))
     times = edge_numbers(store, met, time, TIMES, len(users))
+    if times is not None and not np.isfinite(times).all():
+        row = int((~np.isfinite(times)).argmax())
+        raise UserError.field(
+            f"data[{told(met)}], edge {row}",
+            expected="a time in seconds since 1970",
+            got=times[row],
+            fix="use 0 where there is no time",
+        )
     return Dataset(
         name=name,
         user_ids=_ids(data, user),
@@ -188,9 +197,8 @@ def _features(
 ) -> tuple[dict[str, Categories], dict[str, np.ndarray]]:
     """The categorical and the numeric features of a node type."""
     floats: dict[str, np.ndarray] = {}
-    for name, column in store.get("numeric", {}).items():
+    for name, column in _columns(store, "numeric", kind, size):
         floats[name] = as_numpy(column)
-        _check_size(kind, f"numeric[{name!r}]", len(floats[name]), size)
     if "x" in store:
         columns = as_numpy(store["x"])
         _check_size(kind, "x", len(columns), size)
@@ -205,14 +213,29 @@ def _features(
             )
         else:
             floats |= {f"x_{at}": column for at, column in enumerate(columns.T)}
-    categories = {}
-    for name, rows in store.get("categorical", {}).items():
-        _check_size(kind, f"categorical[{name!r}]", len(rows), size)
-        categories[name] = tuple(map(tuple, rows))
+    categories = {
+        name: tuple((one,) if isinstance(one, str) else tuple(one) for one in column)
+        for name, column in _columns(store, "categorical", kind, size)
+    }
     known = {"num_nodes", "node_id", "title", "text", "x", "numeric", "categorical"}
     if others := sorted(set(store.keys()) - known):
         logger.warning("data[%r]: not read: %s", kind, ", ".join(others))
     return categories, floats
+
+
+def _columns(store: Any, name: str, kind: str, size: int) -> Iterator[tuple[str, Any]]:
+    """The columns of an attribute that is a mapping."""
+    given = store.get(name, {})
+    if not isinstance(given, Mapping):
+        raise UserError.field(
+            f"data[{kind!r}].{name}",
+            expected="a mapping of names to columns",
+            got=type(given).__name__,
+            fix="call it otherwise",
+        )
+    for field, column in given.items():
+        _check_size(kind, f"{name}[{field!r}]", len(column), size)
+        yield field, column
 
 
 def _check_size(where: str, name: str, got: int, size: int) -> None:
