@@ -184,7 +184,11 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def data(options: argparse.Namespace) -> int:
-    """Lists, fetches and finds assets."""
+    """Lists, fetches and finds assets, and describes data."""
+    if options.action == "describe":
+        from llmgnn_jax.cli.describe_data import describe
+
+        return describe(options)
     from llmgnn_jax import assets
 
     if options.action == "list":

@@ -296,7 +296,11 @@ def build_parser() -> Parser:
     )
     _add_json(plan)
 
-    data = verb("data", "List, fetch and find data sets and weights.", "data list")
+    data = verb(
+        "data",
+        "List, fetch, find and describe data sets; list, fetch and find weights.",
+        "data list",
+    )
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, text in (
         ("list", "What there is."),
@@ -313,6 +317,7 @@ def build_parser() -> Parser:
             made.add_argument("name", metavar="NAME")
         made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
         _add_json(made)
+    _add_describe(actions)
     return parser
 
 
@@ -363,6 +368,38 @@ def _add_write_back(verb: Callable[[str, str, str], Parser]) -> None:
         help="relationships of a transaction; no user's list is cut (default: 1000)",
     )
     _add_json(write_back)
+
+
+def _add_describe(actions: typing.Any) -> None:
+    text = (
+        "What a data set is like: counts, degrees, texts, relations, what is cold in "
+        "held-out parts, and what would flatter a model."
+    )
+    made = actions.add_parser(
+        "describe",
+        help=text,
+        description=text,
+        example="llmgnn data describe ml-100k --out neighbourhood.svg",
+    )
+    made.add_argument(
+        "source", metavar="SOURCE", help="a name, or a folder of data files"
+    )
+    made.add_argument(
+        "--out",
+        metavar="FILE",
+        help="a picture of a user and what is around it: .svg, or .png with the extra "
+        "png",
+    )
+    made.add_argument(
+        "--show-ids",
+        action="store_true",
+        help="call users by their ids in the picture, not user 1, user 2, ...",
+    )
+    made.add_argument(
+        "--seed", type=int, default=0, help="of the random split (default: 0)"
+    )
+    made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    _add_json(made)
 
 
 def _count(text: str) -> int:

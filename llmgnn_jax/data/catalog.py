@@ -192,6 +192,18 @@ def _below_shared(path: Path) -> Path:
     return path
 
 
+def load_any(source: str | Path) -> Dataset | NodeSplit:
+    """Loads what `load` loads, or else what `load_nodes` does.
+
+    Raises:
+        UserError: As they do.
+    """
+    folder = Path(source).expanduser()
+    if str(source) in NODE_NAMES or (folder.is_dir() and is_planetoid(folder)):
+        return load_nodes(source)
+    return load(source)
+
+
 def fetch(name: str) -> Path:
     """The folder of any asset, fetched if need be, its content checked.
 

@@ -35,6 +35,16 @@ def catalogue_text(title: str, categories: Sequence[str], prose: str = "") -> st
     return sentences(title, ", ".join(categories), prose)
 
 
+def catalogue_texts(
+    titles: Sequence[str], categories: Sequence[Sequence[Sequence[str]]]
+) -> tuple[str, ...]:
+    """`catalogue_text` of each item: its title, and its values in all columns."""
+    return tuple(
+        catalogue_text(title, [one for values in row for one in values])
+        for title, *row in zip(titles, *categories, strict=True)
+    )
+
+
 def sentences(*parts: str) -> str:
     """The parts that say something, each with a full stop at its end."""
     return " ".join(
