@@ -383,7 +383,10 @@ def test_the_recipe_from_the_command_line(
     ("options", "message"),
     [
         (["--task", "ranking"], "evaluation.metric: expected one of recall@10"),
-        (["--models", "graph", "text"], "models: expected graph alone, for data without texts"),
+        (
+            ["--models", "graph", "text"],
+            "models: expected graph alone, for data without texts",
+        ),
         (["--data.source", "ml-100k"], "dataset: expected one of cora, cora-text, or"),
     ],
 )
