@@ -79,7 +79,9 @@ def _ranked(document: Document, section: Section) -> str:
 
 def _classified(document: Document, section: Section) -> str:
     """Of labelled nodes, in several splits."""
-    p_values = {(one["b"], one["method"]): one["p"] for one in document["comparisons"]}
+    p_values = {
+        (one["b"], one["method"]): f"{one['p']:.4f}" for one in document["comparisons"]
+    }
     heads = ["model", "accuracy", "over splits", "95 %", "macro F1", "valid"]
     heads += ["p by splits", "p by papers"]
     rows = []
