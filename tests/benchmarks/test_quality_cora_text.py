@@ -48,7 +48,7 @@ def accuracy(classes: np.ndarray, dataset: NodeDataset, nodes: np.ndarray) -> fl
 
 
 def test_classical_rows(papers: NodeDataset) -> None:
-    pytest.importorskip("sklearn", reason="PyTorch is absent, and scikit-learn with it")
+    pytest.importorskip("sklearn", reason="scikit-learn is absent")
     split = split_nodes(papers, seed=0)
     rows = classical(split.training(), split.held_out("valid"), vectors(papers))
     found = {
@@ -65,7 +65,7 @@ def test_classical_rows(papers: NodeDataset) -> None:
 
 
 def test_held_out_labels_reach_no_classical_row(papers: NodeDataset) -> None:
-    pytest.importorskip("sklearn", reason="PyTorch is absent, and scikit-learn with it")
+    pytest.importorskip("sklearn", reason="scikit-learn is absent")
     split = split_nodes(papers, seed=0)
     valid = split.held_out("valid")
     turned = papers.labels.copy()
