@@ -3,7 +3,8 @@
     python -m benchmarks.quality_cora_text --json docs/results/cora-text.json
 
 Each model is tuned by itself with the same number of trials (the first one is the
-recipe as it stands) on the validation part of the first two splits (`benchmarks.cora_text_tuning`), kept beside the results in
+recipe as it stands) on the validation part of the first two splits, by
+`benchmarks.cora_text_tuning`. Trials are kept beside the results, in
 `cora-text-tuned.json`; what that file holds already is not searched for again. Test is
 read once, when all is chosen. Rows beside the models: `benchmarks.node_baselines`.
 
