@@ -81,9 +81,8 @@ def unused_fields(config: Config) -> dict[str, str]:
             of_texts = [name for name in every if name.startswith("text.")]
             leave_out([*of_texts, "node.text_layers"], models)
         if config.models == ("text",):
-            of_graph = ("layer", "num_layers", "backend")
-            of_nodes = [f"graph.{name}" for name in of_graph]
-            leave_out([*of_nodes, "node.normalisation"], models)
+            of_graph = ["graph.layer", "graph.num_layers", "graph.backend"]
+            leave_out([*of_graph, "node.normalisation"], models)
         _leave_out_of_fusion(config, leave_out)
         return found
     of_others = ["node."] if config.task == "rating" else ["node.", "rating."]
