@@ -2,30 +2,14 @@
 
 import argparse
 import typing
-from collections.abc import Callable
-from typing import Any, NoReturn
 
 from llmgnn_jax import __version__
+from llmgnn_jax.cli.arguments import Parser, add_json
+from llmgnn_jax.cli.data_options import add_data
+from llmgnn_jax.cli.write_back_options import add_write_back
 from llmgnn_jax.config import ModelName, TextConfig
-from llmgnn_jax.errors import UserError
 
 _DESCRIPTION = "Recommenders that fuse a graph neural network with a language model."
-
-
-class Parser(argparse.ArgumentParser):
-    """Shows an example first in its help, and one line for a mistake."""
-
-    def __init__(self, *, example: str = "", **options: Any) -> None:
-        super().__init__(**options)
-        self.allow_abbrev = False
-        self._example = example
-
-    def format_help(self) -> str:
-        example = f"example:\n  {self._example}\n\n" if self._example else ""
-        return example + super().format_help()
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (see {self.prog} --help)")
 
 
 def build_parser() -> Parser:
@@ -92,7 +76,7 @@ def build_parser() -> Parser:
     train.add_argument(
         "--options", action="store_true", help="list the recipe's options and exit"
     )
-    _add_json(train)
+    add_json(train)
 
     tune = verb(
         "tune",
@@ -132,7 +116,7 @@ def build_parser() -> Parser:
     tune.add_argument(
         "--options", action="store_true", help="list the recipe's options and exit"
     )
-    _add_json(tune)
+    add_json(tune)
 
     evaluate = verb(
         "evaluate",
@@ -141,7 +125,7 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
     _add_show_ids(evaluate)
-    _add_json(evaluate)
+    add_json(evaluate)
 
     recommend = verb(
         "recommend",
@@ -170,7 +154,7 @@ def build_parser() -> Parser:
     recommend.add_argument(
         "--model", choices=("graph", "text", "fused"), help="default: the run's last"
     )
-    _add_json(recommend)
+    add_json(recommend)
 
     predict = verb(
         "predict",
@@ -192,8 +176,8 @@ def build_parser() -> Parser:
     predict.add_argument(
         "--model", choices=("graph", "text", "fused"), help="default: the run's last"
     )
-    _add_json(predict)
-    _add_write_back(verb)
+    add_json(predict)
+    add_write_back(verb)
 
     encode = verb(
         "encode",
@@ -247,7 +231,7 @@ def build_parser() -> Parser:
     encode.add_argument(
         "--out", metavar="FILE", help="write the vectors too: float32, a row a text"
     )
-    _add_json(encode)
+    add_json(encode)
 
     plan = verb(
         "plan",
@@ -294,112 +278,10 @@ def build_parser() -> Parser:
     plan.add_argument(
         "--options", action="store_true", help="list the recipe's options and exit"
     )
-    _add_json(plan)
+    add_json(plan)
 
-    data = verb(
-        "data",
-        "List, fetch, find and describe data sets; list, fetch and find weights.",
-        "data list",
-    )
-    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for action, text in (
-        ("list", "What there is."),
-        ("fetch", "Bring it into the cache."),
-        ("where", "Print its folder."),
-    ):
-        made = actions.add_parser(
-            action,
-            help=text,
-            description=text,
-            example=f"llmgnn data {action}" + ("" if action == "list" else " ml-100k"),
-        )
-        if action != "list":
-            made.add_argument("name", metavar="NAME")
-        made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-        _add_json(made)
-    _add_describe(actions)
+    add_data(verb)
     return parser
-
-
-def _add_write_back(verb: Callable[[str, str, str], Parser]) -> None:
-    write_back = verb(
-        "write-back",
-        "Write a run's recommendations into a Neo4j database, as relationships from "
-        "users to items. What is there already stays, and a model's older lists of the "
-        "same users go.",
-        "write-back runs/films/20260101-120000 --to films.toml --k 10",
-    )
-    write_back.add_argument("run", metavar="RUN", help="a run folder, or its gs:// URL")
-    write_back.add_argument(
-        "--to",
-        metavar="FILE.toml",
-        required=True,
-        help="names the database, and the labels and ids of users and items: the "
-        "file that the run was trained from will do",
-    )
-    write_back.add_argument(
-        "--k", type=int, default=10, help="how many items a user (default: 10)"
-    )
-    write_back.add_argument(
-        "--users",
-        nargs="+",
-        default=["all"],
-        metavar="all|FILE|ID",
-        help="all users of the run, a file of ids, one a line, or ids (default: all)",
-    )
-    write_back.add_argument(
-        "--type",
-        default="RECOMMENDED",
-        help="of the relationships (default: RECOMMENDED)",
-    )
-    write_back.add_argument(
-        "--model", choices=("graph", "text", "fused"), help="default: the run's last"
-    )
-    write_back.add_argument(
-        "--name",
-        help="what the relationships call the model; lists of other names are left "
-        "alone (default: the model)",
-    )
-    write_back.add_argument(
-        "--batch",
-        type=int,
-        default=1_000,
-        metavar="N",
-        help="relationships of a transaction; no user's list is cut (default: 1000)",
-    )
-    _add_json(write_back)
-
-
-def _add_describe(actions: typing.Any) -> None:
-    text = (
-        "What a data set is like: counts, degrees, texts, relations, what is cold in "
-        "held-out parts, and what would flatter a model."
-    )
-    made = actions.add_parser(
-        "describe",
-        help=text,
-        description=text,
-        example="llmgnn data describe ml-100k --out neighbourhood.svg",
-    )
-    made.add_argument(
-        "source", metavar="SOURCE", help="a name, or a folder of data files"
-    )
-    made.add_argument(
-        "--out",
-        metavar="FILE",
-        help="a picture of a user and what is around it: .svg, or .png with the extra "
-        "png",
-    )
-    made.add_argument(
-        "--show-ids",
-        action="store_true",
-        help="call users by their ids in the picture, not user 1, user 2, ...",
-    )
-    made.add_argument(
-        "--seed", type=int, default=0, help="of the random split (default: 0)"
-    )
-    made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-    _add_json(made)
 
 
 def _count(text: str) -> int:
@@ -424,10 +306,4 @@ def _add_show_ids(parser: argparse.ArgumentParser) -> None:
         "--show-ids",
         action="store_true",
         help="name the users of the report's examples by their ids too",
-    )
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON document on stdout"
     )
