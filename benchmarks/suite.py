@@ -72,17 +72,17 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="fused_text_step",
-        # A call of ours is ten steps of a second each.
+        # A call is ten steps of a second each.
         full=(
             *("--rounds", "2", "--turn", "1"),
             *_only("no padding, eager attention"),
         ),
-        short=(*_SHORT, "--size", "lora", *_only("no padding, eager attention")),
+        short=None,
     ),
     Benchmark(
         name="sampled_sage",
-        # Not "without replacement".
-        short=(*_SHORT, "--size", "edges, with replacement", *_only("2 workers")),
+        # Four minutes, most of them for what a loader asks for first.
+        short=None,
     ),
     Benchmark(
         name="ranking",
