@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.report import figure
-from benchmarks.ratios import compared, device_of, groups
+from benchmarks.ratios import Document, compared, device_of, groups
 from benchmarks.roofline import CEILINGS, rooflines
 from benchmarks.suite import BENCHMARKS, RESULTS, Benchmark
 from benchmarks.throughput_plots import curves, ratio_bars
@@ -33,9 +33,10 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
 
 LESSER_KERNELS = """**Not yet measured again:** the peers' float32 products are those
-of MKL as it is installed, which on an AMD processor with AVX-512 takes kernels for older
-ones: half as fast as those that the harness now gives them. Ratios of what consists of
-products (text, ranking, the fused step) are too good for us by up to that much."""
+of MKL as it is installed, which on an AMD processor with AVX-512 takes kernels for
+older ones: half as fast as those that the harness now gives them. Ratios of what
+consists of products (text, ranking, the fused step) are too good for us by up to that
+much."""
 
 _HEAD = """Rendered from the documents in
 [benchmarks/results/](../benchmarks/results/) by `python -m benchmarks.benchmarks_page`.
