@@ -1,6 +1,6 @@
 """A training step of LightGCN on 1, 2, 4 and 8 devices that share this CPU's cores.
 
-    python -m benchmarks.devices --rounds 5 --json benchmarks/results/devices.json
+    python -m benchmarks.devices --rounds 3 --json benchmarks/results/devices.json
 
 Gowalla in the published setting, table and edges in pieces, the batch in rows; each way
 of exchanging node vectors. The devices are XLA's, of one CPU: all of them together have

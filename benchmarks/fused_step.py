@@ -74,8 +74,9 @@ def inputs_of(
     setting: dict[str, Any],
     *,
     text_width: int = TEXT_WIDTH,
+    seed: int = 1,
 ) -> Callable[[], Inputs]:
-    """Pairs, graph, texts, weights, and the batches that our program draws."""
+    """Pairs, graph, texts, weights of a seed, and the batches that our program has."""
 
     def made() -> Inputs:
         pairs = pairs_of()
@@ -83,7 +84,7 @@ def inputs_of(
         texts = graphs.feature_table(pairs.num_items, text_width, seed=2)
         texts /= np.linalg.norm(texts, axis=1, keepdims=True)
         weights = random_weights(
-            num_nodes=edges.num_nodes, text_dim=text_width, dim=WIDTH, seed=1
+            num_nodes=edges.num_nodes, text_dim=text_width, dim=WIDTH, seed=seed
         )
         inputs = {
             **edges.arrays(),

@@ -62,8 +62,8 @@ BENCHMARKS = (
         name="fused_step",
         short=(*_SHORT, *_only("last layer of the batch", "CSR, own backward")),
     ),
-    Benchmark(name="batch_sizes", full=("--rounds", "5"), short=None),
-    Benchmark(name="devices", full=("--rounds", "5"), short=None),
+    Benchmark(name="batch_sizes", full=("--rounds", "3"), short=None),
+    Benchmark(name="devices", full=("--rounds", "3"), short=None),
     Benchmark(
         name="sampled_fused",
         # A pass of the slowest peer over a million nodes takes seconds.
@@ -72,14 +72,17 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="fused_text_step",
-        # A call of ours is ten steps of a second each.
-        full=("--rounds", "5", "--turn", "3"),
-        short=(*_SHORT, "--size", "lora", *_only("no padding, eager attention")),
+        # A call is ten steps of a second each.
+        full=(
+            *("--rounds", "2", "--turn", "1"),
+            *_only("no padding, eager attention"),
+        ),
+        short=None,
     ),
     Benchmark(
         name="sampled_sage",
-        # Not "without replacement".
-        short=(*_SHORT, "--size", "edges, with replacement", *_only("2 workers")),
+        # Four minutes, most of them for what a loader asks for first.
+        short=None,
     ),
     Benchmark(
         name="ranking",

@@ -85,8 +85,7 @@ SECTIONS = (
         "Adagrad. The peers draw neighbours alone; pairs, known items and dropped "
         "sides are given to them as arrays, which favours them. Rows with "
         "replacement do less work than ours, which draws without. Memory of a "
-        "loader's worker processes is not counted. Ours was measured before its "
-        "layers on a tree became one sum over paths.",
+        "loader's worker processes is not counted.",
     ),
     Section(
         name="fused_text_step",

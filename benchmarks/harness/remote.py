@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks.harness import runtime
-from benchmarks.harness.system import System, Unavailable
+from benchmarks.harness import mkl, runtime
+from benchmarks.harness.system import OURS, System, Unavailable
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TAIL = 4000
@@ -72,6 +72,7 @@ class Worker:
                     **os.environ,
                     **runtime.environment_for(threads),
                     "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                    **({} if system.system == OURS else mkl.all_kernels()),
                     **system.environment,
                 },
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import runtime
+from benchmarks.harness import mkl, runtime
 from benchmarks.harness.measure import CaseResult, Measured
 from benchmarks.harness.system import OURS, Effort
 
@@ -65,6 +65,7 @@ def document(
             "rounds": effort.rounds,
             "turn_s": effort.turn_s,
             "matmul_precision": _matmul_precision(results),
+            "mkl_kernels": mkl.kernels(),
             "notes": [
                 _PEAK,
                 _PARITY,

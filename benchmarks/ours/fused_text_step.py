@@ -33,7 +33,6 @@ from llmgnn_jax.config import Config, TextConfig
 from llmgnn_jax.models.scoring import Scorer
 from llmgnn_jax.native.memory import keep_freed_memory
 from llmgnn_jax.text.encode import TextEncoder
-from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.parameters import flat, nested
 from llmgnn_jax.training.batch import TEXTS, draw_batch
 from llmgnn_jax.training.prepare import Prepared
@@ -43,11 +42,11 @@ from llmgnn_jax.training.train_data import train_data
 from llmgnn_jax.training.trained import Setup, set_up
 
 
-def setup(inputs: Inputs, *, backend: str, dtype: ComputeDtype, **options: Any) -> Task:
+def setup(inputs: Inputs, *, backend: str, **options: Any) -> Task:
     """`llmgnn_jax.training.step.build_program` with `text.mode` lora or full."""
     keep_freed_memory()  # As `llmgnn train` does.
     check_backend(backend)
-    prepared = _prepared(inputs, {**options, "backend": backend, "dtype": dtype})
+    prepared = _prepared(inputs, {**options, "backend": backend})
     model = set_up("fused", prepared)
     assert model.text is not None
     data = dataclasses.replace(
@@ -71,7 +70,7 @@ def setup(inputs: Inputs, *, backend: str, dtype: ComputeDtype, **options: Any) 
             "item_vectors": np.asarray(items)[: int(inputs["num_items"])],
             "text_vectors": _first_texts(params, prepared, model, data),
             **with_prefix(found, "gradient."),
-            **for_parity(named, precision=dtype),
+            **for_parity(named, precision="float32"),
             "losses": losses,
         }
 
@@ -141,16 +140,14 @@ def draw(folder: Path, options: Mapping[str, Any]) -> None:
         "token_ids": np.concatenate(ids).astype(np.int32),
         "token_ends": np.cumsum([len(one) for one in ids]),
     }
-    prepared = _prepared(
-        {**inputs, **found}, {**options, "backend": "csr", "dtype": "float32"}
-    )
+    prepared = _prepared({**inputs, **found}, {**options, "backend": "csr"})
     found |= draws_of(prepared, set_up("fused", prepared))
     for name, array in found.items():
         np.save(folder / f"{name}.npy", array)
 
 
 def _prepared(inputs: Inputs, options: Mapping[str, Any]) -> Prepared:
-    encoder = TextEncoder.load(options["encoder"], dtype=options["dtype"])
+    encoder = TextEncoder.load(options["encoder"])
     return prepared_of(_config(options), inputs, encoder=encoder)
 
 
@@ -158,7 +155,6 @@ def _config(options: Mapping[str, Any]) -> Config:
     text = TextConfig(
         encoder=options["encoder"],
         mode=options["mode"],
-        dtype=options["dtype"],
         learning_rate=options["text_learning_rate"],
         lora_rank=options["rank"],
         lora_alpha=options["alpha"],
