@@ -20,6 +20,7 @@ import dataclasses
 import json
 import logging
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -91,7 +92,14 @@ def run_part(
         limited = dataclasses.replace(effort, until=now + share, together=part.together)
         try:
             result = measure(case, limited)
-        except (WorkerFailed, UserError, OSError, ValueError) as error:
+        except (
+            WorkerFailed,
+            UserError,
+            OSError,
+            ValueError,
+            # Of what draws the inputs, in a process of its own.
+            subprocess.SubprocessError,
+        ) as error:
             outcome.failed.append(f"{name}: {str(error).strip().splitlines()[0]}")
             logger.warning("%s failed: %s", name, error)
             continue
@@ -130,7 +138,7 @@ def run(
     Ceilings that an earlier call left beside the file count if they are this device's.
 
     Returns:
-        What became of each. `path` holds them from the first one on.
+        What became of each.
     """
     outcomes: list[Outcome] = []
     known = None

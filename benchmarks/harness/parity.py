@@ -46,6 +46,8 @@ def compare(
         raise ParityError(
             f"{pair}: expected the arrays {sorted(here)}, got {sorted(there)}"
         )
+    if not here:
+        raise ParityError(f"{pair}: no arrays to compare")
     worst, where = 0.0, ""
     for name, wanted in here.items():
         got = there[name]

@@ -92,7 +92,8 @@ def setup(
         loss = loss_function(batch)
         loss.backward()
         optimizer.step()
-        return loss.detach()
+        # A copy: a replay of a CUDA graph writes the loss to the same place.
+        return loss.detach().clone()
 
     def outputs() -> dict[str, np.ndarray]:
         optimizer.zero_grad(set_to_none=True)
