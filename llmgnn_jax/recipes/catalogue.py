@@ -41,8 +41,9 @@ def ml_100k_rating() -> Config:
 
     Command:   python train.py ml-100k-rating
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet run
-    Metric:    not yet run
+    Time:      minutes
+    Metric:    valid rmse, seed 0: fused 0.9045, graph 0.9053, text 0.9407; test not yet
+               run, `python -m benchmarks.quality_ratings ml-100k`
     """
     return Config(
         recipe="ml-100k-rating",

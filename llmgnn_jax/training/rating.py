@@ -99,11 +99,11 @@ def fit_model(
 
 def dot_products(users_UD: jax.Array, items_ID: jax.Array, pairs: Pairs) -> np.ndarray:
     """(n,) float64, what two tables of vectors say of pairs."""
-    users_UD, items_ID = np.asarray(users_UD), np.asarray(items_ID)
+    of_users, of_items = np.asarray(users_UD), np.asarray(items_ID)
     found = np.empty(len(pairs))
     for first in range(0, len(pairs), _PAIRS_AT_ONCE):
         rows = slice(first, first + _PAIRS_AT_ONCE)
-        products = users_UD[pairs.users[rows]] * items_ID[pairs.items[rows]]
+        products = of_users[pairs.users[rows]] * of_items[pairs.items[rows]]
         found[rows] = products.sum(axis=1, dtype=np.float64)
     return found
 
