@@ -213,21 +213,19 @@ def _edges(
 
     if train.people:
         # A link that is there in both directions is one edge.
-        ends[0] = tuple(  # type: ignore[assignment]
-            np.unique(np.sort(np.stack(ends[0]), axis=0), axis=1)
-        )
-        raw[0] = np.ones(len(ends[0][0]))
+        smaller, larger = np.unique(np.sort(np.stack(ends[0]), axis=0), axis=1)
+        ends, raw = [(smaller, larger)], [np.ones(len(smaller))]
     for name, weight in relations.items():
         relation = train.relations[name]
         heads_of, tails_of = relation.kinds
         ends.append((nodes(heads_of, relation.heads), nodes(tails_of, relation.tails)))
         raw.append(weight * relation.weights.astype(np.float64))
-    one, other = (np.concatenate(end) for end in zip(*ends, strict=True))
-    sender, receiver = np.concatenate([one, other]), np.concatenate([other, one])
+    heads, tails = (np.concatenate(end) for end in zip(*ends, strict=True))
+    sender, receiver = np.concatenate([heads, tails]), np.concatenate([tails, heads])
     # Two nodes may be linked in several ways: then there is one edge, of their sum.
     codes, places = np.unique(sender * layout.num_nodes + receiver, return_inverse=True)
-    weights = np.bincount(places, weights=np.tile(np.concatenate(raw), 2))
-    return codes // layout.num_nodes, codes % layout.num_nodes, weights
+    sums = np.bincount(places, weights=np.tile(np.concatenate(raw), 2))
+    return codes // layout.num_nodes, codes % layout.num_nodes, sums
 
 
 def extend(

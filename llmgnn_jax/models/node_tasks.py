@@ -116,6 +116,7 @@ class NodeClassifier(nnx.Module):
     fusion: Any
     head: Any
     null_text: Any
+    text_0: Any
 
     def __init__(self, spec: NodeClassifierSpec, *, rngs: nnx.Rngs) -> None:
         self.spec = spec

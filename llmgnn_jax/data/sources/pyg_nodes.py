@@ -83,7 +83,9 @@ def nodes_from_pyg(
     return NodeSplit(
         dataset=dataset,
         rule="masks",
-        **{part: _nodes(mask, MASKS[part], size) for part, mask in masks.items()},
+        train=_nodes(masks["train"], MASKS["train"], size),
+        valid=_nodes(masks["valid"], MASKS["valid"], size),
+        test=_nodes(masks["test"], MASKS["test"], size),
     )
 
 

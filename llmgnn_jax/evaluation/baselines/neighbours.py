@@ -55,7 +55,7 @@ def _through_neighbours(name: str, train: Csr, *, adamic_adar: bool) -> Baseline
     weights = links.toarray()
     if adamic_adar:
         degrees = np.bincount(np.append(users, others), minlength=size)
-        if (links != links.T).nnz == 0:
+        if abs(links - links.T).sum() == 0:
             degrees = degrees // 2
         weights *= (1.0 / np.log(np.maximum(degrees, 2))).astype(np.float32)[:, None]
     return of_weights(name, train, weights, {}, start)
