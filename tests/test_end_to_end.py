@@ -88,7 +88,7 @@ def test_no_word_of_a_held_out_review_reaches_a_token(
     again = split_by_rule(planted, rule=rule, seed=0)
     for part in markers:
         np.testing.assert_array_equal(getattr(split, part), getattr(again, part))
-    monkeypatch.setattr(catalog, "load", lambda source: planted)
+    monkeypatch.setattr(catalog, "load", lambda source, **_: planted)
     # Nothing is stored yet: each text is encoded in sight.
     monkeypatch.setenv("LLMGNN_CACHE", str(workplace / "cache"))
     config = replace(

@@ -9,6 +9,7 @@ import pytest
 
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import filter_interactions
+from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
 
@@ -124,6 +125,16 @@ def renumbered(dataset: Dataset, seed: int) -> Dataset:
         },
         item_numeric={k: v[items] for k, v in dataset.item_numeric.items()},
         user_numeric={k: v[users] for k, v in dataset.user_numeric.items()},
+        relations={
+            name: Relation(
+                heads_of="user",
+                tails_of="user",
+                heads=np.argsort(users)[friends.heads],
+                tails=np.argsort(users)[friends.tails],
+                weights=friends.weights,
+            )
+            for name, friends in dataset.relations.items()
+        },
     )
 
 

@@ -1,8 +1,6 @@
 """Mapping files: tables of users, items and links; what is counted, what is refused."""
 
 import logging
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,9 @@ import pytest
 
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources import mapping
 from llmgnn_jax.data.sources.mapping import read_mapping
+from llmgnn_jax.data.synthetic import synthetic
 from llmgnn_jax.errors import UserError
 
 SHOP = """
@@ -201,11 +201,15 @@ def test_neo4j_is_read_by_its_own_source(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    source = types.ModuleType("neo4j")
-    source.read_neo4j = lambda document, *, folder: asked.append((document, folder))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "llmgnn_jax.data.sources.neo4j", source)
+    dataset = synthetic()
+
+    def read(document: dict[str, Any], *, folder: Path) -> Dataset:
+        asked.append((document, folder))
+        return dataset
+
+    monkeypatch.setattr(mapping, "read_neo4j", read)
     path = write('[neo4j]\nuri = "bolt://here"\n')
-    catalog.load(path)
+    assert catalog.load(path) is dataset
     assert asked == [({"neo4j": {"uri": "bolt://here"}}, path.parent)]
 
 

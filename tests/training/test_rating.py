@@ -72,7 +72,7 @@ def planted(*, seed: int = 0, users: int = 60, items: int = 40) -> Dataset:
 def planted_data(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """Whatever source a run names."""
     made = planted()
-    monkeypatch.setattr(catalog, "load", lambda source: made)
+    monkeypatch.setattr(catalog, "load", lambda source, **_: made)
     return made
 
 
@@ -669,7 +669,7 @@ def test_options_of_ranking_may_say_anything(config: Config) -> None:
 def test_values_that_are_all_alike(config: Config, planted_data: Dataset) -> None:
     same = dataclasses.replace(planted_data, values=np.ones(len(planted_data.users)))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(catalog, "load", lambda source: same)
+        monkeypatch.setattr(catalog, "load", lambda source, **_: same)
         with pytest.raises(UserError, match="task: expected ranking, for data whose"):
             fit(config, out="run")
     assert not Path("run").exists()

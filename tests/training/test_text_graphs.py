@@ -118,8 +118,9 @@ def test_a_run_has_all_three_models(run: Path) -> None:
     report = (run / "report.html").read_text("utf-8")
     assert all(name in report for name in MODELS)
     lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
-    encoder = json.loads(lines[0])
-    assert (encoder["model"], encoder["texts"]) == ("encoder", NODES)
+    encoded = [one for one in map(json.loads, lines) if one["model"] == "encoder"]
+    # None where another run has stored the vectors.
+    assert [one["texts"] for one in encoded] in ([], [NODES])
 
 
 def test_evaluate_measures_the_same_again(run: Path) -> None:

@@ -613,7 +613,9 @@ def test_a_held_out_review_changes_no_bit(
             for row in getattr(split, part):
                 reviews[row] = f"{markers[part]} {reviews[row]}"
         dataset = dataclasses.replace(plain, interaction_texts=tuple(reviews))
-        monkeypatch.setattr(catalog, "load", lambda source, dataset=dataset: dataset)
+        monkeypatch.setattr(
+            catalog, "load", lambda source, dataset=dataset, **_: dataset
+        )
         base = prepare(config(mode, **{"train.steps": 4}))
         texts[where] = base.features.text.item_IT
         ids = set(np.asarray(trained_text(base).inputs.ids_IL).reshape(-1).tolist())
@@ -729,7 +731,7 @@ def test_items_without_texts(config, workplace, monkeypatch):
         item_texts=(" ",) * plain.num_items,
         user_texts=("likes jazz",) * plain.num_users,
     )
-    monkeypatch.setattr(catalog, "load", lambda source: dataset)
+    monkeypatch.setattr(catalog, "load", lambda source, **_: dataset)
     with pytest.raises(UserError, match=r"text\.mode: expected frozen, for data whose"):
         fit(config("lora"), out="run")
     assert not Path("run").exists()
@@ -806,7 +808,7 @@ def test_words_are_learned_from_the_train_part_alone(
         for row in getattr(split, part):
             reviews[row] = f"{word} {reviews[row]}"
     dataset = dataclasses.replace(plain, interaction_texts=tuple(reviews))
-    monkeypatch.setattr(catalog, "load", lambda source: dataset)
+    monkeypatch.setattr(catalog, "load", lambda source, **_: dataset)
     encoder = prepare(config("full", **{"text.encoder": "cnn"})).encoder
     known = {
         part: ids[0]

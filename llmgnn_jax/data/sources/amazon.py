@@ -106,8 +106,8 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
             *brands[item],
             " ".join(about.proses("description")),
         )
-        for name, found in links.items():
-            others_named = filter(item_index.__contains__, about.proses(name))
+        for kind, found in links.items():
+            others_named = filter(item_index.__contains__, about.proses(kind))
             found += ((item, item_index[other]) for other in others_named)
     if others:
         logger.info("%s: %d items without a review left out", meta, len(others))
@@ -134,8 +134,8 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         item_categorical={"category": tuple(categories), "brand": tuple(brands)},
         item_numeric={"price": prices},
         relations={
-            name: _linked(np.array(found, np.int64))
-            for name, found in links.items()
+            kind: _linked(np.array(found, np.int64))
+            for kind, found in links.items()
             if found
         },
     )
