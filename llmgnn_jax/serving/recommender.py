@@ -157,7 +157,7 @@ class Recommender:
                 "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
             )
         prepared = prepare(config)
-        check_split(folder, config, split_hash=prepared.split.split_hash)
+        check_split(folder, config, data_hash=prepared.data_hash)
         return cls(prepared, load_trained(name, prepared, folder=folder))
 
     @property
@@ -171,7 +171,7 @@ class Recommender:
 
         Two runs that came out the same, bit for bit, share it.
         """
-        hasher = hashlib.sha256(self._prepared.split.split_hash.encode())
+        hasher = hashlib.sha256(self._prepared.data_hash.encode())
         hasher.update(self._model.name.encode())
         leaves, structure = jax.tree.flatten(self._model.params)
         hasher.update(str(structure).encode())

@@ -84,6 +84,11 @@ class PreparedNodes:
         """The aggregation kernel that the run uses."""
         return checked_backend(self.config.graph.backend)
 
+    @property
+    def data_hash(self) -> str:
+        """Of all that it is trained on."""
+        return self.split.split_hash
+
     def records(self) -> list[dict[str, Any]]:
         """What preparing took, as lines of `metrics.jsonl`."""
         return encoding_records(self.encoded)

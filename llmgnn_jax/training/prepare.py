@@ -12,6 +12,8 @@ from llmgnn_jax.data import catalog
 from llmgnn_jax.data.attributes import with_attributes
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import filter_interactions
+from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.relations import feed_relations
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.question import Question, question_of
@@ -88,6 +90,16 @@ class Prepared:
     def backend(self) -> Backend:
         """The aggregation kernel that the run uses."""
         return checked_backend(self.config.graph.backend)
+
+    @property
+    def data_hash(self) -> str:
+        """Of all that it is trained on: the split's, and that of the graph's links."""
+        dataset, split_hash = self.dataset, self.split.split_hash
+        if not self.config.graph.relations:
+            return split_hash
+        hasher = ContentHasher("run-data-1").strings([split_hash])
+        feed_relations(hasher, dataset.relations, dataset.ids)
+        return hasher.hexdigest()
 
     @property
     def strategy(self) -> Strategy:

@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 class Task(Protocol):
     """What a run asks of its task: a module with these functions.
 
-    What `prepare` gives has `config`, with `auto` replaced by what it chose, `split`
-    with its `split_hash`, and `records()` for `metrics.jsonl`.
+    What `prepare` gives has `config`, with `auto` replaced by what it chose,
+    `data_hash`, and `records()` for `metrics.jsonl`.
     """
 
     @property
@@ -121,7 +121,7 @@ def fit(
     processes.meet("folder chosen")
     path = folder.path
     if processes.is_first():
-        folder.claim(prepared.config, split_hash=prepared.split.split_hash)
+        folder.claim(prepared.config, data_hash=prepared.data_hash)
     processes.meet("folder claimed")
     log = MetricsLog(
         path / "metrics.jsonl",
@@ -195,7 +195,7 @@ def evaluate(
     _check_ids(config, show_ids)
     task = TASKS[config.task]
     prepared = task.prepare(config)
-    check_split(path, prepared.config, split_hash=prepared.split.split_hash)
+    check_split(path, prepared.config, data_hash=prepared.data_hash)
     models = [
         task.load_trained(name, prepared, folder=path)
         for name in prepared.config.models

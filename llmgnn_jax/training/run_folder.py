@@ -129,19 +129,19 @@ class RunFolder:
                 )
         return config
 
-    def claim(self, config: Config, *, split_hash: str) -> Path:
+    def claim(self, config: Config, *, data_hash: str) -> Path:
         """Makes the folder, removes what is to be overwritten, writes `config.json`.
 
         Args:
             config: Of the run.
-            split_hash: Of the data that it is trained on, kept in `split.json`.
+            data_hash: Of the data that it is trained on, kept in `split.json`.
 
         Raises:
             UserError: If the folder cannot be removed, made or written, or a resumed
                 run was trained on other data.
         """
         if self.resume:
-            check_split(self.path, config, split_hash=split_hash)
+            check_split(self.path, config, data_hash=data_hash)
         try:
             with reaching(self.path):
                 if self.overwrite:
@@ -151,7 +151,7 @@ class RunFolder:
                 if not self.resume and existed and any(self.path.iterdir()):
                     raise FileExistsError
                 write_atomically(self.path / CONFIG, to_json(config))
-                split = json.dumps({"split_hash": split_hash})
+                split = json.dumps({"split_hash": data_hash})
                 write_atomically(self.path / SPLIT, split + "\n")
         except OSError as error:
             raise UserError.field(
@@ -192,8 +192,8 @@ def on_one_device(config: Config) -> Config:
     return replace(config, **{"parallel.data": 1, "parallel.model": 1})
 
 
-def check_split(path: Path, config: Config, *, split_hash: str) -> None:
-    """Passes only if a run was trained on the very rows that are there now.
+def check_split(path: Path, config: Config, *, data_hash: str) -> None:
+    """Passes only if a run was trained on the very data that are there now.
 
     Raises:
         UserError: If the data have changed since, or the run does not tell.
@@ -207,7 +207,7 @@ def check_split(path: Path, config: Config, *, split_hash: str) -> None:
             got="none that can be read",
             fix="train again",
         ) from None
-    if before != split_hash:
+    if before != data_hash:
         raise UserError.field(
             f"data.source {config.data.source!r}",
             expected=f"the data that {path} was trained on",

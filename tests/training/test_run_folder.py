@@ -45,14 +45,14 @@ def test_by_default_it_is_called_by_recipe_and_time(tmp_path):
     assert re.fullmatch(r"\d{8}-\d{6}", chosen.path.name)
     assert not (tmp_path / "runs").exists()
     assert chosen.agreed(CONFIG) == CONFIG
-    made = chosen.claim(CONFIG, split_hash="5eed")
+    made = chosen.claim(CONFIG, data_hash="5eed")
     assert from_json((made / "config.json").read_text("utf-8")) == CONFIG
     assert {path.name for path in made.iterdir()} == {"config.json", "split.json"}
 
 
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "empty").mkdir()
-    made = choose(tmp_path / "empty").claim(CONFIG, split_hash="5eed")
+    made = choose(tmp_path / "empty").claim(CONFIG, data_hash="5eed")
     assert made == tmp_path / "empty"
 
 
@@ -74,14 +74,14 @@ def test_overwriting_removes_the_old_run_when_training_begins(run):
     before = content(run)
     chosen = choose(run, overwrite=True)
     assert content(run) == before
-    chosen.claim(CONFIG, split_hash="5eed")
+    chosen.claim(CONFIG, data_hash="5eed")
     assert {path.name for path in run.iterdir()} == {"config.json", "split.json"}
 
 
 def test_overwriting_where_nothing_is(tmp_path):
     assert (
         choose(tmp_path / "new", overwrite=True)
-        .claim(CONFIG, split_hash="5eed")
+        .claim(CONFIG, data_hash="5eed")
         .is_dir()
     )
 
@@ -110,7 +110,7 @@ def test_a_run_of_another_version_may_be_overwritten(run):
     tree = json.loads((run / "config.json").read_text("utf-8"))
     tree["graph"]["of_the_future"] = 1
     (run / "config.json").write_text(json.dumps(tree))
-    choose(run, overwrite=True).claim(CONFIG, split_hash="5eed")
+    choose(run, overwrite=True).claim(CONFIG, data_hash="5eed")
     assert read_config(run) == CONFIG
 
 
@@ -154,7 +154,7 @@ def test_a_file_is_no_folder(tmp_path):
         with pytest.raises(UserError, match="file: expected a folder, got a file"):
             choose(file, **options)
     with pytest.raises(UserError, match="expected a folder that can be written"):
-        choose(file / "below").claim(CONFIG, split_hash="5eed")
+        choose(file / "below").claim(CONFIG, data_hash="5eed")
     assert file.read_text() == "kept"
 
 
@@ -162,7 +162,7 @@ def test_a_link_to_a_run_is_not_followed_to_remove_it(run, tmp_path):
     (tmp_path / "link").symlink_to(run)
     before = content(run)
     with pytest.raises(UserError, match="expected a folder that can be written"):
-        choose(tmp_path / "link", overwrite=True).claim(CONFIG, split_hash="5eed")
+        choose(tmp_path / "link", overwrite=True).claim(CONFIG, data_hash="5eed")
     assert content(run) == before
 
 
@@ -206,10 +206,10 @@ def test_a_resumed_run_may_be_longer_and_keeps_what_auto_chose(run):
 def test_a_resumed_run_has_the_data_that_it_began_with(run):
     before = content(run)
     with pytest.raises(UserError, match=r"expected the data that .*; train again"):
-        choose(run, resume=True).claim(CONFIG, split_hash="an other")
+        choose(run, resume=True).claim(CONFIG, data_hash="an other")
     (run / "split.json").unlink()
     with pytest.raises(UserError, match=r"split\.json: expected the hash of the split"):
-        choose(run, resume=True).claim(CONFIG, split_hash="5eed")
+        choose(run, resume=True).claim(CONFIG, data_hash="5eed")
     assert {*content(run)} == {path for path in before if path.name != "split.json"}
 
 
@@ -217,7 +217,7 @@ def test_a_claim_leaves_what_a_resumed_run_has(run):
     chosen = choose(run, resume=True)
     before = content(run)
     longer = replace(CONFIG, **{"train.steps": 9999})
-    chosen.claim(chosen.agreed(longer), split_hash="5eed")
+    chosen.claim(chosen.agreed(longer), data_hash="5eed")
     after = content(run)
     assert read_config(run) == longer
     assert {path for path in after if after[path] != before.get(path)} == {

@@ -1,5 +1,6 @@
 """Friends as links of the graph, and as what is recommended; groups."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,21 @@ def test_links_reach_sampled_steps(config: Config, tmp_path: Path) -> None:
     results = fit(sampled, out=tmp_path / "run").results
     assert results is not None
     assert results["models"]["graph"]["test"]["ndcg@10"] > 0
+
+
+def test_a_run_knows_its_links(config: Config) -> None:
+    plain = prepare(config)
+    assert plain.data_hash == plain.split.split_hash
+    linked = prepare(replace(config, **{"graph.relations": ("friends",)}))
+    friends = linked.dataset.relations["friends"]
+    fewer = dataclasses.replace(
+        friends,
+        heads=friends.heads[1:],
+        tails=friends.tails[1:],
+        weights=friends.weights[1:],
+    )
+    others = dataclasses.replace(linked.dataset, relations={"friends": fewer})
+    split = dataclasses.replace(linked.split, dataset=others)
+    changed = dataclasses.replace(linked, dataset=others, split=split)
+    assert changed.split.split_hash == linked.split.split_hash
+    assert len({one.data_hash for one in (plain, linked, changed)}) == 3
