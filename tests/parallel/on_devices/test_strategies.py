@@ -109,10 +109,12 @@ CASES = {
     },
     "attributes": {"graph.relations": ("genre",), "graph.relation_weight": 0.5},
     "friends as links": {
+        "data.source": "synthetic",
         "graph.relations": ("friends",),
         "train.negatives": "in_batch",
     },
     "people": {
+        "data.source": "synthetic",
         "models": ("graph",),
         "data.target": "friends",
         "graph.relations": ("interactions",),
