@@ -6,10 +6,11 @@
 
     content   artists for people: without and with friendships as edges of the graph
     friends   people for people: a tenth of the friendships is to be found; without and
-              with the artists that people play, beside common neighbours and the index
-              of Adamic and Adar
+              with the artists that people play, without and with the linear filter,
+              beside common neighbours and the index of Adamic and Adar
     groups    groups for people, who are in that of each tag that they used: as nodes,
-              and as the mean of their members; the most popular group is `popularity`
+              without and with the artists that people play, and as what their members
+              come to together; the most popular groups are `popularity`
 
 Three seeds each, every variant on the same splits. Settings were chosen on the
 validation part.
@@ -37,27 +38,37 @@ from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.ranking import fit_model
 
 METRIC = "ndcg@10"
-MEAN_OF_MEMBERS = "mean of members"
+# Of the last variant: the members' vectors together, over their number to a power.
+OF_MEMBERS = {
+    "sum of members": 0.0,
+    "sum of members over the root": 0.5,
+    "mean of members": 1.0,
+}
 SEEDS = range(3)
 NO_FILTER = {"graph.filter": "none"}
-PLAYS = {"graph.relations": ("interactions",)}
+ALONE: Mapping[str, Any] = {"graph.relations": ()}
 FRIENDS = {"graph.relations": ("friends",)}
 # Table -> its recipe, and variant -> what it changes; the last is compared with all.
 TABLES: Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
     "content": (
         "lastfm",
         {
-            "no filter": NO_FILTER,
+            "no filter": {**NO_FILTER, **ALONE},
             "no filter, friends": {**NO_FILTER, **FRIENDS},
-            "no friends": {},
+            "no friends": ALONE,
             "friends": FRIENDS,
         },
     ),
     "friends": (
         "lastfm-friends",
-        {"links": {"graph.relations": ()}, "links, plays": PLAYS},
+        {
+            "links, no filter": {**NO_FILTER, **ALONE},
+            "links, plays, no filter": NO_FILTER,
+            "links": ALONE,
+            "links, plays": {},
+        },
     ),
-    "groups": ("lastfm-groups", {"members": {"graph.relations": ()}}),
+    "groups": ("lastfm-groups", {"members": ALONE, "members, plays": {}}),
 }
 
 
@@ -75,7 +86,11 @@ def configs(table: str) -> dict[str, dict[str, Config]]:
 
 
 def with_members(_: str, config: Config, folder: Path) -> None:
-    """A run, and beside its groups' own vectors the means of their members'."""
+    """A run, and beside its groups' own vectors the sums of their members'.
+
+    Divided by nothing, by the root of their number as a graph's layer does, and by
+    their number.
+    """
     folder.mkdir()
     prepared = prepare(config)
     [name] = config.models
@@ -87,12 +102,14 @@ def with_members(_: str, config: Config, folder: Path) -> None:
         np.bincount(members.indices, minlength=prepared.dataset.num_items),
     )
     people = np.repeat(np.arange(members.num_rows), members.counts())
-    means_ID = np.zeros((len(counts), users_UD.shape[1]), np.float32)
-    np.add.at(means_ID, groups, users_UD[people])
-    means_ID /= np.maximum(counts, 1)[:, None]
-    results = measure(
-        prepared, [model], command="", vectors={MEAN_OF_MEMBERS: (users_UD, means_ID)}
-    )
+    sums_ID = np.zeros((len(counts), users_UD.shape[1]), np.float32)
+    np.add.at(sums_ID, groups, users_UD[people])
+    sizes_I1 = np.maximum(counts, 1).astype(np.float32)[:, None]
+    vectors = {
+        name: (users_UD, sums_ID / sizes_I1**power)
+        for name, power in OF_MEMBERS.items()
+    }
+    results = measure(prepared, [model], command="", vectors=vectors)
     write_results(folder, results)
 
 

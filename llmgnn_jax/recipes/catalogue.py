@@ -203,8 +203,9 @@ def cora_text() -> Config:
 
     Command:   python train.py cora-text
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet measured on an idle machine
-    Metric:    not yet run
+    Time:      about a minute
+    Metric:    test accuracy, mean of ten splits: fused 0.8891, graph 0.8554, text
+               0.8337 (label propagation 0.8593), see docs/results.md
     """
     return Config(
         recipe="cora-text",
@@ -290,8 +291,9 @@ def lastfm() -> Config:
 
     Command:   python train.py lastfm --data.source FOLDER
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet measured
-    Metric:    not yet measured
+    Time:      5 s for the graph's model
+    Metric:    test ndcg@10 of the graph's model, mean of seeds 0-2: 0.2460, without
+               friends 0.2430 (p 0.003), see docs/results.md
     """
     return Config(
         recipe="lastfm",
@@ -312,14 +314,17 @@ def lastfm_friends() -> Config:
 
     Command:   python train.py lastfm-friends --data.source FOLDER
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet measured
-    Metric:    not yet measured
+    Time:      3 s
+    Metric:    test ndcg@10, mean of seeds 0-2: 0.1595 (Adamic-Adar 0.1298, common
+               neighbours 0.1206), see docs/results.md
     """
     return Config(
         recipe="lastfm-friends",
         models=("graph",),
         data=DataConfig(source="lastfm-hetrec2011", target="friends"),
-        graph=GraphConfig(relations=("interactions",)),
+        graph=GraphConfig(
+            filter="item_item", relations=("interactions",), relation_weight=0.3
+        ),
     )
 
 
@@ -328,13 +333,15 @@ def lastfm_groups() -> Config:
 
     Command:   python train.py lastfm-groups --data.source FOLDER
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet measured
-    Metric:    not yet measured
+    Time:      3 s
+    Metric:    test ndcg@10, mean of seeds 0-2: 0.2765 (EASE 0.2602, the largest groups
+               0.1567), see docs/results.md
     """
     return Config(
         recipe="lastfm-groups",
         models=("graph",),
         data=DataConfig(source="lastfm-hetrec2011", target="groups", min_per_item=5),
+        graph=GraphConfig(relations=("interactions",), relation_weight=0.3),
     )
 
 
