@@ -258,8 +258,8 @@ SECTIONS = (
         title="Last.fm, people for people",
         file="lastfm-friends",
         metric="ndcg@10",
-        says="A tenth of the friendships is to be found, another tenth is validated on: "
-        "both directions of each in one part. Neither oneself nor a friend of train or "
+        says="A tenth of the friendships is to be found, a tenth is validated on, both "
+        "directions of each in one part. Neither oneself nor a friend of train or "
         "valid is ranked. `links` propagates over friendships alone, `plays` over who "
         "played what too, at 0.3 of a friendship, chosen on valid; what it brings on "
         "valid is not seen on test. Test was read once before, without the filter.",
@@ -268,8 +268,8 @@ SECTIONS = (
         title="Last.fm, groups for people",
         file="lastfm-groups",
         metric="ndcg@10",
-        says="Who used a tag is in its group; groups of five members or more. `members` "
-        "knows groups by their members alone, `plays` who played what too, at 0.3 of a "
+        says="Who used a tag is in its group; groups of five or more. `members` knows "
+        "groups by their members alone, `plays` who played what too, at 0.3 of a "
         "membership, chosen on valid. `sum of members` and its kin are no vectors of "
         "groups but what their members' come to together in the model with plays; "
         "`popularity` is the largest groups. Test was read once before, without plays.",
