@@ -106,7 +106,7 @@ def _classified(document: Document, section: Section) -> str:
                 f"{row['test']['macro_f1']:.4f}",
                 f"{row['valid'][section.metric]:.4f}",
                 *(
-                    p_values[name, method] if (name, method) in p_values else ""
+                    p_values.get((name, method), "")
                     for method in (BY_SPLITS, BY_PAPERS)
                 ),
             ]
