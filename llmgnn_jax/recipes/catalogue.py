@@ -41,9 +41,9 @@ def ml_100k_rating() -> Config:
 
     Command:   python train.py ml-100k-rating
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      minutes
-    Metric:    valid rmse, seed 0: fused 0.9045, graph 0.9053, text 0.9407; test not yet
-               run, `python -m benchmarks.quality_ratings ml-100k`
+    Time:      graph 5 s, text 6 s, fused 21 s
+    Metric:    test rmse, mean of seeds 0-2: fused 0.8961, graph 0.8980, text 0.9299
+               (item kNN 0.9108, biased MF 0.9111), see docs/results.md
     """
     return Config(
         recipe="ml-100k-rating",
