@@ -3,6 +3,7 @@
 Rank promotion raises; warnings are errors (pyproject.toml).
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -290,3 +291,10 @@ def refused(
         return err.removeprefix("error: ").rstrip("\n")
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> None:
+    """A command that ran within another test has made no logger quieter for this."""
+    for name in ("llmgnn_jax", "llmgnn_jax.serving"):
+        logging.getLogger(name).setLevel(logging.NOTSET)

@@ -12,13 +12,14 @@ from flax import nnx
 from llmgnn_jax.config import Config
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.rating import RatingModel
-from llmgnn_jax.training.batch import TEXTS, Batch
+from llmgnn_jax.training.batch import Batch
 from llmgnn_jax.training.draws import draw_examples
 from llmgnn_jax.training.rating_data import RatingData
 from llmgnn_jax.training.regularisers import with_regularisers
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import split_params
-from llmgnn_jax.training.text_step import EncoderSpec, encode_some
+from llmgnn_jax.training.step import fresh_texts, rows_of_step
+from llmgnn_jax.training.text_step import EncoderSpec
 
 
 def rating_loss(
@@ -58,24 +59,11 @@ def rating_loss(
     model = nnx.merge(definition, of_model)
     if placement is None:
         placement = OneDevice(backend=model.spec.backend)
-    size = train.batch_size if part is None else train.batch_size // train.accumulate
-    rows_B = placement.row_numbers(size)
-    if part is not None:
-        rows_B += part * size
+    _, rows_B = rows_of_step(train, placement, part)
     batch, values_B = _drawn(
         data, key=key, step=step, config=config, rows_B=rows_B, placement=placement
     )
-    fresh = None
-    if encoder is not None:
-        assert data.encoder is not None
-        fresh = encode_some(
-            encoder,
-            trained,
-            data.encoder,
-            items_R=batch.items_R,
-            key=jax.random.fold_in(batch.key, TEXTS),
-            placement=placement,
-        )
+    fresh = fresh_texts(encoder, trained, data, batch, placement)
     sides = Sides(
         model,
         data,

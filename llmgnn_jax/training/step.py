@@ -13,18 +13,18 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from llmgnn_jax.config import Config
+from llmgnn_jax.config import Config, TrainConfig
 from llmgnn_jax.graph.placement import OneDevice, Placement
 from llmgnn_jax.models.recommender import RecommenderModel
 from llmgnn_jax.parallel.strategy import Strategy
 from llmgnn_jax.training import vector_losses
-from llmgnn_jax.training.batch import TEXTS, draw_batch
+from llmgnn_jax.training.batch import TEXTS, Batch, draw_batch
 from llmgnn_jax.training.program import Program, compile_steps
 from llmgnn_jax.training.regularisers import with_regularisers
 from llmgnn_jax.training.scores import Scored, loss_of_scores
 from llmgnn_jax.training.sides import Sides
 from llmgnn_jax.training.state import TrainData, TrainState, split_params
-from llmgnn_jax.training.text_step import EncoderSpec, encode_some
+from llmgnn_jax.training.text_step import EncoderSpec, FreshTexts, encode_some
 
 BatchLoss: TypeAlias = Callable[..., tuple[jax.Array, jax.Array]]
 
@@ -66,24 +66,11 @@ def batch_loss(
     model = nnx.merge(definition, of_model)
     if placement is None:
         placement = OneDevice(backend=model.spec.backend)
-    size = train.batch_size if part is None else train.batch_size // train.accumulate
-    rows_B = placement.row_numbers(size)
-    if part is not None:
-        rows_B += part * size
+    size, rows_B = rows_of_step(train, placement, part)
     batch = draw_batch(
         data, key=key, step=step, train=train, rows_B=rows_B, placement=placement
     )
-    fresh = None
-    if encoder is not None:
-        assert data.encoder is not None
-        fresh = encode_some(
-            encoder,
-            trained,
-            data.encoder,
-            items_R=batch.items_R,
-            key=jax.random.fold_in(batch.key, TEXTS),
-            placement=placement,
-        )
+    fresh = fresh_texts(encoder, trained, data, batch, placement)
     sides = Sides(
         model,
         data,
@@ -123,6 +110,42 @@ def batch_loss(
         loss, model, sides, batch, config=config, placement=placement
     )
     return loss, sides.missed
+
+
+def rows_of_step(
+    train: TrainConfig, placement: Placement, part: jax.Array | None
+) -> tuple[int, jax.Array]:
+    """How many rows a step computes at once, over all programs, and (b,) which of them.
+
+    Args:
+        train: How large a batch is.
+        placement: Which rows are this program's.
+        part: Which part of a batch that is computed in several; None: all of it.
+    """
+    size = train.batch_size if part is None else train.batch_size // train.accumulate
+    rows_B = placement.row_numbers(size)
+    return size, rows_B if part is None else rows_B + part * size
+
+
+def fresh_texts(
+    encoder: EncoderSpec | None,
+    trained: Any,
+    data: Any,
+    batch: Batch,
+    placement: Placement,
+) -> FreshTexts | None:
+    """The texts of a batch's items, encoded in this step; None without an encoder."""
+    if encoder is None:
+        return None
+    assert data.encoder is not None
+    return encode_some(
+        encoder,
+        trained,
+        data.encoder,
+        items_R=batch.items_R,
+        key=jax.random.fold_in(batch.key, TEXTS),
+        placement=placement,
+    )
 
 
 def build_program(

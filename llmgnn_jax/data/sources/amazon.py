@@ -26,6 +26,7 @@ from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.sources.json_lines import read_json_lines
 from llmgnn_jax.data.sources.record import Record
+from llmgnn_jax.data.sources.reviews import read_reviews
 from llmgnn_jax.data.sources.wording import sentences
 from llmgnn_jax.errors import UserError
 
@@ -61,21 +62,15 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     """
     folder = Path(folder)
     reviews, meta = _files(folder)
-    user_index: dict[str, int] = {}
-    item_index: dict[str, int] = {}
-    users: list[int] = []
-    items: list[int] = []
-    values: list[float] = []
-    timestamps: list[int] = []
-    texts: list[str] = []
-    for line, record in read_json_lines(reviews):
-        review = Record(reviews, line, record)
-        users.append(user_index.setdefault(review.id("reviewerID"), len(user_index)))
-        items.append(item_index.setdefault(review.id("asin"), len(item_index)))
-        values.append(review.number("overall"))
-        timestamps.append(review.seconds("unixReviewTime"))
-        texts.append(sentences(review.prose("summary"), review.prose("reviewText")))
-
+    written = read_reviews(
+        reviews,
+        user="reviewerID",
+        item="asin",
+        value="overall",
+        seconds=lambda review: review.seconds("unixReviewTime"),
+        texts=("summary", "reviewText"),
+    )
+    item_index = written.item_index
     size = len(item_index)
     titles, descriptions, prices = [""] * size, [""] * size, np.full(size, np.nan)
     categories: list[tuple[str, ...]] = [()] * size
@@ -113,24 +108,12 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         logger.info("%s: %d items without a review left out", meta, len(others))
     if again:
         logger.info("%s: %d lines on items of earlier lines left out", meta, again)
-    if missing := size - len(described):
-        logger.warning(
-            "%s lacks %d items of %s: they are kept, without title, text or features",
-            meta,
-            missing,
-            reviews.name,
-        )
+    written.warn_of_undescribed(len(described), meta)
     return Dataset(
         name=name or _stem(reviews),
-        user_ids=tuple(user_index),
-        item_ids=tuple(item_index),
-        users=np.array(users, np.int64),
-        items=np.array(items, np.int64),
-        values=np.array(values),
-        timestamps=np.array(timestamps, np.int64),
+        **written.interactions(),
         item_titles=tuple(titles),
         item_texts=tuple(descriptions),
-        interaction_texts=tuple(texts),
         item_categorical={"category": tuple(categories), "brand": tuple(brands)},
         item_numeric={"price": prices},
         relations={

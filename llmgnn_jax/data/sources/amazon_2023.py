@@ -25,6 +25,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.json_lines import read_json_lines
 from llmgnn_jax.data.sources.record import Record
+from llmgnn_jax.data.sources.reviews import read_reviews
 from llmgnn_jax.data.sources.wording import sentences
 from llmgnn_jax.errors import UserError
 
@@ -58,41 +59,24 @@ def read_amazon_2023(folder: Path | str, *, name: str | None = None) -> Dataset:
     """
     folder = Path(folder)
     reviews, meta = _files(folder)
-    user_index: dict[str, int] = {}
-    item_index: dict[str, int] = {}
-    users: list[int] = []
-    items: list[int] = []
-    values: list[float] = []
-    timestamps: list[int] = []
-    texts: list[str] = []
-    for line, fields in read_json_lines(reviews):
-        review = Record(reviews, line, fields)
-        users.append(user_index.setdefault(review.id("user_id"), len(user_index)))
-        items.append(item_index.setdefault(review.id("parent_asin"), len(item_index)))
-        values.append(review.number("rating"))
-        timestamps.append(review.milliseconds("timestamp") // 1000)
-        texts.append(sentences(review.prose("title"), review.prose("text")))
+    written = read_reviews(
+        reviews,
+        user="user_id",
+        item="parent_asin",
+        value="rating",
+        seconds=lambda review: review.milliseconds("timestamp") // 1000,
+        texts=("title", "text"),
+    )
+    item_index = written.item_index
     described = _described(meta, item_index)
     nothing = _Item()
-    if missing := len(item_index) - len(described):
-        logger.warning(
-            "%s lacks %d items of %s: they are kept, without title, text or features",
-            meta,
-            missing,
-            reviews.name,
-        )
+    written.warn_of_undescribed(len(described), meta)
     shown = [described.get(item, nothing) for item in range(len(item_index))]
     return Dataset(
         name=name or _stem(reviews),
-        user_ids=tuple(user_index),
-        item_ids=tuple(item_index),
-        users=np.array(users, np.int64),
-        items=np.array(items, np.int64),
-        values=np.array(values),
-        timestamps=np.array(timestamps, np.int64),
+        **written.interactions(),
         item_titles=tuple(item.title for item in shown),
         item_texts=tuple(item.text for item in shown),
-        interaction_texts=tuple(texts),
         item_categorical={
             "main_category": tuple(item.main_category for item in shown),
             "category": tuple(item.categories for item in shown),

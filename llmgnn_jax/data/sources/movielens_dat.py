@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.movielens_csv import genres_of
 from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks
 from llmgnn_jax.data.sources.tags import Tags
@@ -75,7 +76,7 @@ def read_movielens_dat(folder: Path | str, *, name: str | None = None) -> Datase
         titles += map(clean, block.columns["Title"])
         genres += map(genres_of, block.columns["Genres"])
 
-    has_users = (folder / _USERS).exists()
+    has_users = stands_there(folder / _USERS)
     user_index: dict[str, int] = {}
     profiles = _read_users(folder / _USERS, user_index) if has_users else {}
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -106,7 +107,7 @@ def read_movielens_dat(folder: Path | str, *, name: str | None = None) -> Datase
         item_numeric={"release_year": np.array([year_of(title) for title in titles])},
     )
     path = folder / _TAGS
-    if not path.exists():
+    if not stands_there(path):
         return dataset
     texts = _read_tags(path).texts(dataset, path=path)
     return dataclasses.replace(dataset, interaction_texts=texts)
