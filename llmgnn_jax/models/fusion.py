@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from llmgnn_jax.models.products import dense
+
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "leaky_relu": lambda x: jax.nn.leaky_relu(x, 0.2),
     "relu": jax.nn.relu,
@@ -91,9 +93,9 @@ class ConcatFusion(Fusion):
         """(B, 2 D)."""
         both_BM = jnp.concatenate([graph_BD, text_BD], axis=-1)
         hidden_BH = ACTIVATIONS[self.activation](
-            both_BM @ self.kernel[...] + self.bias[...][None, :]
+            dense(both_BM, self.kernel[...], self.bias[...])
         )
-        return hidden_BH @ self.output_kernel[...] + self.output_bias[...][None, :]
+        return dense(hidden_BH, self.output_kernel[...], self.output_bias[...])
 
 
 class SumFusion(Fusion):
@@ -128,7 +130,7 @@ class GateFusion(Fusion):
     def __call__(self, graph_BD: jax.Array, text_BD: jax.Array) -> jax.Array:
         """(B, D)."""
         both_BM = jnp.concatenate([graph_BD, text_BD], axis=-1)
-        share_BD = jax.nn.sigmoid(both_BM @ self.kernel[...] + self.bias[...][None, :])
+        share_BD = jax.nn.sigmoid(dense(both_BM, self.kernel[...], self.bias[...]))
         return share_BD * graph_BD + (1.0 - share_BD) * text_BD
 
 

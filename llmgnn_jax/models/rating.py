@@ -42,13 +42,12 @@ class RatingModel(RecommenderModel):
         self.user_bias = nnx.Param(jnp.zeros(spec.user_capacity))
         self.item_bias = nnx.Param(jnp.zeros(spec.item_capacity))
 
-    def merge(
+    def merge_projected(
         self,
         *,
-        of: Side,
         graph_BD: jax.Array | None,
         graph_known_B: jax.Array | None,
-        text_BT: jax.Array | None,
+        text_BD: jax.Array | None,
         text_known_B: jax.Array | None,
     ) -> jax.Array:
         """As of `RecommenderModel`; 0 where a model of the graph alone knows nothing.
@@ -59,11 +58,10 @@ class RatingModel(RecommenderModel):
             assert graph_BD is not None
             assert graph_known_B is not None
             graph_BD = jnp.where(graph_known_B[:, None], graph_BD, 0.0)
-        return super().merge(
-            of=of,
+        return super().merge_projected(
             graph_BD=graph_BD,
             graph_known_B=graph_known_B,
-            text_BT=text_BT,
+            text_BD=text_BD,
             text_known_B=text_known_B,
         )
 

@@ -33,6 +33,7 @@ from llmgnn_jax.graph.sampling import lightgcn_of_tree
 from llmgnn_jax.graph.structure import InteractionGraph
 from llmgnn_jax.models.features import Features, unit_length
 from llmgnn_jax.models.fusion import FUSIONS
+from llmgnn_jax.models.products import dense
 
 Side = Literal["user", "item"]
 
@@ -290,8 +291,8 @@ class RecommenderModel(nnx.Module):
     def project(self, text_BT: jax.Array, *, of: Side) -> jax.Array:
         """(B, D), what the text side says with (B, T) vectors of users' or items'."""
         if of == "user" and self.spec.towers == "two":
-            return text_BT @ self.user_text_projection[...]
-        return text_BT @ self.text_projection[...]
+            return dense(text_BT, self.user_text_projection[...])
+        return dense(text_BT, self.text_projection[...])
 
     def merge(
         self,
@@ -314,15 +315,29 @@ class RecommenderModel(nnx.Module):
         Returns:
             (B, D) for one side, as `Fusion` gives it for both.
         """
+        return self.merge_projected(
+            graph_BD=graph_BD,
+            graph_known_B=graph_known_B,
+            text_BD=None if text_BT is None else self.project(text_BT, of=of),
+            text_known_B=text_known_B,
+        )
+
+    def merge_projected(
+        self,
+        *,
+        graph_BD: jax.Array | None,
+        graph_known_B: jax.Array | None,
+        text_BD: jax.Array | None,
+        text_known_B: jax.Array | None,
+    ) -> jax.Array:
+        """`merge` of texts that went through `project`: of users and items alike."""
         if self.spec.sides == "graph":
             assert graph_BD is not None
             return graph_BD
-        assert text_BT is not None
+        assert text_BD is not None
         assert text_known_B is not None
         text_BD = jnp.where(
-            text_known_B[:, None],
-            self.project(text_BT, of=of),
-            self.null_text[...][None, :],
+            text_known_B[:, None], text_BD, self.null_text[...][None, :]
         )
         if self.spec.sides == "text":
             return text_BD

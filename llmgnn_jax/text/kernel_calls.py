@@ -50,12 +50,15 @@ def call(
     **attributes: Any,
 ) -> Any:
     library.require()
-    # Float32 and int32 even where 64 bits are the default.
-    exact = [
-        x.astype(jnp.float32 if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32)
-        for x in map(jnp.asarray, arguments)
-    ]
+    exact = [_exact(jnp.asarray(x)) for x in arguments]
     return call_kernel(name, results, *exact, **attributes)
+
+
+def _exact(x: jax.Array) -> jax.Array:
+    """Float32 and int32 even where 64 bits are the default; bools as they are."""
+    if x.dtype == bool:
+        return x
+    return x.astype(jnp.float32 if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32)
 
 
 def float32(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:

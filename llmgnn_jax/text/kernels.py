@@ -6,7 +6,7 @@ have gradients (`jax.grad`) alone: forward mode and second derivatives are refus
 are what LLMGNN_NATIVE=0 is for.
 
 Shapes: T tokens, D and F widths, B rows, L tokens of a row, H heads, G heads of keys
-and values, K width of a head, J = (H + 2 G) K.
+and values, K width of a head, J = (H + 2 G) K; of a softmax B rows, C columns.
 """
 
 import contextlib
@@ -271,3 +271,56 @@ def _layer_norm_backward(
 
 
 layer_norm.defvjp(_layer_norm, _layer_norm_backward)
+
+
+@jax.custom_vjp
+def softmax_targets(
+    left_BD: jax.Array,
+    right_CD: jax.Array,
+    shift_C: jax.Array,
+    keep_BC: jax.Array,
+    targets_B: jax.Array,
+) -> jax.Array:
+    """-s_t + log(exp s_t + sum over kept c other than t of exp(s_c - shift_c)).
+
+    Where s are a row's dot products with all columns. The (B, C) array is written once,
+    and is the gradient by the time that the loss is known.
+
+    Args:
+        left_BD: (B, D) float32.
+        right_CD: (C, D) float32.
+        shift_C: (C,) float32, constants: they are given no gradient.
+        keep_BC: (B, C) bool; what it says of a target means nothing.
+        targets_B: (B,) int32, the t of each row.
+
+    Returns:
+        (B,) float32.
+    """
+    return _softmax_targets(left_BD, right_CD, shift_C, keep_BC, targets_B)[0]
+
+
+def _softmax_targets(*arguments: jax.Array) -> tuple[jax.Array, Residuals]:
+    left_BD, right_CD = arguments[:2]
+    gradient_BC, loss_B = call(
+        "llmgnn_softmax_targets",
+        (float32((len(left_BD), len(right_CD))), float32((len(left_BD),))),
+        *arguments,
+    )
+    return loss_B, (left_BD, right_CD, gradient_BC)
+
+
+def _softmax_targets_backward(
+    residuals: Residuals, given_B: jax.Array
+) -> tuple[jax.Array | None, ...]:
+    left_BD, right_CD, gradient_BC = residuals
+    given_B1 = given_B[:, None]
+    return (
+        given_B1 * product(gradient_BC, right_CD, dtype="float32"),
+        product(gradient_BC, given_B1 * left_BD, dtype="float32", transpose_a=True),
+        None,
+        None,
+        None,
+    )
+
+
+softmax_targets.defvjp(_softmax_targets, _softmax_targets_backward)

@@ -83,7 +83,8 @@ def rating_loss(
         )
     )
     predicted_B = model.mean + user_biases_B + item_biases_B
-    predicted_B += jnp.sum(sides.users() * sides.items(), axis=-1)
+    user_BD, item_BD = sides.vectors()
+    predicted_B += jnp.sum(user_BD * item_BD, axis=-1)
     loss = jnp.mean((values_B - predicted_B) ** 2)
     loss += train.l2 * sides.id_penalty()
     biases = jnp.mean(user_biases_B**2 + item_biases_B**2)

@@ -9,6 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from llmgnn_jax.native.calls import call_kernel
+from llmgnn_jax.text import kernels
+from llmgnn_jax.training.native import library
+
 EPS = 1e-8
 """As in FBGEMM."""
 
@@ -62,5 +66,11 @@ def scale_by_rowwise_adagrad() -> optax.GradientTransformation:
 
 
 def squares_of_rows(table_ND: jax.Array) -> jax.Array:
-    """(N,), the squared norm of each row."""
+    """(N,), the squared norm of each row.
+
+    On a CPU by a kernel of ours: XLA writes an array of squares before it adds it up.
+    """
+    if table_ND.dtype == jnp.float32 and kernels.usable() and library.available():
+        rows = jax.ShapeDtypeStruct(table_ND.shape[:1], jnp.float32)
+        return call_kernel("llmgnn_row_squares", rows, table_ND)
     return jnp.einsum("nd,nd->n", table_ND, table_ND, precision="highest")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from llmgnn_jax.config import TrainConfig
 from llmgnn_jax.graph.placement import Placement
+from llmgnn_jax.text import kernels
 from llmgnn_jax.training import losses
 from llmgnn_jax.training.batch import Batch
 from llmgnn_jax.training.known_items import KnownItems
@@ -69,8 +70,6 @@ def loss_of_scores(
         return known_BK if data.hidden_I is None else known_BK | data.hidden_I[items_BK]
 
     if train.negatives == "all":
-        positive_BD = item_RD[positives_B]
-        negative_BK = user_BD @ item_RD.T
         keep_BK = ~placement.ask(
             KnownItems.rows, data.known, users_B, rows=data.known.num_users
         )
@@ -78,14 +77,30 @@ def loss_of_scores(
         if data.hidden_I is not None:
             keep_BK &= ~data.hidden_I[None, :]
         log_expected_K = jnp.zeros(keep_BK.shape[1])
+        if kernels.usable():
+            return Scored(
+                kernels.softmax_targets(
+                    user_BD, item_RD, log_expected_K, keep_BK, positives_B
+                )
+            )
+        positive_BD = item_RD[positives_B]
+        negative_BK = user_BD @ item_RD.T
     elif sampled_BK is None:
-        positive_BD = item_RD
         everyones_K = placement.everyones(positives_B)
-        negative_BK = user_BD @ placement.everyones(positive_BD).T
         keep_BK = ~unfit(everyones_K[None, :], shared=True)
         # The other rows' positives: drawn by popularity.
         counts_K = placement.take(data.item_counts_I, everyones_K)
         log_expected_K = jnp.log(counts_K * ((size - 1) / data.num_examples))
+        everyones_KD = placement.everyones(item_RD)
+        if kernels.usable() and train.loss == "sampled_softmax":
+            own_B = placement.row_numbers(size)  # A row's positive is a column too.
+            return Scored(
+                kernels.softmax_targets(
+                    user_BD, everyones_KD, log_expected_K, keep_BK, own_B
+                )
+            )
+        positive_BD = item_RD
+        negative_BK = user_BD @ everyones_KD.T
     else:
         positive_BD, negative_RD = jnp.split(item_RD, [len(users_B)])
         shared = train.loss == "sampled_softmax"  # All rows have the same draws.

@@ -83,7 +83,7 @@ def batch_loss(
         size=train.batch_size,
     )
 
-    user_BD, item_RD = sides.users(), sides.items()
+    user_BD, item_RD = sides.vectors()
     if train.loss == "alignment_uniformity":
         scored = Scored(
             vector_losses.alignment_uniformity(

@@ -327,3 +327,42 @@ def test_other_derivatives_than_the_first_are_refused_in_a_line() -> None:
     expected = 8 * x[0] @ w @ w.T @ w @ w.T
     np.testing.assert_allclose(second[0], expected, rtol=1e-4, atol=1e-3)
     assert float(along) == pytest.approx(2 * float(loss(x)), rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (5, 16, 3), (37, 51, 12), (70, 129, 64)])
+def test_softmax_of_targets(size: tuple[int, int, int]) -> None:
+    rows, columns, width = size
+    rng = np.random.default_rng(0)
+    left, right = 3 * normal(1, rows, width), normal(2, columns, width)
+    shift, given = normal(3, columns), normal(4, rows)
+    keep = rng.random((rows, columns)) < 0.7
+    keep[0] = False  # Its target alone: a loss of 0.
+    targets = rng.integers(columns, size=rows).astype(np.int32)
+
+    def plain(left: jax.Array, right: jax.Array) -> jax.Array:
+        scores = left @ right.T
+        own = scores[jnp.arange(rows), targets]
+        beside = keep & (jnp.arange(columns)[None, :] != targets[:, None])
+        others = jnp.where(beside, scores - shift[None, :], -jnp.inf)
+        logits = jnp.concatenate([own[:, None], others], axis=1)
+        return jax.nn.logsumexp(logits, axis=1) - own
+
+    def ours(left: jax.Array, right: jax.Array) -> jax.Array:
+        return kernels.softmax_targets(left, right, shift, keep, targets)
+
+    found, back = jax.vjp(ours, left, right)
+    expected, plain_back = jax.vjp(plain, jnp.asarray(left), jnp.asarray(right))
+    assert float(found[0]) == pytest.approx(0.0, abs=1e-5)
+    np.testing.assert_allclose(found, expected, atol=2e-5, rtol=2e-5)
+    for one, other in zip(back(given), plain_back(jnp.asarray(given)), strict=True):
+        np.testing.assert_allclose(one, other, atol=5e-5, rtol=5e-5)
+
+
+def test_softmax_of_targets_hides_nothing_that_is_no_number() -> None:
+    left, right = normal(0, 3, 8), normal(1, 40, 8)
+    keep, targets = np.zeros((3, 40), bool), np.zeros(3, np.int32)
+    right[39] = np.nan
+    losses = kernels.softmax_targets(left, right, np.zeros(40), keep, targets)
+    assert np.isnan(losses).all()
+    with pytest.raises(jax.errors.JaxRuntimeError, match="numbers of items"):
+        kernels.softmax_targets(left, right, np.zeros(40), keep, targets - 1)

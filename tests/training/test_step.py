@@ -481,7 +481,7 @@ def test_the_targets_text_does_not_reach_its_user(small: Callable[..., Any]) -> 
     rows = jnp.arange(len(users))
     batch = Batch(jax.random.key(0), rows, made.data.users_E, made.data.items_E, None)
     sides = Sides(model, made.data, batch, dropout=0.0, whole=False)
-    vectors = np.asarray(sides.users())
+    vectors = np.asarray(sides.vectors()[0])
     for user, target, vector in zip(users, targets, vectors, strict=True):
         others = set(made.prepared.history.row(user).tolist()) - {target}
         assert set(np.flatnonzero(np.abs(vector) > 1e-6).tolist()) == others

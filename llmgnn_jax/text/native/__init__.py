@@ -15,5 +15,6 @@ library = Library(
         "llmgnn_norm": "LlmgnnNorm",
         "llmgnn_norm_gradient": "LlmgnnNormGradient",
         "llmgnn_column_sums": "LlmgnnColumnSums",
+        "llmgnn_softmax_targets": "LlmgnnSoftmaxTargets",
     },
 )

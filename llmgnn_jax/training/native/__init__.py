@@ -7,5 +7,8 @@ from llmgnn_jax.native.library import Library
 library = Library(
     "training",
     Path(__file__).parent,
-    {"llmgnn_known_among": "LlmgnnKnownAmong"},
+    {
+        "llmgnn_known_among": "LlmgnnKnownAmong",
+        "llmgnn_row_squares": "LlmgnnRowSquares",
+    },
 )
