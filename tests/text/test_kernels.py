@@ -364,5 +364,5 @@ def test_softmax_of_targets_hides_nothing_that_is_no_number() -> None:
     right[39] = np.nan
     losses = kernels.softmax_targets(left, right, np.zeros(40), keep, targets)
     assert np.isnan(losses).all()
-    with pytest.raises(jax.errors.JaxRuntimeError, match="numbers of items"):
+    with pytest.raises(Exception, match="numbers of items"):
         kernels.softmax_targets(left, right, np.zeros(40), keep, targets - 1)
