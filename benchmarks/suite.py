@@ -114,8 +114,8 @@ BENCHMARKS = (
         name="text_encode",
         # A run is a pass over a corpus: nine turns of all peers would take hours.
         full=(
-            *("--rounds", "2"),
-            *_only("batch 32", "batch 64", "batch 128", "1024 tokens"),
+            *("--texts", "1000", "--rounds", "3", "--turn", "0.1"),
+            *_only("batch 32", "batch 64", "1024 tokens"),
         ),
         short=(
             *("--texts", "500", "--rounds", "2", "--turn", "0.1", "--size", "movies"),

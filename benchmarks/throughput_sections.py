@@ -74,7 +74,11 @@ SECTIONS = (
         "fusion, softmax, all penalties and Adam, width 64, on MovieLens-100K and "
         "Gowalla, with random text vectors. Ours draws its batches within the step, "
         "looks up what a user is known to like, and drops sides of nodes; the peers "
-        "are given all of that as arrays, which favours them.",
+        "are given all of that as arrays, which favours them. Of a step on Gowalla, "
+        "36 ms in a profile, 16 ms are six propagations, at the speed of memory, 13 ms "
+        "products (5.2 GFLOP, 11 ms at what two of these cores can do), 3 ms Adam and "
+        "the norm of its gradients. Neither side can leave any of these out, so none "
+        "can be twice as fast as the other here.",
     ),
     Section(
         name="sampled_fused",
@@ -193,9 +197,8 @@ SECTIONS = (
         says="MiniLM on real ragged texts, titles and genres of movies and reviews of "
         "gift cards: strings in, unit vectors out, in texts a second, tokenising "
         "included. `padding` is the share of padding in a side's batches; `cosine` the "
-        "mean cosine of its vectors to those of float32. Where 500 texts were taken, "
-        "texts of like length are fewer, and every peer pads more. All texts were run "
-        "with some of the peers, batches of 16 apart from the others.",
+        "mean cosine of its vectors to those of float32. Where some of the texts were "
+        "taken, those of like length are fewer, and every peer pads more.",
     ),
     Section(
         name="ceilings",
