@@ -46,7 +46,7 @@ DRAWN: Mapping[str, Callable[[], Dataset]] = {"synthetic": synthetic, "shop": sh
 SHARED = "LLMGNN_SHARED"
 """Environment variable: a folder of data sets that cannot be fetched by name."""
 # The assets that are data sets; the others are read by other rooms.
-NAMES = ("ml-100k", "gowalla")
+NAMES = ("ml-100k", "ml-100k-triples", "gowalla")
 NODE_NAMES = ("cora", "cora-text")
 # The files that a layout is known by -> what reads it.
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
@@ -85,9 +85,10 @@ def load(
 
 
 def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
-    """Loads "ml-100k", "gowalla", "synthetic", "shop", a table, a mapping, a folder.
+    """Loads a data set by name, a table, a mapping or a folder.
 
-    A table is a file of interactions (`sources.table_source`), or Parquet files in a
+    Names are "ml-100k", "ml-100k-triples", "gowalla", "synthetic" and "shop". A table
+    is a file of interactions (`sources.table_source`), or Parquet files in a
     folder; a mapping is a TOML file that says what is in which files
     (`sources.mapping`). Any other folder holds RecBole atomic files, MovieLens in an
     official layout (that of 100K, of 1M and 10M, or the CSV files of ml-latest-small
@@ -118,7 +119,7 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
     if source in DRAWN:
         return DRAWN[source]()
     if source in NAMES:
-        return read_folder(fetch(source), name=source)
+        return read_folder(fetch(source))
     if path.suffix == MAPPING and not path.is_dir():
         return read_mapping(path)
     if path.is_dir():

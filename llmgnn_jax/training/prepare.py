@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from llmgnn_jax.data.attributes import with_attributes
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import filter_interactions
 from llmgnn_jax.data.hashing import ContentHasher
-from llmgnn_jax.data.relations import feed_relations
+from llmgnn_jax.data.relations import Relation, feed_relations
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.question import Question, question_of
@@ -260,7 +261,9 @@ def _graph(
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
         groups=config.parallel.groups,
-        relations=dict.fromkeys(config.graph.relations, config.graph.relation_weight),
+        relations=dict.fromkeys(
+            _relations(config, train), config.graph.relation_weight
+        ),
     )
     backend = resolve_backend(
         config.graph.backend, graph.plan, width=config.graph.embedding_dim
@@ -271,12 +274,17 @@ def _graph(
     return replace(config, **{"graph.backend": backend}), graph
 
 
+def _relations(config: Config, train: TrainSplit) -> Mapping[str, Relation]:
+    """Those that messages go along; `with_attributes` has left no others."""
+    return train.relations if config.graph.relations else {}
+
+
 def _check_sampling(config: Config, train: TrainSplit, *, shares: int) -> None:
     """Sampled neighbours are drawn evenly, and asked for by users' and items' edges."""
     if not config.graph.fanouts:
         return
     weighted = config.graph.relation_weight != 1 or any(
-        (train.relations[name].weights != 1).any() for name in config.graph.relations
+        (one.weights != 1).any() for one in _relations(config, train).values()
     )
     if config.graph.relations and weighted:
         raise UserError.field(
