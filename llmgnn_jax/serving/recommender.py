@@ -19,6 +19,7 @@ import numpy as np
 
 from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
+from llmgnn_jax.data.memory import Held
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.serving.answers import PredictedRating, RecommendedItem
 from llmgnn_jax.serving.askers import newcomer_vector, reader_vector
@@ -51,13 +52,20 @@ class Recommender:
         self._shelf = Shelf.of_run(prepared, model)
 
     @classmethod
-    def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        model: ModelName | None = None,
+        dataset: Held | None = None,
+    ) -> "Recommender":
         """Loads a run folder.
 
         Args:
             run: The folder, or its URL.
             model: Which of its models; by default the last one, which the run's paths
                 were measured for.
+            dataset: What the run was trained on, if `fit` was given it in memory.
 
         Raises:
             UserError: If the folder is no run, its checkpoint cannot be read, or the
@@ -76,7 +84,7 @@ class Recommender:
             raise UserError.field(
                 "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
             )
-        prepared = prepare(config)
+        prepared = prepare(config, dataset=dataset)
         check_split(folder, config, data_hash=prepared.data_hash)
         return cls(prepared, load_trained(name, prepared, folder=folder))
 

@@ -147,7 +147,10 @@ def _all_met(prepared: Prepared) -> Csr:
     users, items = kept.users, kept.items
     if config.min_value is not None:
         before = catalog.load(
-            config.source, columns=config.columns, target=config.target
+            config.source,
+            columns=config.columns,
+            target=config.target,
+            dataset=prepared.held,
         )
         users, items = pairs_among(before, kept)
     met = Csr.from_pairs(users, items, kept.num_users)
