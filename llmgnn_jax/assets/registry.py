@@ -125,9 +125,9 @@ _ML_100K = Asset(
     ),
 )
 
-_ML_100K_TRIPLES = Asset(
-    name="ml-100k-triples",
-    description="MovieLens-100K with 91,631 triples of Freebase about 1,598 films",
+_ML_100K_RECBOLE = Asset(
+    name="ml-100k-recbole",
+    description="MovieLens-100K as RecBole ships it: with triples, of other films (docs/data.md)",
     terms="research use, no redistribution (GroupLens); triples CC BY (Freebase), cite "
     "Zhao et al. 2019 (KB4Rec)",
     content_sha256="ac9cfd8bda767e4ce67a615529b925e20e2751dbd2a706c75c93aa12b2d67546",
@@ -318,7 +318,7 @@ ASSETS: dict[str, Asset] = {
     asset.name: asset
     for asset in (
         _ML_100K,
-        _ML_100K_TRIPLES,
+        _ML_100K_RECBOLE,
         _MINILM_L6,
         _SMOLLM2,
         _GOWALLA,

@@ -47,7 +47,7 @@ DRAWN: Mapping[str, Callable[[], Dataset]] = {"synthetic": synthetic, "shop": sh
 SHARED = "LLMGNN_SHARED"
 """Environment variable: a folder of data sets that cannot be fetched by name."""
 # The assets that are data sets; the others are read by other rooms.
-NAMES = ("ml-100k", "ml-100k-triples", "gowalla")
+NAMES = ("ml-100k", "ml-100k-recbole", "gowalla")
 NODE_NAMES = ("cora", "cora-text")
 # The files that a layout is known by -> what reads it.
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
@@ -99,7 +99,7 @@ def load(
 def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
     """Loads a data set by name, a table, a mapping or a folder.
 
-    Names are "ml-100k", "ml-100k-triples", "gowalla", "synthetic" and "shop". A table
+    Names are "ml-100k", "ml-100k-recbole", "gowalla", "synthetic" and "shop". A table
     is a file of interactions (`sources.table_source`), or Parquet files in a
     folder; a mapping is a TOML file that says what is in which files
     (`sources.mapping`). Any other folder holds RecBole atomic files, MovieLens in an

@@ -175,21 +175,21 @@ def test_node_classification(tmp_path: Path) -> None:
     config = replace(
         recipe("cora-gcn"), **{"train.steps": 4, "graph.backend": "segment"}
     )
-    with pytest.raises(UserError, match="published or random|expected random, got rin"):
+    with pytest.raises(UserError, match=r"expected random, got rings"):
         fit(config, dataset=nodes, out=tmp_path / "none")
     out = tmp_path / "drawn"
     drawn = replace(config, **{"data.split": "random"})
     fit(drawn, dataset=nodes, out=out)
-    with pytest.raises(UserError, match="^data.source 'memory:rings@"):
+    with pytest.raises(UserError, match=r"^data.source 'memory:rings@"):
         evaluate(out)
     assert evaluate(out, dataset=nodes).results
     # With a split of its own.
     split = split_nodes(nodes, seed=3)
     fit(config, dataset=split, out=tmp_path / "split")
     assert evaluate(tmp_path / "split", dataset=split).results
-    with pytest.raises(UserError, match="expected the data set of that content"):
+    with pytest.raises(UserError, match=r"expected the data set of that content"):
         evaluate(tmp_path / "split", dataset=split_nodes(nodes, seed=4))
-    with pytest.raises(UserError, match="expected the data set of that content"):
+    with pytest.raises(UserError, match=r"expected the data set of that content"):
         evaluate(tmp_path / "split", dataset=nodes)
 
 
@@ -197,16 +197,16 @@ def test_data_of_another_kind_are_refused(
     config: Config, data: Dataset, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    with pytest.raises(UserError, match="dataset: expected a Dataset, .* NodeDataset"):
+    with pytest.raises(UserError, match=r"dataset: expected a Dataset, .* NodeData"):
         fit(config, dataset=_nodes(), out=out)
     with pytest.raises(
-        UserError, match="dataset: expected a NodeDataset or .* Dataset"
+        UserError, match=r"dataset: expected a NodeDataset or .* Dataset"
     ):
         fit(recipe("cora-gcn"), dataset=data, out=out)
-    with pytest.raises(UserError, match="dataset: expected a Dataset, .* one dict"):
+    with pytest.raises(UserError, match=r"dataset: expected a Dataset, .* one dict"):
         source_of({})  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="--data.columns: expected none but with a tab"):
-        columned = replace(config, **{"data.columns": ("user=customer",)})
+    columned = replace(config, **{"data.columns": ("user=customer",)})
+    with pytest.raises(UserError, match=r"--data.columns: expected none but with a ta"):
         fit(columned, dataset=data, out=out)
     assert not out.exists()
 
@@ -216,5 +216,5 @@ def test_a_run_that_reads_its_data_takes_none(
 ) -> None:
     out = tmp_path / "run"
     fit(replace(config, **{"train.steps": 2}), out=out)
-    with pytest.raises(UserError, match="dataset: expected none: .* reads 'synthetic'"):
+    with pytest.raises(UserError, match=r"dataset: expected none: .* reads 'synth"):
         Recommender.load(out, dataset=data)

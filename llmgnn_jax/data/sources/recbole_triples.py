@@ -26,6 +26,7 @@ from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.links import names_of
 from llmgnn_jax.data.sources.recbole_header import header_columns
 from llmgnn_jax.data.sources.table import Block, concatenated, read_blocks
+from llmgnn_jax.errors import excerpt
 
 logger = logging.getLogger(__name__)
 
@@ -83,16 +84,17 @@ def read_triples(
         )
         for block in _blocks(path, ("head_id", "relation_id", "tail_id"))
     )
+    # Sorted once: a file may name a relation a line.
+    rows = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))[:-1]
     triples = {
-        name: join_links(
-            heads[codes == code], tails[codes == code], one_kind=True, directed=True
-        )
-        for name, code in names.items()
+        name: join_links(heads[own], tails[own], one_kind=True, directed=True)
+        for name, own in zip(names, np.split(rows, ends), strict=True)
     }
     kept = _without_mirrors(triples, nodes)
     relations = _relations(kept, nodes)
     _tell(path, triples, kept, relations)
-    return {ENTITY: tuple(nodes.entities)}, relations
+    return ({ENTITY: tuple(nodes.entities)} if nodes.entities else {}), relations
 
 
 def _linked_entities(path: Path, items: Mapping[str, int]) -> dict[str, int]:
@@ -195,7 +197,7 @@ def _tell(
         path.name,
         left + loops + repeats,
         mirrored,
-        f" (all of {', '.join(dropped)})" if dropped else "",
+        f" (all of {excerpt(', '.join(dropped))})" if dropped else "",
         repeats,
         loops,
     )
