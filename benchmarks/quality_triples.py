@@ -7,7 +7,7 @@
 RecBole ships 91,631 triples beside MovieLens-100K (asset `ml-100k-recbole`). Its .link
 file numbers films as later MovieLens sets do, so that it attaches them to the wrong
 films. `as shipped` takes it as it is; `triples` are linked by title: a film's number is
-looked up in ml-latest-small (`LLMGNN_SHARED`), and its title and year in MovieLens-100K.
+looked up in ml-latest-small (`LLMGNN_SHARED`), its title and year in MovieLens-100K.
 
     graph     the model of the graph alone, without and with the linear filter
     fused     the model that reads titles and genres too, with the filter
@@ -114,7 +114,7 @@ def mend(folder: Path) -> Path:
     path.write_text("\n".join([header, *mended, ""]), "utf-8")
     right = sum(numbers.get(film) == film for film, _ in pairs)
     logger.info(
-        "%d of %d links lead to a film of MovieLens-100K by its title; %d did as shipped",
+        "%d of %d links lead to a film of MovieLens-100K by its title; %d did before",
         len(mended),
         len(lines),
         right,

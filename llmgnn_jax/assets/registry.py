@@ -127,7 +127,7 @@ _ML_100K = Asset(
 
 _ML_100K_RECBOLE = Asset(
     name="ml-100k-recbole",
-    description="MovieLens-100K as RecBole ships it: with triples, of other films (docs/data.md)",
+    description="MovieLens-100K as RecBole ships it: with triples, but of other films",
     terms="research use, no redistribution (GroupLens); triples CC BY (Freebase), cite "
     "Zhao et al. 2019 (KB4Rec)",
     content_sha256="ac9cfd8bda767e4ce67a615529b925e20e2751dbd2a706c75c93aa12b2d67546",
