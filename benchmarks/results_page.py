@@ -279,8 +279,8 @@ SECTIONS = (
         file="ml-100k-triples",
         metric="ndcg@10",
         says="The model of the graph in the recipe `ml-100k`, without and with what "
-        "Freebase says of films (actors, directors, awards, countries) as edges, at the "
-        "weight of an interaction or a tenth of it (`light`), without and with the "
+        "Freebase says of films (actors, directors, awards, countries) as edges, at "
+        "the weight of an interaction or a tenth of it (`light`), without and with the "
         "linear filter. RecBole's `ml-100k.link` numbers films as later MovieLens sets "
         "do: `as shipped` takes its numbers for those of MovieLens-100K, as whoever "
         "reads the two files together does, and `triples` go by title and year. "
