@@ -21,7 +21,8 @@ def with_attributes(dataset: Dataset, names: Sequence[str]) -> Dataset:
     for all relations that there are, unless something is called so; fields are named.
 
     Raises:
-        UserError: If it is neither, or several things.
+        UserError: If it is neither, or several things; or for an attribute with the
+            name of a kind that another of them links.
     """
     if not names:
         return dataset
@@ -52,6 +53,15 @@ def with_attributes(dataset: Dataset, names: Sequence[str]) -> Dataset:
                     entities[kind] = dataset.entities[kind]
             continue
         entities[name], relations[name] = _linked(dataset, sides[0], name)
+    # Two things of one name would be one kind of nodes.
+    linked = [one for name, one in relations.items() if name in dataset.relations]
+    for name in relations.keys() - dataset.relations.keys():
+        if any(name in one.kinds for one in linked):
+            raise UserError.field(
+                "graph.relations",
+                expected=f"the attribute {name!r} or links of the kind {name!r}",
+                got="both",
+            )
     return dataclasses.replace(dataset, relations=relations, entities=entities)
 
 

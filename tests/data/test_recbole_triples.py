@@ -1,5 +1,6 @@
 """Triples of a knowledge graph beside RecBole's interactions."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +174,16 @@ def test_all_of_them_are_asked_for_at_once(write: Write) -> None:
 def test_a_relation_that_is_called_all_is_that_one(write: Write) -> None:
     data = read_recbole(write(("m.toy all p.ann", "m.toy other p.ann")))
     assert list(with_attributes(data, ["all"]).relations) == ["all"]
+
+
+def test_an_attribute_is_no_kind_that_others_link(write: Write) -> None:
+    data = read_recbole(write())
+    named = dataclasses.replace(
+        data, item_categorical={"entity": data.item_categorical["genre"]}
+    )
+    assert list(with_attributes(named, ["entity"]).relations) == ["entity"]
+    with pytest.raises(UserError, match=r"attribute 'entity' or links .*, got both"):
+        with_attributes(named, ["entity", "actor"])
 
 
 def test_all_of_none_is_refused(write: Write) -> None:
