@@ -53,6 +53,39 @@ class Asset:
         )
 
 
+# File name -> the same in RecBole's wheel, its sha256 and bytes.
+_RECBOLE_ML_100K = {
+    name: Member(f"recbole/dataset_example/ml-100k/{name}", sha256, size)
+    for name, sha256, size in (
+        (
+            "ml-100k.inter",
+            "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+            1_979_230,
+        ),
+        (
+            "ml-100k.item",
+            "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+            66_632,
+        ),
+        (
+            "ml-100k.user",
+            "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
+            22_697,
+        ),
+        (
+            "ml-100k.kg",
+            "200a0636fa07c218119a42e5bac7aa3e26e3665a6f919c1b22909bd412b14779",
+            3_515_608,
+        ),
+        (
+            "ml-100k.link",
+            "524dca2c3d62619688ab99b3ec53ea2acb9b64d38eafec3e02bdd0dc6bb7d948",
+            21_507,
+        ),
+    )
+}
+_ATOMIC_FILES = ("ml-100k.inter", "ml-100k.item", "ml-100k.user")
+
 _ML_100K = Asset(
     name="ml-100k",
     description="MovieLens-100K: 943 users, 1,682 films, 100,000 ratings of 1997-98",
@@ -87,25 +120,18 @@ _ML_100K = Asset(
         ),
         WheelMember(
             requirement="recbole==1.2.1",
-            files={
-                "ml-100k.inter": Member(
-                    "recbole/dataset_example/ml-100k/ml-100k.inter",
-                    "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
-                    1_979_230,
-                ),
-                "ml-100k.item": Member(
-                    "recbole/dataset_example/ml-100k/ml-100k.item",
-                    "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
-                    66_632,
-                ),
-                "ml-100k.user": Member(
-                    "recbole/dataset_example/ml-100k/ml-100k.user",
-                    "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
-                    22_697,
-                ),
-            },
+            files={name: _RECBOLE_ML_100K[name] for name in _ATOMIC_FILES},
         ),
     ),
+)
+
+_ML_100K_RECBOLE = Asset(
+    name="ml-100k-recbole",
+    description="MovieLens-100K as RecBole ships it: with triples, but of other films",
+    terms="research use, no redistribution (GroupLens); triples CC BY (Freebase), cite "
+    "Zhao et al. 2019 (KB4Rec)",
+    content_sha256="ac9cfd8bda767e4ce67a615529b925e20e2751dbd2a706c75c93aa12b2d67546",
+    mirrors=(WheelMember(requirement="recbole==1.2.1", files=_RECBOLE_ML_100K),),
 )
 
 # File name -> sha256, bytes; the same in the repository and in the wheel.
@@ -290,5 +316,13 @@ _CORA_TEXT = Asset(
 
 ASSETS: dict[str, Asset] = {
     asset.name: asset
-    for asset in (_ML_100K, _MINILM_L6, _SMOLLM2, _GOWALLA, _CORA, _CORA_TEXT)
+    for asset in (
+        _ML_100K,
+        _ML_100K_RECBOLE,
+        _MINILM_L6,
+        _SMOLLM2,
+        _GOWALLA,
+        _CORA,
+        _CORA_TEXT,
+    )
 }

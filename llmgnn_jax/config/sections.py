@@ -128,7 +128,7 @@ class GraphConfig:
     relations: tuple[str, ...] = ()
     """Links beside the interactions that messages go along too: names of the data's
     relations (friends, items bought together), or of attributes such as genre, whose
-    values become nodes."""
+    values become nodes; `all`: all relations there are."""
     relation_weight: float = 1.0
     """Of a link of these, beside 1 of an interaction."""
     spare_users: int = 64

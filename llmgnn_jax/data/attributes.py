@@ -10,21 +10,25 @@ from llmgnn_jax.data.relations import SIDES, Relation
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
+ALL = "all"
+
 
 def with_attributes(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """The dataset with relations of these names, and no others.
 
     A name is that of a relation, which stays, or of a categorical field, whose values
-    become entities that the users or items with that value are linked to.
+    become entities that the users or items with that value are linked to. "all" stands
+    for all relations that there are, unless something is called so; fields are named.
 
     Raises:
-        UserError: If it is neither, or several things.
+        UserError: If it is neither, or several things; or for an attribute with the
+            name of a kind that another of them links.
     """
     if not names:
         return dataset
     relations: dict[str, Relation] = {}
     entities: dict[str, tuple[str, ...]] = {}
-    for name in names:
+    for name in _spelled_out(dataset, names):
         sides = [
             side for side in SIDES if name in getattr(dataset, f"{side}_categorical")
         ]
@@ -49,7 +53,33 @@ def with_attributes(dataset: Dataset, names: Sequence[str]) -> Dataset:
                     entities[kind] = dataset.entities[kind]
             continue
         entities[name], relations[name] = _linked(dataset, sides[0], name)
+    # Two things of one name would be one kind of nodes.
+    linked = [one for name, one in relations.items() if name in dataset.relations]
+    for name in relations.keys() - dataset.relations.keys():
+        if any(name in one.kinds for one in linked):
+            raise UserError.field(
+                "graph.relations",
+                expected=f"the attribute {name!r} or links of the kind {name!r}",
+                got="both",
+            )
     return dataclasses.replace(dataset, relations=relations, entities=entities)
+
+
+def _spelled_out(dataset: Dataset, names: Sequence[str]) -> Sequence[str]:
+    """The names, each once, with those of the relations in the place of "all"."""
+    fields = {*dataset.user_categorical, *dataset.item_categorical}
+    if ALL not in names or ALL in {*dataset.relations, *fields}:
+        return names
+    if not dataset.relations:
+        raise UserError.field(
+            "graph.relations",
+            expected=f"none, or a field of {dataset.name}, which has no relations",
+            got=repr(ALL),
+        )
+    found: dict[str, None] = {}
+    for name in names:
+        found |= dict.fromkeys(dataset.relations if name == ALL else [name])
+    return tuple(found)
 
 
 def _linked(dataset: Dataset, side: str, name: str) -> tuple[tuple[str, ...], Relation]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from llmgnn_jax import assets
 from llmgnn_jax.config.held_out import SplitRule
+from llmgnn_jax.data import memory
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
@@ -46,7 +47,7 @@ DRAWN: Mapping[str, Callable[[], Dataset]] = {"synthetic": synthetic, "shop": sh
 SHARED = "LLMGNN_SHARED"
 """Environment variable: a folder of data sets that cannot be fetched by name."""
 # The assets that are data sets; the others are read by other rooms.
-NAMES = ("ml-100k", "gowalla")
+NAMES = ("ml-100k", "ml-100k-recbole", "gowalla")
 NODE_NAMES = ("cora", "cora-text")
 # The files that a layout is known by -> what reads it.
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
@@ -65,7 +66,11 @@ _NAMED_LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[..., Dataset]]] 
 
 
 def load(
-    source: str | Path, *, columns: Sequence[str] = (), target: str = INTERACTIONS
+    source: str | Path,
+    *,
+    columns: Sequence[str] = (),
+    target: str = INTERACTIONS,
+    dataset: memory.Held | None = None,
 ) -> Dataset:
     """What is learned from a source: its interactions, or links of another kind.
 
@@ -74,10 +79,17 @@ def load(
         columns: Likewise.
         target: "interactions", or the name of a relation from users, see
             `targets.with_target`. Last.fm has "friends" and "groups".
+        dataset: What is in memory, for a source that says so (`memory`).
 
     Raises:
-        UserError: As `load_interactions`, or if there is no such relation.
+        UserError: As `load_interactions`, if there is no such relation, or if the
+            source is in memory and this is not it.
     """
+    held = memory.interactions(str(source), dataset)
+    if held is not None:
+        if columns:
+            raise _no_columns(columns, f"a data set in memory, {held.name}")
+        return with_target(held, target)
     path = _below_shared(Path(source).expanduser())
     if target == LASTFM_GROUPS and _has(path, LASTFM_FILES):
         return with_target(read_lastfm(path, groups=True), target)
@@ -85,9 +97,10 @@ def load(
 
 
 def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dataset:
-    """Loads "ml-100k", "gowalla", "synthetic", "shop", a table, a mapping, a folder.
+    """Loads a data set by name, a table, a mapping or a folder.
 
-    A table is a file of interactions (`sources.table_source`), or Parquet files in a
+    Names are "ml-100k", "ml-100k-recbole", "gowalla", "synthetic" and "shop". A table
+    is a file of interactions (`sources.table_source`), or Parquet files in a
     folder; a mapping is a TOML file that says what is in which files
     (`sources.mapping`). Any other folder holds RecBole atomic files, MovieLens in an
     official layout (that of 100K, of 1M and 10M, or the CSV files of ml-latest-small
@@ -109,16 +122,12 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
     if not is_asset and (ending_of(path) or _holds_table(path)):
         return read_table(path, columns=columns)
     if columns:
-        raise UserError.field(
-            "--data.columns",
-            expected=f"none but with a table ({', '.join(TABLES)})",
-            got=f"{' '.join(columns)} with {source}",
-            fix="a file .toml names columns itself" if path.suffix == MAPPING else "",
-        )
+        of_mapping = "a file .toml names columns itself"
+        raise _no_columns(columns, source, of_mapping * (path.suffix == MAPPING))
     if source in DRAWN:
         return DRAWN[source]()
     if source in NAMES:
-        return read_folder(fetch(source), name=source)
+        return read_folder(fetch(source))
     if path.suffix == MAPPING and not path.is_dir():
         return read_mapping(path)
     if path.is_dir():
@@ -133,6 +142,7 @@ def load_nodes(
     rule: SplitRule = "published",
     seed: int = 0,
     sizes: NodeSizes | None = None,
+    dataset: memory.Held | None = None,
 ) -> NodeSplit:
     """Loads a graph of labelled nodes and splits it: "cora", "cora-text", or a folder.
 
@@ -144,15 +154,16 @@ def load_nodes(
         rule: "published", the split that the data come with, or "random".
         seed: Of the draw, for "random".
         sizes: Of its parts, see `split_nodes`.
+        dataset: As for `load`.
 
     Raises:
         UserError: As `load`; for data without a split where the published one is wanted
             or too few nodes to draw from; or for a rule that is of interactions.
     """
-    loaded = _loaded_nodes(str(source))
-    dataset = loaded.dataset if isinstance(loaded, NodeSplit) else loaded
+    loaded = memory.nodes(str(source), dataset) or _loaded_nodes(str(source))
+    of_nodes = loaded.dataset if isinstance(loaded, NodeSplit) else loaded
     if rule == "random":
-        return split_nodes(dataset, seed=seed, sizes=sizes)
+        return split_nodes(of_nodes, seed=seed, sizes=sizes)
     if rule == "published" and isinstance(loaded, NodeSplit):
         return loaded
     raise UserError.field(
@@ -160,7 +171,7 @@ def load_nodes(
         expected="published or random, for nodes"
         if isinstance(loaded, NodeSplit)
         else "random",
-        got=f"{dataset.name}, which comes without a split"
+        got=f"{of_nodes.name}, which comes without a split"
         if rule == "published"
         else "a rule of interactions",
         fix="add --data.split random",
@@ -285,6 +296,15 @@ def _node_content_hash(folder: Path) -> str:
 
 def _joint_hash(*hashes: str) -> str:
     return ContentHasher("published-1").strings(hashes).hexdigest()
+
+
+def _no_columns(columns: Sequence[str], source: str, fix: str = "") -> UserError:
+    return UserError.field(
+        "--data.columns",
+        expected=f"none but with a table ({', '.join(TABLES)})",
+        got=f"{' '.join(columns)} with {source}",
+        fix=fix,
+    )
 
 
 def _unknown(

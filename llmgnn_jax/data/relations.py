@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.joining import join_links
 from llmgnn_jax.data.validation import checked_floats, checked_indices, read_only
 from llmgnn_jax.errors import UserError
 
@@ -103,19 +104,15 @@ class Relation:
 
         Links of a node with itself are left out: they say nothing.
         """
-        heads, tails = np.asarray(heads, np.int64), np.asarray(tails, np.int64)
-        if heads_of == tails_of:
-            other = heads != tails
-            heads, tails = heads[other], tails[other]
-            if not directed:
-                heads, tails = np.minimum(heads, tails), np.maximum(heads, tails)
-        pairs = np.unique(np.stack([heads, tails], axis=1), axis=0)
+        joined = join_links(
+            heads, tails, one_kind=heads_of == tails_of, directed=directed
+        )
         return cls(
             heads_of=heads_of,
             tails_of=tails_of,
-            heads=pairs[:, 0],
-            tails=pairs[:, 1],
-            weights=np.ones(len(pairs), np.float32),
+            heads=joined.heads,
+            tails=joined.tails,
+            weights=joined.weights,
             directed=directed,
         )
 

@@ -18,8 +18,9 @@ from llmgnn_jax.data.sources.neo4j.diagnosis import check_label
 from llmgnn_jax.data.sources.neo4j.mapping import Neo4jSource
 from llmgnn_jax.data.sources.neo4j.queries import match_nodes, quoted
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.serving.answers import RecommendedItem
 from llmgnn_jax.serving.neo4j_lists import Ends, List, Replacement
-from llmgnn_jax.serving.recommender import RecommendedItem, Recommender
+from llmgnn_jax.serving.recommender import Recommender
 
 logger = logging.getLogger(__name__)
 

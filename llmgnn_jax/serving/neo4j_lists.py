@@ -11,7 +11,7 @@ from typing import Any
 
 from llmgnn_jax.data.sources.neo4j.columns import Id
 from llmgnn_jax.data.sources.neo4j.queries import quoted
-from llmgnn_jax.serving.recommender import RecommendedItem
+from llmgnn_jax.serving.answers import RecommendedItem
 
 List = tuple[Id, list[tuple[Id, RecommendedItem]]]
 """A user, and items; the ids are those of the database."""

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -20,79 +19,22 @@ import numpy as np
 
 from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
-from llmgnn_jax.data import catalog
-from llmgnn_jax.data.dataset import Csr
-from llmgnn_jax.data.filters import pairs_among
-from llmgnn_jax.data.people import with_oneself
+from llmgnn_jax.data.memory import Held
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.evaluation.places import ranked_with_places
-from llmgnn_jax.evaluation.ranker import Ranker
-from llmgnn_jax.evaluation.ranking import Rankings
-from llmgnn_jax.models.features import Features
-from llmgnn_jax.models.new_items import with_new_items
-from llmgnn_jax.models.newcomers import fold_in_users
-from llmgnn_jax.serving.mentions import Mention, NameIndex
-from llmgnn_jax.serving.titles import TitleIndex
-from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
+from llmgnn_jax.serving.answers import PredictedRating, RecommendedItem
+from llmgnn_jax.serving.askers import newcomer_vector, reader_vector
+from llmgnn_jax.serving.mentions import Mention
+from llmgnn_jax.serving.new_items import NewItem, shelf_with
+from llmgnn_jax.serving.shelf import Shelf
+from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.rating_data import clipped
 from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
+__all__ = ["NewItem", "PredictedRating", "RecommendedItem", "Recommender"]
+
 logger = logging.getLogger(__name__)
-
-_CHUNK = 4_096
-"""Users that are ranked at once where lists of many are asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecommendedItem:
-    """One item of a list.
-
-    Attributes:
-        id: The item's external id.
-        title: For people, "" where unknown.
-        score: The dot product that it was ranked by; comparable within a list only. In
-            a run of the task rating, the predicted rating before it is clipped.
-        rank: From 1.
-    """
-
-    id: str
-    title: str
-    score: float
-    rank: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictedRating:
-    """What a user is expected to give an item.
-
-    Attributes:
-        id: The item's external id.
-        title: For people, "" where unknown.
-        rating: Within the lowest and the highest rating of the train part.
-    """
-
-    id: str
-    title: str
-    rating: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewItem:
-    """An item that came after training.
-
-    Attributes:
-        id: Its external id, of no item that is there.
-        text: What the catalogue says of it, "" for nothing.
-        title: For people, and to be found by.
-        users: External ids of trained users who had it already.
-    """
-
-    id: str
-    text: str = ""
-    title: str = ""
-    users: Sequence[str] = ()
 
 
 class Recommender:
@@ -105,39 +47,25 @@ class Recommender:
 
     def __init__(self, prepared: Prepared, model: TrainedModel) -> None:
         self._prepared, self._model = prepared, model
-        dataset = prepared.dataset
-        self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
-        self._met = _all_met(prepared)
-        self._know(model.features, dataset.item_ids, dataset.item_titles)
-
-    def _know(
-        self, features: Features, ids: Sequence[str], titles: Sequence[str]
-    ) -> None:
-        """From now on these are the items, and this is what the model reads."""
-        model = self._model
-        users, items = model.scorer.vectors(model.params, features)
-        self._users, self._ranker = np.asarray(users), Ranker(items)
-        # What is only ranked is in the ranker, in a form of its own.
-        rates = self._prepared.config.task == "rating"
-        self._items = np.asarray(items) if rates else None
-        self._features, self._item_ids, self._item_titles = features, ids, titles
-        self._titles = TitleIndex(ids, titles)
-        self._names: NameIndex | None = None
-        # Those that training never met, and all that came after it.
-        _, connected = features.graph.split_nodes(features.graph.connected)
-        self._new = ~np.asarray(connected)
-        self._new[self._prepared.dataset.num_items :] = True
-        # By all slots, in use or not: another number of items compiles nothing.
-        self._in_use = np.arange(len(items)) < len(ids)
+        users = prepared.dataset.user_ids
+        self._slots = {user: number for number, user in enumerate(users)}
+        self._shelf = Shelf.of_run(prepared, model)
 
     @classmethod
-    def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Recommender":
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        model: ModelName | None = None,
+        dataset: Held | None = None,
+    ) -> "Recommender":
         """Loads a run folder.
 
         Args:
             run: The folder, or its URL.
             model: Which of its models; by default the last one, which the run's paths
                 were measured for.
+            dataset: What the run was trained on, if `fit` was given it in memory.
 
         Raises:
             UserError: If the folder is no run, its checkpoint cannot be read, or the
@@ -156,7 +84,7 @@ class Recommender:
             raise UserError.field(
                 "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
             )
-        prepared = prepare(config)
+        prepared = prepare(config, dataset=dataset)
         check_split(folder, config, data_hash=prepared.data_hash)
         return cls(prepared, load_trained(name, prepared, folder=folder))
 
@@ -234,18 +162,19 @@ class Recommender:
                 "items", expected="a list of ids or titles", got=f"one str, {items!r}"
             )
         _check_length(k)
+        shelf = self._shelf
         if user is not None:
             slot = self._user_slot(user)
-            return self._rank(self._users[slot], self._met.row(slot), k)
+            return shelf.ranked(shelf.users_UD[slot], shelf.met.row(slot), k)
         if items:
-            return self._rank_liked([self._titles.find(item) for item in items], k)
+            return self._rank_liked([shelf.find(item) for item in items], k)
         if sentence is not None:
             mentions = self.named(sentence)
             if mentions:
                 return self._rank_liked([mention.item for mention in mentions], k)
             text = self._nothing_named(sentence)
         assert text is not None
-        return self._rank(self._reader(text), np.zeros(0, np.int64), k)
+        return shelf.ranked(reader_vector(self._model, text), np.zeros(0, np.int64), k)
 
     def predict(self, *, user: str, item: str) -> PredictedRating:
         """What a user is expected to give an item, in a run of the task rating.
@@ -259,8 +188,8 @@ class Recommender:
             UserError: For a run of another task, an unknown user, or an unknown or
                 ambiguous item.
         """
-        prepared = self._prepared
-        if self._items is None:
+        prepared, shelf = self._prepared, self._shelf
+        if shelf.items_ID is None:
             raise UserError.field(
                 "predict",
                 expected="a run of the task rating",
@@ -273,11 +202,11 @@ class Recommender:
                 expected="a user of the training data",
                 got="one that is not there",
             )
-        slot, place = self._slots[user], self._titles.find(item)
-        rating = np.sum(self._users[slot] * self._items[place], dtype=np.float64)
+        slot, place = self._slots[user], shelf.find(item)
+        rating = np.sum(shelf.users_UD[slot] * shelf.items_ID[place], dtype=np.float64)
         return PredictedRating(
-            id=self._item_ids[place],
-            title=self._title(place),
+            id=shelf.ids[place],
+            title=shelf.titles[place],
             rating=float(clipped(rating, prepared)),
         )
 
@@ -296,16 +225,7 @@ class Recommender:
         _check_length(k)
         users = self.user_ids if users is None else users
         slots = np.array([self._user_slot(user) for user in users], np.int64)
-        return self._lists(users, slots, k)
-
-    def _lists(
-        self, users: Sequence[str], slots: np.ndarray, k: int
-    ) -> Iterator[tuple[str, list[RecommendedItem]]]:
-        for first in range(0, len(slots), _CHUNK):
-            chunk = slots[first : first + _CHUNK]
-            found = self._rankings(self._users[chunk], self._met.take(chunk), k)
-            for row in range(len(chunk)):
-                yield users[first + row], self._listed(found, row)
+        return zip(users, self._shelf.lists(slots, k), strict=True)
 
     def add_items(self, items: Sequence[NewItem]) -> None:
         """From now on these are recommended too, without training or compiling.
@@ -324,58 +244,14 @@ class Recommender:
                 item of which nothing is known that the model reads, or too little spare
                 room in the graph.
         """
-        if not items:
-            return
-        taken = set(self._item_ids)
-        for item in items:
-            if not item.id.strip() or item.id in taken:
-                raise UserError.field(
-                    "items: id",
-                    expected="an id of its own for each new item",
-                    got=repr(item.id) + (", which is taken" if item.id.strip() else ""),
-                )
-            taken.add(item.id)
-        ids = [*self._item_ids, *(item.id for item in items)]
-        had_by = [
-            np.unique([self._user_slot(user) for user in item.users]).astype(np.int64)
-            for item in items
-        ]
-        spec = self._model.scorer.spec
-        # Without layers nothing reaches an item from its users.
-        hears = spec.uses_graph and spec.num_layers > 0
-        for item, users in zip(items, had_by, strict=True):
-            if not (hears and len(users)) and not (
-                spec.uses_text and item.text.strip()
-            ):
-                raise UserError.field(
-                    f"item {item.id!r}",
-                    expected=" or ".join(
-                        ["a text"] * spec.uses_text + ["users who had it"] * hears
-                    )
-                    or "a model that knows items by more than their ids",
-                    got="none",
-                    fix=f"the model {self._model.name!r} knows items by nothing else",
-                )
-        texts = [item.text for item in items]
-        text_BT = self._encoded(texts, self._model.encoder)
-        features = with_new_items(
-            self._features,
-            had_by=had_by if hears else [users[:0] for users in had_by],
-            text_BT=text_BT,
-            filter_BK=self._filtered(texts, text_BT),
-        )
-        rows, columns = self._met.pairs()
-        first = len(self._item_ids)
-        met = Csr.from_pairs(
-            np.concatenate([rows, *had_by]),
-            np.concatenate(
-                [columns, *(np.full(len(u), first + n) for n, u in enumerate(had_by))]
-            ),
-            self._met.num_rows,
-        )
-        titles = [*self._item_titles, *(item.title for item in items)]
-        self._know(features, ids, titles)
-        self._met = met
+        if items:
+            self._shelf = shelf_with(
+                items,
+                shelf=self._shelf,
+                prepared=self._prepared,
+                model=self._model,
+                slot_of=self._user_slot,
+            )
 
     def named(self, sentence: str) -> list[Mention]:
         """The items that a sentence names by id or title: what is understood of it.
@@ -385,41 +261,7 @@ class Recommender:
         Raises:
             UserError: If a name is that of several items.
         """
-        if self._names is None:
-            self._names = NameIndex(self._item_ids, self._item_titles)
-        return self._names.find(sentence)
-
-    def _encoded(
-        self, texts: Sequence[str], encoder: Encoder | None
-    ) -> np.ndarray | None:
-        """(B, T), 0 where there is no text; None for a model that reads none."""
-        if encoder is None:
-            return None
-        vectors = np.zeros((len(texts), encoder.dim), np.float32)
-        rows = [row for row, text in enumerate(texts) if text.strip()]
-        if rows:
-            with refusing_bad_weights():
-                vectors[rows] = encoder.encode([texts[row] for row in rows])
-        return vectors
-
-    def _filtered(
-        self, texts: Sequence[str], text_BT: np.ndarray | None
-    ) -> np.ndarray | None:
-        """(B, K), what the filter says by their texts; 0 where it says nothing."""
-        prepared, spec = self._prepared, self._model.scorer.spec
-        if not spec.filter_rank:
-            return None
-        said = np.zeros((len(texts), spec.filter_rank), np.float32)
-        if text_BT is not None and prepared.text_to_filter is not None:
-            vectors = text_BT
-            # By the encoder as it was before any training: so it was learned from.
-            if self._model.encoder is not prepared.encoder:
-                before = self._encoded(texts, prepared.encoder)
-                assert before is not None
-                vectors = before
-            known = np.any(vectors != 0, axis=1)
-            said[known] = prepared.text_to_filter(vectors[known])
-        return said
+        return self._shelf.names.find(sentence)
 
     def _user_slot(self, user: str) -> int:
         if user not in self._slots:
@@ -431,27 +273,6 @@ class Recommender:
                 fix="for someone new, name what they like with --item",
             )
         return self._slots[user]
-
-    def _newcomer(self, liked: np.ndarray) -> np.ndarray:
-        model = self._model
-        return fold_in_users(
-            model.scorer, model.params, self._features, histories=[liked]
-        )[0]
-
-    def _reader(self, text: str) -> np.ndarray:
-        encoder, model = self._model.encoder, self._model
-        if encoder is None or not model.scorer.spec.uses_text:
-            raise UserError.field(
-                "text",
-                expected="a model with a text side",
-                got=f"the model {model.name!r}",
-                fix="choose --model fused or text",
-            )
-        if not text.strip():
-            raise UserError.field("text", expected="some words", got="none")
-        with refusing_bad_weights():
-            vector = encoder.encode([text])
-        return np.asarray(model.scorer.text_vectors(model.params, vector))[0]
 
     def _nothing_named(self, sentence: str) -> str:
         """The sentence as a text, for models that read texts."""
@@ -467,70 +288,14 @@ class Recommender:
 
     def _rank_liked(self, items: Sequence[int], k: int) -> list[RecommendedItem]:
         """For a newcomer who likes these."""
+        shelf = self._shelf
         for item in items:
-            logger.info("liked: %s", self._title(item) or self._item_ids[item])
+            logger.info("liked: %s", shelf.titles[item] or shelf.ids[item])
         liked = np.array(items)
-        return self._rank(self._newcomer(liked), np.unique(liked), k)
-
-    def _rank(
-        self, vector: np.ndarray, met: np.ndarray, k: int
-    ) -> list[RecommendedItem]:
-        """Of items that are not in `met`, ascending and distinct."""
-        seen = Csr(indptr=np.array([0, len(met)]), indices=met)
-        return self._listed(self._rankings(vector[None, :], seen, k), 0)
-
-    def _rankings(self, vectors_BD: np.ndarray, seen: Csr, k: int) -> Rankings:
-        """Of items that are in use and not seen."""
-        in_use = self._in_use
-
-        def ranked(candidates: np.ndarray | None) -> Rankings:
-            return self._ranker.rank(
-                vectors_BD, seen=seen, k=min(k, len(in_use)), candidates=candidates
-            )
-
-        return ranked_with_places(
-            ranked,
-            candidates=in_use,
-            new=self._new & in_use,
-            places=self._prepared.config.evaluation.new_places,
-        )
-
-    def _listed(self, rankings: Rankings, row: int) -> list[RecommendedItem]:
-        """One user's list; shorter where the catalogue is exhausted."""
-        ids = self._item_ids
-        return [
-            RecommendedItem(
-                id=ids[item], title=self._title(item), score=score, rank=rank
-            )
-            for rank, (item, score) in enumerate(
-                zip(
-                    rankings.items[row].tolist(),
-                    rankings.scores[row].tolist(),
-                    strict=True,
-                ),
-                start=1,
-            )
-            if item >= 0
-        ]
-
-    def _title(self, item: int) -> str:
-        return self._item_titles[item]
+        newcomer = newcomer_vector(self._model, shelf.features, liked)
+        return shelf.ranked(newcomer, np.unique(liked), k)
 
 
 def _check_length(k: int) -> None:
     if k < 1:
         raise UserError.field("k", expected="a number from 1 on", got=k)
-
-
-def _all_met(prepared: Prepared) -> Csr:
-    """(U x I) all that a user is known to have met: the held-out parts, and what was
-    left out for its value, which is no reason to recommend it; people themselves."""
-    config, kept = prepared.config.data, prepared.dataset
-    users, items = kept.users, kept.items
-    if config.min_value is not None:
-        before = catalog.load(
-            config.source, columns=config.columns, target=config.target
-        )
-        users, items = pairs_among(before, kept)
-    met = Csr.from_pairs(users, items, kept.num_users)
-    return with_oneself(met, people=kept.people != "none")

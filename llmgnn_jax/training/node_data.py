@@ -15,6 +15,7 @@ import numpy as np
 
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
+from llmgnn_jax.data.memory import Held
 from llmgnn_jax.data.node_dataset import LabelledNodes, NodeSplit, NodeTrainSplit
 from llmgnn_jax.data.node_splits import NodeSizes
 from llmgnn_jax.errors import UserError
@@ -94,8 +95,12 @@ class PreparedNodes:
         return encoding_records(self.encoded)
 
 
-def prepare_nodes(config: Config) -> PreparedNodes:
+def prepare_nodes(config: Config, *, dataset: Held | None = None) -> PreparedNodes:
     """Reads, hides labels, encodes and builds; writes only to the cache of vectors.
+
+    Args:
+        config: Of the run.
+        dataset: What is in memory, where its source says so (`data.memory`).
 
     Raises:
         UserError: For an unknown source, data that do not hold together, none to
@@ -112,9 +117,10 @@ def prepare_nodes(config: Config) -> PreparedNodes:
             test=node.test_size,
             train_per_class=node.train_per_class,
         ),
+        dataset=dataset,
     )
     train, valid = split.training(), split.held_out("valid")
-    dataset = split.dataset
+    nodes = split.dataset
     if not len(valid.nodes) or not len(split.test):
         raise UserError.field(
             f"data.source {config.data.source!r}",
@@ -123,11 +129,11 @@ def prepare_nodes(config: Config) -> PreparedNodes:
         )
     logger.info(
         "%s: %d nodes, %d edges, %d features, %d classes (%d labels to train on)",
-        dataset.name,
-        dataset.num_nodes,
-        dataset.num_edges,
-        dataset.num_features,
-        dataset.num_classes,
+        nodes.name,
+        nodes.num_nodes,
+        nodes.num_edges,
+        nodes.num_features,
+        nodes.num_classes,
         len(train.train),
     )
     config, graph = _graph(config, train)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from llmgnn_jax.data.attributes import with_attributes
 from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import filter_interactions
 from llmgnn_jax.data.hashing import ContentHasher
-from llmgnn_jax.data.relations import feed_relations
+from llmgnn_jax.data.memory import Held
+from llmgnn_jax.data.relations import Relation, feed_relations
 from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.question import Question, question_of
@@ -72,6 +74,7 @@ class Prepared:
         encoded: What encoding took; None likewise.
         text_to_filter: What the filter says of an item by its text; None where there is
             no filter, or no text.
+        held: The data set that was given in place of a source, as it was given.
     """
 
     config: Config
@@ -85,6 +88,7 @@ class Prepared:
     encoder: Encoder | None
     encoded: EncodeReport | None
     text_to_filter: TextToFilter | None = None
+    held: Held | None = None
 
     @property
     def backend(self) -> Backend:
@@ -117,43 +121,51 @@ class Prepared:
         return encoding_records(self.encoded)
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, *, dataset: Held | None = None) -> Prepared:
     """Reads, splits, encodes and builds; writes only to the cache of text vectors.
+
+    Args:
+        config: Of the run.
+        dataset: What is in memory, where its source says so (`data.memory`).
 
     Raises:
         UserError: For an unknown source, data that do not hold together or are too few
             to learn from and to judge by, or an encoder that cannot be read.
     """
-    return prepare_split(*read_split(config))
+    prepared = prepare_split(*read_split(config, dataset=dataset))
+    return dataclasses.replace(prepared, held=dataset)
 
 
-def read_split(config: Config) -> tuple[Config, Split]:
+def read_split(config: Config, *, dataset: Held | None = None) -> tuple[Config, Split]:
     """Reads and splits; the configuration with what `parallel.groups` comes to.
+
+    Args:
+        config: Of the run.
+        dataset: As for `prepare`.
 
     Raises:
         UserError: As `prepare`, for the data.
     """
-    dataset = filter_interactions(
+    kept = filter_interactions(
         catalog.load(
             config.data.source,
             columns=config.data.columns,
             target=config.data.target,
+            dataset=dataset,
         ),
         min_value=config.data.min_value,
         min_per_user=config.data.min_per_user,
         min_per_item=config.data.min_per_item,
     )
-    dataset = with_attributes(dataset, config.graph.relations)
-    split = _split(config, dataset)
+    split = _split(config, with_attributes(kept, config.graph.relations))
     config, split = _dealt(config, split)
     _check_parts(config, split)
-    dataset = split.dataset
     logger.info(
         "%s: %d users, %d items, %d interactions (%d to train on)",
-        dataset.name,
-        dataset.num_users,
-        dataset.num_items,
-        dataset.num_interactions,
+        split.dataset.name,
+        split.dataset.num_users,
+        split.dataset.num_items,
+        split.dataset.num_interactions,
         len(split.train),
     )
     return config, split
@@ -260,7 +272,9 @@ def _graph(
         spare_items=config.graph.spare_items,
         spare_edges=config.graph.spare_edges,
         groups=config.parallel.groups,
-        relations=dict.fromkeys(config.graph.relations, config.graph.relation_weight),
+        relations=dict.fromkeys(
+            _relations(config, train), config.graph.relation_weight
+        ),
     )
     backend = resolve_backend(
         config.graph.backend, graph.plan, width=config.graph.embedding_dim
@@ -271,12 +285,17 @@ def _graph(
     return replace(config, **{"graph.backend": backend}), graph
 
 
+def _relations(config: Config, train: TrainSplit) -> Mapping[str, Relation]:
+    """Those that messages go along; `with_attributes` has left no others."""
+    return train.relations if config.graph.relations else {}
+
+
 def _check_sampling(config: Config, train: TrainSplit, *, shares: int) -> None:
     """Sampled neighbours are drawn evenly, and asked for by users' and items' edges."""
     if not config.graph.fanouts:
         return
     weighted = config.graph.relation_weight != 1 or any(
-        (train.relations[name].weights != 1).any() for name in config.graph.relations
+        (one.weights != 1).any() for one in _relations(config, train).values()
     )
     if config.graph.relations and weighted:
         raise UserError.field(

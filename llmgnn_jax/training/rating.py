@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from llmgnn_jax.config import Config, ModelName
+from llmgnn_jax.data.memory import Held
 from llmgnn_jax.data.splits import HeldOutPart
 from llmgnn_jax.evaluation.baselines.rated import Predict, Rated
 from llmgnn_jax.evaluation.baselines.rated_tuning import tuned_rating_baselines
@@ -47,13 +48,13 @@ COMPARED = "mse"
 _PAIRS_AT_ONCE = 2**16
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, *, dataset: Held | None = None) -> Prepared:
     """As `training.prepare.prepare`, of data that have something to predict.
 
     Raises:
         UserError: As there, or if all train ratings are the same.
     """
-    prepared = preparing.prepare(config)
+    prepared = preparing.prepare(config, dataset=dataset)
     check_values(prepared)
     return prepared
 

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import jax
 
 from llmgnn_jax.assets.bucket import is_url, reaching, run_path
-from llmgnn_jax.config import Config, TaskName
+from llmgnn_jax.config import Config, TaskName, replace
+from llmgnn_jax.data.memory import Held, source_of
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.report import write_report
 from llmgnn_jax.evaluation.results import Results, write_results
@@ -36,8 +37,8 @@ class Task(Protocol):
     """
 
     @property
-    def prepare(self) -> Callable[[Config], Any]:
-        """Reads, splits, builds; writes into no run."""
+    def prepare(self) -> Callable[..., Any]:
+        """`prepare(config, dataset=)`: reads, splits, builds; writes into no run."""
 
     @property
     def fit_model(self) -> Callable[..., Any]:
@@ -86,6 +87,7 @@ def fit(
     tensorboard: bool = False,
     show_ids: bool = False,
     command: str | None = None,
+    dataset: Held | None = None,
 ) -> Run:
     """Trains, evaluates and reports what a configuration asks for.
 
@@ -103,10 +105,16 @@ def fit(
         tensorboard: Write TensorBoard events too, into `events/`.
         show_ids: Name the users of the examples in results and report by their ids.
         command: What was typed, for `results.json`.
+        dataset: What is learned from, in place of `data.source`: interactions, or nodes
+            for the task node_classification. The run keeps its name and the hash of its
+            content, not the data: whoever resumes, evaluates or loads it gives them
+            again.
 
     Raises:
         UserError: For whatever the user can mend.
     """
+    if dataset is not None:
+        config = replace(config, **{"data.source": source_of(dataset)})
     if jax.process_count() > 1:
         _check_shared(config, out)
     folder = RunFolder.choose(config, out=out, resume=resume, overwrite=overwrite)
@@ -116,7 +124,7 @@ def fit(
     _check_ids(config, show_ids)
     config = folder.agreed(config)
     task = TASKS[config.task]
-    prepared = task.prepare(config)
+    prepared = task.prepare(config, dataset=dataset)
     # All have looked at the folder before the first one writes there.
     processes.meet("folder chosen")
     path = folder.path
@@ -181,11 +189,15 @@ def _check_local(path: Path, *, profile_steps: int, tensorboard: bool) -> None:
 
 
 def evaluate(
-    run: str | Path, *, show_ids: bool = False, command: str | None = None
+    run: str | Path,
+    *,
+    show_ids: bool = False,
+    command: str | None = None,
+    dataset: Held | None = None,
 ) -> Run:
     """Measures a run's models from their newest checkpoints, without training.
 
-    Rewrites `results.json` and `report.html`; `show_ids` and `command` as for `fit`.
+    Rewrites `results.json` and `report.html`; the other arguments as for `fit`.
 
     Raises:
         UserError: If the folder is no run or lacks a checkpoint.
@@ -194,7 +206,7 @@ def evaluate(
     config = on_one_device(read_config(path))
     _check_ids(config, show_ids)
     task = TASKS[config.task]
-    prepared = task.prepare(config)
+    prepared = task.prepare(config, dataset=dataset)
     check_split(path, prepared.config, data_hash=prepared.data_hash)
     models = [
         task.load_trained(name, prepared, folder=path)

@@ -12,6 +12,7 @@ from llmgnn_jax.assets.bucket import (
     run_path,
 )
 from llmgnn_jax.config import Config, flatten, from_json, replace, to_json
+from llmgnn_jax.data.memory import check_same, is_memory
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_atomically
 from llmgnn_jax.graph.aggregate import checked_backend, usable_backend
@@ -113,7 +114,10 @@ class RunFolder:
         before = read_config(self.path)
         was, now = flatten(before), flatten(config)
         for name, value in was.items():
-            if name == "graph.backend" and _same_backend(str(now[name]), value):
+            if name == "data.source" and is_memory(value):
+                check_same(str(value), now[name])
+                config = replace(config, **{"data.source": value})
+            elif name == "graph.backend" and _same_backend(str(now[name]), value):
                 config = replace(config, **{"graph.backend": value})
             elif name == "parallel.exchange" and now[name] == "auto":
                 config = replace(config, **{"parallel.exchange": value})

@@ -396,11 +396,13 @@ def test_a_hub_repository(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_names(tiny: Tiny) -> None:
     with pytest.raises(UserError, match="got 'minilm-l12'; did you mean 'minilm-l6'"):
         assets.fetch("minilm-l12")
-    with pytest.raises(UserError, match="one of ml-100k, minilm-l6"):
+    with pytest.raises(UserError, match="one of ml-100k, ml-100k-recbole, minilm-l6"):
         assets.where("")
     tiny.fetch()
     by_name = {status.name: status for status in assets.listing()}
-    real = ["ml-100k", "minilm-l6", "smollm2-135m", "gowalla", "cora", "cora-text"]
+    data = ["gowalla", "cora", "cora-text"]
+    models = ["minilm-l6", "smollm2-135m"]
+    real = ["ml-100k", "ml-100k-recbole", *models, *data]
     assert list(by_name) == [*real, "tiny"]
     assert by_name["tiny"].path == assets.where("tiny")
     assert by_name["ml-100k"].path is None

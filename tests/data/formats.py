@@ -208,6 +208,17 @@ _RECBOLE = {
     ),
 }
 
+_TRIPLES = {
+    "films.link": _text("item_id:token\tentity_id:token", "1\tm.1", "4\tm.4"),
+    "films.kg": _text(
+        "head_id:token\trelation_id:token\ttail_id:token",
+        "m.1\tactor\tm.a",
+        "m.4\tactor\tm.a",
+        "m.1\tsequel\tm.4",
+        "m.x\tsequel\tm.1",
+    ),
+}
+
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an npz file."""
@@ -279,4 +290,9 @@ FORMATS: dict[str, Format] = {
     "texts-jsonl": _texts("jsonl", _json({"text": "one"}, {"id": 2, "text": "四"})),
     # Whichever layout the files that are left make it.
     "by-its-layout": Format(files=_MOVIELENS_CSV, read=catalog.load),
+    "recbole-triples": Format(
+        files=_RECBOLE | _TRIPLES,
+        read=read_recbole,
+        rows=lambda folder: lines(folder / "films.inter", headers=1),
+    ),
 }

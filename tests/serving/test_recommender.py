@@ -13,7 +13,7 @@ from llmgnn_jax.data.catalog import load
 from llmgnn_jax.data.splits import split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation import ranking
-from llmgnn_jax.serving import recommender as recommender_module
+from llmgnn_jax.serving import shelf
 from llmgnn_jax.serving.recommender import NewItem, Recommender
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_evaluation(load_model, dataset):
 
 @pytest.mark.parametrize("name", ["graph", "text", "fused"])
 def test_lists_of_many_users_are_those_of_each(load_model, dataset, name, monkeypatch):
-    monkeypatch.setattr(recommender_module, "_CHUNK", 16)
+    monkeypatch.setattr(shelf, "_CHUNK", 16)
     recommender = load_model(name)
     lists = dict(recommender.lists(k=7))
     assert tuple(lists) == dataset.user_ids
@@ -408,11 +408,13 @@ def test_places_are_kept_for_new_items(fresh):
     recommender = fresh()
     plain = recommender.recommend(user="u1", k=8)
     config = replace(recommender._prepared.config, **{"evaluation.new_places": (2, 5)})
-    recommender._prepared = dataclasses.replace(recommender._prepared, config=config)
-    recommender._new[:] = False
+    recommender = Recommender(
+        dataclasses.replace(recommender._prepared, config=config), recommender._model
+    )
+    recommender._shelf.new_I[:] = False
     assert recommender.recommend(user="u1", k=8) == plain  # Nothing is new yet.
     recommender.add_items([NewItem(id=f"n{n}", text="Words.") for n in range(3)])
-    recommender._new[: recommender._prepared.dataset.num_items] = False
+    recommender._shelf.new_I[: recommender._prepared.dataset.num_items] = False
     found = ids(recommender.recommend(user="u1", k=8))
     assert [one[0] == "n" for one in found] == [
         place in (2, 5) for place in range(1, 9)

@@ -567,10 +567,8 @@ def test_a_prediction_is_clipped_and_is_what_was_measured(run: Path) -> None:
     )
     assert np.mean(np.abs(errors)) == pytest.approx(expected["mae"], rel=1e-6)
     values = prepared.train.values
-    vectors = (
-        recommender._users[: data.num_users]
-        @ np.asarray(recommender._items[: data.num_items]).T
-    )
+    shelf = recommender._shelf
+    vectors = shelf.users_UD[: data.num_users] @ shelf.items_ID[: data.num_items].T
     user, item = np.unravel_index(vectors.argmax(), vectors.shape)
     assert vectors[user, item] > values.max()
     top = recommender.predict(user=data.user_ids[user], item=data.item_ids[item])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from llmgnn_jax.data.joining import join_links
 from llmgnn_jax.data.relations import SIDES, Relation
 
 logger = logging.getLogger(__name__)
@@ -35,30 +36,29 @@ def added_up(
         weights: (M,) finite, above 0.
         directed: As of the relation; where not, a link stands in either order.
     """
-    heads, tails = np.asarray(heads, np.int64), np.asarray(tails, np.int64)
-    weights = np.asarray(weights, np.float64)
-    if kinds[0] == kinds[1]:
-        other = heads != tails
-        if loops := int((~other).sum()):
-            logger.warning("relation %s: %d links to oneself left out", name, loops)
-        heads, tails, weights = heads[other], tails[other], weights[other]
-        if not directed:
-            heads, tails = np.minimum(heads, tails), np.maximum(heads, tails)
-    width = int(tails.max(initial=0)) + 1
-    codes, places = np.unique(heads * width + tails, return_inverse=True)
-    if repeats := len(heads) - len(codes):
+    joined = join_links(
+        heads,
+        tails,
+        weights,
+        one_kind=kinds[0] == kinds[1],
+        directed=directed,
+        repeated="added",
+    )
+    if joined.loops:
+        logger.warning("relation %s: %d links to oneself left out", name, joined.loops)
+    if joined.repeats:
         logger.warning(
             "relation %s: %d of %d links repeat others: their weights are added up",
             name,
-            repeats,
-            len(heads),
+            joined.repeats,
+            len(heads) - joined.loops,
         )
     return Relation(
         heads_of=kinds[0],
         tails_of=kinds[1],
-        heads=codes // width,
-        tails=codes % width,
-        weights=np.bincount(places, weights, minlength=len(codes)),
+        heads=joined.heads,
+        tails=joined.tails,
+        weights=joined.weights,
         directed=directed,
     )
 

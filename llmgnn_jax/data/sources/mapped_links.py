@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from llmgnn_jax.data.joining import join_links
 from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.sources.collected import Collected, Ids, Numbers
 from llmgnn_jax.data.sources.columns import check_columns
@@ -103,43 +104,39 @@ def read_links(
             name,
             parts,
         )
-    heads, tails, weights = heads[kept], tails[kept], weights[kept]
-    if links.heads_of == links.tails_of:
-        other = heads != tails
-        if not other.all():
-            logger.warning(
-                "%s: %d links of %s left out: of a node with itself",
-                table.path.name,
-                np.count_nonzero(~other),
-                name,
-            )
-        heads, tails, weights = heads[other], tails[other], weights[other]
-        if not links.directed:
-            heads, tails = np.minimum(heads, tails), np.maximum(heads, tails)
-    if not len(heads):
+    joined = join_links(
+        heads[kept],
+        tails[kept],
+        weights[kept],
+        one_kind=links.heads_of == links.tails_of,
+        directed=links.directed,
+    )
+    if joined.loops:
+        logger.warning(
+            "%s: %d links of %s left out: of a node with itself",
+            table.path.name,
+            joined.loops,
+            name,
+        )
+    if not len(joined.heads):
         raise UserError.field(
             f"{section}, {table.path.name}",
             expected=f"a link of {links.heads_of} with {links.tails_of} that are known",
             got=f"none in {size} rows",
             fix="do its columns hold the ids of the interactions?",
         )
-    # The greatest weight of each pair first, which is the one that stays.
-    order = np.lexsort((-weights, tails, heads))
-    heads, tails, weights = heads[order], tails[order], weights[order]
-    first = np.ones(len(heads), bool)
-    first[1:] = (heads[1:] != heads[:-1]) | (tails[1:] != tails[:-1])
-    if not first.all():
+    if joined.repeats:
         logger.info(
             "%s: %d links of %s repeat others, and are one with them",
             table.path.name,
-            np.count_nonzero(~first),
+            joined.repeats,
             name,
         )
     return Relation(
         heads_of=links.heads_of,
         tails_of=links.tails_of,
-        heads=heads[first],
-        tails=tails[first],
-        weights=weights[first],
+        heads=joined.heads,
+        tails=joined.tails,
+        weights=joined.weights,
         directed=links.directed,
     )

@@ -1,4 +1,5 @@
-"""RecBole atomic files: NAME.inter, and NAME.item and NAME.user where there are any.
+"""RecBole atomic files: NAME.inter, and what stands beside it: NAME.item, NAME.user,
+NAME.kg with NAME.link (`recbole_triples`).
 
 The format (https://recbole.io/docs/user_guide/data/atomic_files.html): tab-separated, a
 header of `name:type` with the types token, token_seq, float and float_seq, sequences
@@ -29,22 +30,21 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.files import stands_there
+from llmgnn_jax.data.sources.recbole_header import header_columns
+from llmgnn_jax.data.sources.recbole_triples import read_triples
 from llmgnn_jax.data.sources.table import (
     LARGEST,
     Block,
     concatenated,
     number_or_nan,
     read_blocks,
-    read_header,
 )
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, titled, year_of
-from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError, excerpt
+from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_TYPES = ("token", "token_seq", "float", "float_seq")
 _VALUE_COLUMNS = ("rating", "value", "weight", "label")
 _YEAR_COLUMNS = ("release_year", "year")
 _CATEGORY_COLUMNS = ("class", "genre", "genres", "category", "categories", "tags")
@@ -57,7 +57,8 @@ def read_recbole(folder: Path | str, *, name: str | None = None) -> Dataset:
     """Reads a folder of RecBole atomic files.
 
     Args:
-        folder: Holds NAME.inter, and optionally NAME.item and NAME.user.
+        folder: Holds NAME.inter, and optionally NAME.item and NAME.user, and triples in
+            NAME.kg and NAME.link.
         name: NAME; not needed where the folder holds one .inter file.
 
     Raises:
@@ -68,7 +69,7 @@ def read_recbole(folder: Path | str, *, name: str | None = None) -> Dataset:
     path = _interactions_file(Path(folder), name)
     users = _read_side(path.with_suffix(".user"), "user_id")
     items = _read_side(path.with_suffix(".item"), "item_id")
-    columns = _header(path, required=("user_id", "item_id"))
+    columns = header_columns(path, required=("user_id", "item_id"))
     value_column = next((c for c in _VALUE_COLUMNS if c in columns), None)
     text_columns = [c for c, kind in columns.items() if kind == "token_seq"]
     parts: list[tuple[np.ndarray, ...]] = []
@@ -95,6 +96,7 @@ def read_recbole(folder: Path | str, *, name: str | None = None) -> Dataset:
                 len(side.index) - side.listed,
                 path.name,
             )
+    entities, relations = read_triples(path, items.index)
     return Dataset(
         name=path.stem,
         user_ids=tuple(users.index),
@@ -111,6 +113,8 @@ def read_recbole(folder: Path | str, *, name: str | None = None) -> Dataset:
         item_categorical=items.categorical_columns(),
         user_numeric=users.numeric_columns(),
         item_numeric=items.numeric_columns(),
+        entities=entities,
+        relations=relations,
     )
 
 
@@ -151,7 +155,7 @@ def _read_side(path: Path, id_column: str) -> _Side:
     side = _Side(path=path)
     if not stands_there(path):
         return side
-    columns = _header(path, required=(id_column,))
+    columns = header_columns(path, required=(id_column,))
     title_column = year_column = None
     if id_column == "item_id":
         title_column = next((c for c in columns if _is_title(c)), None)
@@ -272,28 +276,3 @@ def _interactions_file(folder: Path, name: str | None) -> Path:
         got=", ".join(path.name for path in found.values()) or "none",
         fix="give its name" if found else "see the RecBole docs on atomic files",
     )
-
-
-def _header(path: Path, *, required: Sequence[str]) -> dict[str, str]:
-    """Column name -> type, in file order."""
-    fields = read_header(path, delimiter="\t")
-    columns: dict[str, str] = {}
-    for text in fields:
-        column, _, kind = text.strip().rpartition(":")
-        if not column or kind not in _TYPES or column in columns:
-            raise UserError.field(
-                f"{path.name}, line 1",
-                expected=f"each column once as name:type, type one of {_TYPES}",
-                got=excerpt(repr(text)),
-                fix="write for example user_id:token",
-            )
-        columns[column] = kind
-    for column in required:
-        if column not in columns:
-            raise UserError.field(
-                f"{path.name}, line 1",
-                expected=f"a column {column}:token",
-                got=excerpt(", ".join(columns)),
-                fix=did_you_mean(column, columns) or f"add {column}:token",
-            )
-    return columns

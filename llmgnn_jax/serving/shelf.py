@@ -1,0 +1,157 @@
+"""`Shelf`: the items that there are now, as a model sees them, ready to be ranked.
+
+Shapes: U users, I items (slots of both, in use or not), B of them that are asked for,
+D width of the vectors, k length of the lists.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from llmgnn_jax.data import catalog
+from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.data.filters import pairs_among
+from llmgnn_jax.data.people import with_oneself
+from llmgnn_jax.evaluation.places import ranked_with_places
+from llmgnn_jax.evaluation.ranker import Ranker
+from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.models.features import Features
+from llmgnn_jax.serving.answers import RecommendedItem
+from llmgnn_jax.serving.mentions import NameIndex
+from llmgnn_jax.serving.titles import TitleIndex
+from llmgnn_jax.training.prepare import Prepared
+from llmgnn_jax.training.trained import TrainedModel
+
+_CHUNK = 4_096
+"""Users that are ranked at once where lists of many are asked for."""
+
+
+class Shelf:
+    """Items with their ids, titles and vectors, and who has met them.
+
+    Nothing in it changes: new items make another one (`new_items.shelf_with`).
+
+    Args:
+        prepared: The run's data.
+        model: Whose vectors rank.
+        features: What the model reads, with all items that there are.
+        ids: External ids of the items.
+        titles: In the same order, "" where unknown.
+        met: (U x I) what a user is never recommended.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        model: TrainedModel,
+        *,
+        features: Features,
+        ids: Sequence[str],
+        titles: Sequence[str],
+        met: Csr,
+    ) -> None:
+        self.features, self.ids, self.titles, self.met = features, ids, titles, met
+        users, items = model.scorer.vectors(model.params, features)
+        self.users_UD, self._ranker = np.asarray(users), Ranker(items)
+        # What is only ranked is in the ranker, in a form of its own.
+        rates = prepared.config.task == "rating"
+        self.items_ID = np.asarray(items) if rates else None
+        # Those that training never met, and all that came after it.
+        _, connected = features.graph.split_nodes(features.graph.connected)
+        self.new_I = ~np.asarray(connected)
+        self.new_I[prepared.dataset.num_items :] = True
+        # By all slots, in use or not: another number of items compiles nothing.
+        self._in_use_I = np.arange(len(items)) < len(ids)
+        self._places = prepared.config.evaluation.new_places
+        self._by_title = TitleIndex(ids, titles)
+
+    @classmethod
+    def of_run(cls, prepared: Prepared, model: TrainedModel) -> "Shelf":
+        """The items that the run was trained with."""
+        dataset = prepared.dataset
+        return cls(
+            prepared,
+            model,
+            features=model.features,
+            ids=dataset.item_ids,
+            titles=dataset.item_titles,
+            met=_all_met(prepared),
+        )
+
+    def find(self, item: str) -> int:
+        """The number of an item, by its id or title; errors as of `TitleIndex.find`."""
+        return self._by_title.find(item)
+
+    @functools.cached_property
+    def names(self) -> NameIndex:
+        """The items by what sentences may call them."""
+        return NameIndex(self.ids, self.titles)
+
+    def ranked(
+        self, vector_D: np.ndarray, met: np.ndarray, k: int
+    ) -> list[RecommendedItem]:
+        """The best items for a vector, of those not in `met`, ascending and distinct.
+
+        Shorter than k where the catalogue is exhausted.
+        """
+        seen = Csr(indptr=np.array([0, len(met)]), indices=met)
+        return self._listed(self._rankings(vector_D[None, :], seen, k), 0)
+
+    def lists(self, slots: np.ndarray, k: int) -> Iterator[list[RecommendedItem]]:
+        """That of each of some users, by their numbers, `_CHUNK` at a time."""
+        for first in range(0, len(slots), _CHUNK):
+            chunk = slots[first : first + _CHUNK]
+            found = self._rankings(self.users_UD[chunk], self.met.take(chunk), k)
+            for row in range(len(chunk)):
+                yield self._listed(found, row)
+
+    def _rankings(self, vectors_BD: np.ndarray, seen: Csr, k: int) -> Rankings:
+        """Of items that are in use and not seen."""
+        in_use = self._in_use_I
+
+        def ranked(candidates: np.ndarray | None) -> Rankings:
+            return self._ranker.rank(
+                vectors_BD, seen=seen, k=min(k, len(in_use)), candidates=candidates
+            )
+
+        return ranked_with_places(
+            ranked,
+            candidates=in_use,
+            new=self.new_I & in_use,
+            places=self._places,
+        )
+
+    def _listed(self, rankings: Rankings, row: int) -> list[RecommendedItem]:
+        """One user's list; shorter where the catalogue is exhausted."""
+        return [
+            RecommendedItem(
+                id=self.ids[item], title=self.titles[item], score=score, rank=rank
+            )
+            for rank, (item, score) in enumerate(
+                zip(
+                    rankings.items[row].tolist(),
+                    rankings.scores[row].tolist(),
+                    strict=True,
+                ),
+                start=1,
+            )
+            if item >= 0
+        ]
+
+
+def _all_met(prepared: Prepared) -> Csr:
+    """(U x I) all that a user is known to have met: the held-out parts, and what was
+    left out for its value, which is no reason to recommend it; people themselves."""
+    config, kept = prepared.config.data, prepared.dataset
+    users, items = kept.users, kept.items
+    if config.min_value is not None:
+        before = catalog.load(
+            config.source,
+            columns=config.columns,
+            target=config.target,
+            dataset=prepared.held,
+        )
+        users, items = pairs_among(before, kept)
+    met = Csr.from_pairs(users, items, kept.num_users)
+    return with_oneself(met, people=kept.people != "none")
