@@ -17,6 +17,7 @@ from benchmarks.quality_tables import (
     by_quality,
     kinds_table,
     models_table,
+    pairs_table,
     ratings_table,
     table,
 )
@@ -72,6 +73,8 @@ def _ranked(document: Document, section: Section) -> str:
     """Of a `results.json` document."""
     protocol = document["protocol"]
     parts = [models_table(document, section.metric), ""]
+    if any("family" in one for one in document["comparisons"]):
+        parts += [pairs_table(document), ""]
     if any(row.get("kinds") for row in document["models"].values()):
         parts += [kinds_table(document, section.metric), ""]
     ranked = protocol.get("candidates")
@@ -210,6 +213,12 @@ SECTIONS = (
         "out too; places 11 to 20 are kept for cold cards. Some fifteen cards are "
         "cold: of recall@20 alone that makes 1 for whatever order, and of that in the "
         "lists of all two thirds.",
+    ),
+    Section(
+        title="Amazon gift cards, with the shop's links",
+        file="gift-cards-links",
+        metric="ndcg@10",
+        says="SAYS",
     ),
     Section(
         title="Last.fm, warm",

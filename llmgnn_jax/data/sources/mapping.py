@@ -41,14 +41,12 @@ A document with a table [neo4j] is read by `sources.neo4j` instead.
 """
 
 import dataclasses
-import tomllib
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.mapped import (
     Entities,
     Mapped,
@@ -58,6 +56,7 @@ from llmgnn_jax.data.sources.mapped import (
 )
 from llmgnn_jax.data.sources.mapped_links import Links
 from llmgnn_jax.data.sources.neo4j import read_neo4j
+from llmgnn_jax.data.sources.toml_file import read_toml
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
@@ -80,12 +79,7 @@ def read_mapping(path: Path | str) -> Dataset:
             `read_mapped`.
     """
     path = Path(path)
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:  # No TOML, or no UTF-8.
-        raise UserError.field(path.name, expected="TOML", got=error) from error
+    document = read_toml(path)
     if NEO4J in document:
         return read_neo4j(document, folder=path.parent)
     return read_mapped(mapped_of(document, folder=path.parent, source=path.name))
