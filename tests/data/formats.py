@@ -70,12 +70,13 @@ def lines(path: Path, *, headers: int = 0, blank: str = " \r") -> int:
     return sum(bool(line.strip(blank)) for line in text.split("\n")) - headers
 
 
-_OF_JSON = string.whitespace + "\x85\xa0\u2028"
+_SPACES = string.whitespace + "\x85\xa0\u2028"
 
 
 def csv_rows(path: Path) -> int | None:
     """The rows below the header; none is told where a quote may span lines."""
-    return None if b'"' in path.read_bytes() else lines(path, headers=1)
+    quoted = b'"' in path.read_bytes()
+    return None if quoted else lines(path, headers=1, blank=_SPACES)
 
 
 def _without_mark(raw: bytes) -> bytes:
@@ -107,11 +108,19 @@ def _table(name: str, content: bytes) -> Format:
 
 def table_rows(path: Path) -> int | None:
     """The rows of a table; none is told where a quote may span lines."""
-    if path.suffix == ".parquet":
-        return None
-    if path.suffix == ".jsonl":
-        return lines(path, blank=_OF_JSON)
-    return csv_rows(path) if path.suffix == ".csv" else lines(path, headers=1)
+    raw = path.read_bytes()
+    match path.suffix:
+        case ".jsonl":
+            return lines(path, blank=_SPACES)
+        case ".tsv":
+            blank = _SPACES.replace("\t", "")
+        case ".csv" if b'"' not in raw:
+            blank = _SPACES
+        case _:
+            return None
+    # A carriage return alone ends a row too, where all rows have their columns.
+    path.write_bytes(raw.replace(b"\r", b"\n"))
+    return lines(path, headers=1, blank=blank)
 
 
 def _parquet() -> dict[str, Format]:
@@ -157,7 +166,7 @@ def _texts(ending: str, content: bytes) -> Format:
             case "txt":
                 return raw.count(b"\n") + (not raw.endswith(b"\n"))
             case "jsonl":
-                return lines(path, blank=_OF_JSON)
+                return lines(path, blank=_SPACES)
             case "csv" if b'"' in raw:
                 return None
         # The csv module ends a row at a carriage return too.
@@ -192,7 +201,7 @@ FORMATS: dict[str, Format] = {
             "meta_Cards.json": small_folders.META,
         },
         read=read_amazon,
-        rows=lambda folder: lines(folder / "Cards_5.json", blank=_OF_JSON),
+        rows=lambda folder: lines(folder / "Cards_5.json", blank=_SPACES),
     ),
     "amazon-gz": Format(
         files={
@@ -200,7 +209,7 @@ FORMATS: dict[str, Format] = {
             "meta_Cards.json.gz": gzip.compress(small_folders.META, mtime=0),
         },
         read=read_amazon,
-        rows=lambda folder: lines(folder / "Cards_5.json.gz", blank=_OF_JSON),
+        rows=lambda folder: lines(folder / "Cards_5.json.gz", blank=_SPACES),
     ),
     "recbole": Format(
         files=small_folders.RECBOLE,
@@ -233,7 +242,7 @@ FORMATS: dict[str, Format] = {
     "amazon-2023": Format(
         files=small_folders.AMAZON_2023,
         read=read_amazon_2023,
-        rows=lambda folder: lines(folder / "Beauty.jsonl", blank=_OF_JSON),
+        rows=lambda folder: lines(folder / "Beauty.jsonl", blank=_SPACES),
     ),
     "amazon-splits": Format(files=small_folders.AMAZON_SPLITS, read=read_amazon_splits),
     "cane": Format(files=small_folders.CANE, read=read_cane, rows=_cane_rows),
