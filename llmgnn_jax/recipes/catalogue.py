@@ -94,6 +94,8 @@ def gift_cards() -> Config:
         recipe="gift-cards",
         data=DataConfig(source="amazon-giftcards-5core"),
         graph=GraphConfig(filter="item_item", relations=("also_buy", "also_view")),
+        # Some 150 cards: a gate is less to learn than a matrix over both sides.
+        fusion=FusionConfig(kind="gate"),
         evaluation=EvaluationConfig(ks=(3, 10, 20)),
     )
 

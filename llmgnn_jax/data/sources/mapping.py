@@ -56,6 +56,7 @@ from llmgnn_jax.data.sources.mapped import (
 )
 from llmgnn_jax.data.sources.mapped_links import Links
 from llmgnn_jax.data.sources.neo4j import read_neo4j
+from llmgnn_jax.data.sources.table_file import TABLES, ending_of
 from llmgnn_jax.data.sources.toml_file import read_toml
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
@@ -182,7 +183,24 @@ def _typed(kind: object, value: object, where: str, folder: Path) -> object:
         )
     if not isinstance(value, str) or not value:
         raise UserError.field(where, expected="text in quotes", got=repr(value))
-    return folder / Path(value).expanduser() if kind is Path else value
+    return _file(value, where, folder) if kind is Path else value
+
+
+def _file(value: str, where: str, folder: Path) -> Path:
+    """The path of a table; what names no user's home and has an ending is one."""
+    try:
+        path = folder / Path(value).expanduser()
+    except RuntimeError as error:
+        raise UserError.field(
+            where, expected="a path", got=f"{value!r} ({error})"
+        ) from error
+    if ending_of(path) is None and not path.is_dir():
+        raise UserError.field(
+            where,
+            expected=f"a file that ends in one of {', '.join(TABLES)}",
+            got=repr(value),
+        )
+    return path
 
 
 def _check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:

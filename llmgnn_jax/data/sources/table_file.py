@@ -62,7 +62,12 @@ class TableFile:
         """
         self.path = path
         ending = ending_of(path)
-        if path.is_dir():
+        try:
+            # A name may be too long to ask about.
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if is_folder:
             ending = PARQUET
         if ending is None:
             raise UserError.field(
@@ -70,7 +75,7 @@ class TableFile:
                 expected=f"a file that ends in one of {', '.join(TABLES)}",
                 got=path.suffix or "no ending",
             )
-        if not path.exists():
+        if not is_there:
             raise unreadable(path, FileNotFoundError(2, "No such file"))
         self._ending = ending
         self._delimiter = _DELIMITERS.get(ending, "")
