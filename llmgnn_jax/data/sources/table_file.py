@@ -19,7 +19,7 @@ from llmgnn_jax.data.sources.compressed import GZIP, opened
 from llmgnn_jax.data.sources.csv_table import csv_header, read_csv
 from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.json_lines import read_json_lines
-from llmgnn_jax.errors import UserError, in_a_line
+from llmgnn_jax.errors import UserError, excerpt, in_a_line
 
 Batch = Mapping[str, Column]
 """Column name -> some consecutive rows."""
@@ -134,7 +134,7 @@ class TableFile:
                         raise UserError.field(
                             path.name,
                             expected=f"a column {min(lacking)}",
-                            got=", ".join(file.schema_arrow.names),
+                            got=excerpt(", ".join(file.schema_arrow.names)),
                         )
                     for batch in file.iter_batches(_ARROW_ROWS, columns=list(columns)):
                         yield _arrow_batch(path, first, batch, columns)
