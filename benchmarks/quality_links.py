@@ -36,7 +36,7 @@ from llmgnn_jax.tuning.space import Space
 logger = logging.getLogger(__name__)
 
 METRIC = "ndcg@10"
-SEEDS = range(5)
+SEEDS = range(3)
 TUNED_ON = range(2)
 TRIALS = 6
 
