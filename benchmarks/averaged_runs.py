@@ -12,7 +12,7 @@ from benchmarks.trained_baselines import measured
 from llmgnn_jax.config import Config
 from llmgnn_jax.evaluation import significance
 from llmgnn_jax.evaluation.environment import device, environment
-from llmgnn_jax.evaluation.judgement import comparisons
+from llmgnn_jax.evaluation.judgement import comparisons, documented
 from llmgnn_jax.evaluation.results import (
     ModelResult,
     PathResult,
@@ -28,6 +28,9 @@ from llmgnn_jax.training.run import fit
 
 Run: TypeAlias = Callable[[str, Config, Path], object]
 """(label, configuration, folder) -> nothing, but the results are in the folder."""
+
+PAIRS = "pairs"
+"""The `family` of comparisons that were asked for by themselves."""
 
 
 def averaged(
@@ -77,6 +80,7 @@ def side_by_side(
     command: str,
     together: str,
     run: Run | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Results:
     """Runs of several configurations that differ in what a model is given.
 
@@ -87,6 +91,7 @@ def side_by_side(
         command: For the results.
         together: What the runs of a variant are together.
         run: What measures a configuration; `fit` if not given.
+        pairs: Names of models that are compared by themselves, a family of their own.
     """
     documents: dict[str, Any] = {}
     per_user: list[dict[str, np.ndarray]] = []
@@ -117,6 +122,7 @@ def side_by_side(
         metric=next(iter(configs.values())).evaluation.metric,
         command=command,
         together=together,
+        pairs=pairs,
     )
 
 
@@ -143,8 +149,9 @@ def _averaged(
     metric: str,
     command: str,
     together: str,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Results:
-    """One document of several; `best` is compared with all others."""
+    """One document of several; `best` is compared with all others, then the pairs."""
     first = next(iter(documents.values()))
     for other in documents.values():
         refuse_comparison(first, other, paired=False)
@@ -179,7 +186,13 @@ def _averaged(
             )
             for name, row in first["paths"].items()
         },
-        comparisons=comparisons(best, values, metric=metric),
+        comparisons=[
+            *comparisons(best, values, metric=metric),
+            *(
+                {**one, "family": PAIRS}
+                for one in documented(significance.paired(pairs, values), metric=metric)
+            ),
+        ],
     )
 
 

@@ -11,7 +11,9 @@ def models_table(document: Document, metric: str) -> str:
     models = document["models"]
     cutoff = max(document["protocol"]["k"])
     first = next(iter(document["comparisons"]), {"a": ""})["a"]
-    p_values = {one["b"]: one["p"] for one in document["comparisons"]}
+    p_values = {
+        one["b"]: one["p"] for one in document["comparisons"] if "family" not in one
+    }
     seeds = list(next(iter(models.values()))["per_seed"])
     shown = seeds if 1 < len(seeds) <= 3 else []
     heads = [
@@ -87,6 +89,23 @@ def kinds_table(document: Document, metric: str) -> str:
             numbers.append(row["beyond_accuracy"][share])
             rows.append([name, kind, *(f"{number:.4f}" for number in numbers)])
     return table(heads, rows)
+
+
+def pairs_table(document: Document) -> str:
+    """The comparisons that were asked for by themselves, a pair in each row."""
+    rows = []
+    for one in document["comparisons"]:
+        if "family" in one:
+            low, high = one["ci95"]
+            rows.append(
+                [
+                    f"{one['a']} less {one['b']}",
+                    f"{one['delta']:+.4f}",
+                    f"{low:+.4f} to {high:+.4f}",
+                    f"{one['p']:.4f}",
+                ]
+            )
+    return table(["pair", "difference", "95 %", "p"], rows)
 
 
 def by_quality(document: Document, metric: str) -> list[str]:

@@ -244,11 +244,6 @@ def test_numbers_from_0_on(name: str) -> None:
             "train.batch_size: expected two rows or more in each of the 4 parts, .*, "
             "got 4$",
         ),
-        (
-            {"task": "node_classification"},
-            "graph.layer: expected gcn, sage or gat in the task node_classification, "
-            "got lightgcn",
-        ),
         ({"graph.layer": "sage"}, "graph.layer: expected lightgcn or gcn in the task "),
         ({"train.accumulate": 3}, "train.accumulate: expected a number that divides"),
         (
@@ -274,6 +269,7 @@ def test_what_does_not_hold_together(changes: dict[str, Any], message: str) -> N
         ("data.split", "temporal", "published or random in the task .*, got temporal"),
         ("graph.layer", "lightgcn", "gcn, sage or gat in the task .*, got lightgcn"),
         ("text.mode", "lora", "text.mode: expected frozen in the task .*, got lora"),
+        ("text.mode", "full", "text.mode: expected frozen in the task .*, got full"),
         ("node.test_size", 1.5, "a share below 1, or a whole number of nodes, got 1.5"),
         ("node.valid_size", 0.0, "node.valid_size: expected a number above 0, got 0.0"),
         ("node.train_per_class", -1, "node.train_per_class: expected 0 or a number ab"),

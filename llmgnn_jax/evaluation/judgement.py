@@ -113,16 +113,23 @@ def comparisons(
             where one `Judge` read lists of the same users.
         metric: Which it is.
     """
+    return documented(significance.compared(name, values), metric=metric)
+
+
+def documented(
+    found: Sequence[significance.Comparison], *, metric: str
+) -> list[dict[str, Any]]:
+    """Comparisons as `results.json` has them."""
     return [
         {
-            "a": found.a,
-            "b": found.b,
+            "a": one.a,
+            "b": one.b,
             "metric": metric,
-            "delta": found.delta,
-            "ci95": list(found.ci95),
-            "p": found.p,
+            "delta": one.delta,
+            "ci95": list(one.ci95),
+            "p": one.p,
             "method": significance.METHOD,
             "correction": significance.CORRECTION,
         }
-        for found in significance.compared(name, values)
+        for one in found
     ]

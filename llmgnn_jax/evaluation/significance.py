@@ -53,23 +53,42 @@ def compared(
         ValueError: If models were judged on different numbers of users.
     """
     others = [other for other in values if other != name]
-    if not others:
+    return paired([(name, other) for other in others], values, seed=seed)
+
+
+def paired(
+    pairs: Sequence[tuple[str, str]],
+    values: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+) -> list[Comparison]:
+    """The one of each pair against the other, corrected for the number of pairs.
+
+    Args:
+        pairs: (a, b), keys of `values`.
+        values: Model -> (N,) its metric for each user, in one order of users.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: If models were judged on different numbers of users.
+    """
+    if not pairs:
         return []
     sizes = {len(value) for value in values.values()}
     if len(sizes) > 1:
         raise ValueError(f"values: expected as many users for all, got {sizes}")
-    differences_NM = np.stack([values[name] - values[other] for other in others], 1)
+    differences_NM = np.stack([values[a] - values[b] for a, b in pairs], 1)
     p_M = holm(permutation_test(differences_NM, seed=seed))
     low_M, high_M = mean_intervals(differences_NM, seed=seed)
     return [
         Comparison(
-            a=name,
-            b=other,
+            a=a,
+            b=b,
             delta=float(differences_NM[:, number].mean()),
             ci95=(float(low_M[number]), float(high_M[number])),
             p=float(p_M[number]),
         )
-        for number, other in enumerate(others)
+        for number, (a, b) in enumerate(pairs)
     ]
 
 

@@ -6,8 +6,8 @@ many rows its files say that there are.
 
 import codecs
 import gzip
+import importlib.util
 import io
-import json
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,18 +17,26 @@ import numpy as np
 
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.node_dataset import NodeSplit
+from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
 from llmgnn_jax.data.sources.amazon import read_amazon
+from llmgnn_jax.data.sources.amazon_2023 import read_amazon_2023
+from llmgnn_jax.data.sources.amazon_splits import read_amazon_splits
+from llmgnn_jax.data.sources.cane import read_cane
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import read_lightgcn
+from llmgnn_jax.data.sources.mapping import read_mapping
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
 from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
+from llmgnn_jax.data.sources.movielens_dat import read_movielens_dat
 from llmgnn_jax.data.sources.planetoid import read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
+from llmgnn_jax.data.sources.table_source import read_table
 from llmgnn_jax.data.sources.texts import read_texts
+from tests.data import small_folders
 from tests.data.planetoid_files import graph, raw_files
+from tests.data.small_folders import MAPPING, ORDERS, ROLES, json_of, text_of
 
-Read = Dataset | NodeSplit | list[str]
+Read = Dataset | NodeSplit | NodeDataset | list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +70,13 @@ def lines(path: Path, *, headers: int = 0, blank: str = " \r") -> int:
     return sum(bool(line.strip(blank)) for line in text.split("\n")) - headers
 
 
-_OF_JSON = string.whitespace + "\x85\xa0\u2028"
+_SPACES = string.whitespace + "\x85\xa0\u2028"
 
 
 def csv_rows(path: Path) -> int | None:
     """The rows below the header; none is told where a quote may span lines."""
-    return None if b'"' in path.read_bytes() else lines(path, headers=1)
+    quoted = b'"' in path.read_bytes()
+    return None if quoted else lines(path, headers=1, blank=_SPACES)
 
 
 def _without_mark(raw: bytes) -> bytes:
@@ -88,125 +97,56 @@ def _lastfm_rows(folder: Path) -> int:
     return lines(path, headers=int(b"userid" in path.read_bytes()[:20].lower()))
 
 
-def _text(*rows: str, encoding: str = "utf-8") -> bytes:
-    return "".join(f"{row}\n" for row in rows).encode(encoding)
-
-
-def _json(*records: dict[str, object]) -> bytes:
-    return _text(*map(json.dumps, records))
-
-
-_FILMS = ("Toy Story (1995)", "Misérables, Les (1995)", "unknown", "Two Friends (1986)")
-
-_MOVIELENS_100K = {
-    "u.genre": _text("unknown|0", "Action|1", "Sci-Fi|2", ""),
-    "u.item": _text(
-        *(
-            f"{number}|{title}|01-Jan-1995||http://x|0|{number % 2}|1"
-            for number, title in enumerate(_FILMS, start=1)
-        ),
-        encoding="latin-1",
-    ),
-    "u.user": _text("10|24|M|technician|85711", "11|53|F|other|V1G4L"),
-    "u.data": _text(
-        "10\t1\t5\t874965758",
-        "11\t2\t3\t881250949",
-        "10\t4\t1\t875000000",
-        "11\t3\t2\t875000000",
-        "11\t3\t4\t875000001",
-    ),
-}
-_MOVIELENS_CSV = {
-    "movies.csv": _text(
-        "movieId,title,genres",
-        "1,Toy Story (1995),Adventure|Children",
-        '4,"Misérables, Les (1995)",Drama',
-        "7,Cats (1998),(no genres listed)",
-    ),
-    "ratings.csv": _text(
-        "userId,movieId,rating,timestamp",
-        "10,4,3.5,881250949",
-        "11,1,5.0,874965758",
-        "10,1,0.5,881250950",
-        "12,7,4.0,0",
-    ),
-    "tags.csv": _text(
-        "userId,movieId,tag,timestamp",
-        "10,4,prison break,300",
-        '10,4,"long, sad",100',
-        "12,1,never rated,100",
-    ),
-}
-_LASTFM = {
-    "user_artists.dat": _text(
-        "userID\tartistID\tweight", "2\t51\t13883", "2\t7\t1", "3\t51\t20"
-    ),
-    "artists.dat": _text(
-        "id\tname\turl\tpictureURL",
-        "7\tSigur Rós\thttp://x\thttp://y",
-        "51\tDuran  Duran\thttp://x\t",
-    ),
-    "user_taggedartists.dat": _text(
-        "userID\tartistID\ttagID\tday\tmonth\tyear",
-        "2\t51\t3\t1\t5\t2009",
-        "3\t7\t1\t1\t1\t2009",
-    ),
-    "tags.dat": _text(
-        "tagID\ttagValue", "1\tmetal", "3\trock français", encoding="latin-1"
-    ),
-}
-_LIGHTGCN = {
-    "train.txt": b"7 10 30\n2 20\n11\n",
-    "test.txt": b"2 10\n7 40 20\n11 30\n",
-}
-_REVIEWS = _json(
-    *(
-        {
-            "overall": stars,
-            "reviewerID": user,
-            "asin": item,
-            "unixReviewTime": 1529193600 + stars,
-            "summary": "Five &amp; more",
-            "reviewText": text,
-        }
-        for user, item, stars, text in (
-            ("A", "X", 5, "Good, fast"),
-            ("B", "X", 4, None),
-            ("A", "Y", 1, "Broke<br />at once"),
-        )
+def _table(name: str, content: bytes) -> Format:
+    """A table of interactions whose columns are named."""
+    return Format(
+        files={name: content},
+        read=lambda folder: read_table(folder / name, columns=ROLES),
+        rows=lambda folder: table_rows(folder / name),
     )
-)
-_META = _json(
-    {
-        "asin": "X",
-        "title": "Gift",
-        "category": ["Cards", "Food"],
-        "brand": "M",
-        "description": ["<p>Not valid</p>", ""],
-        "price": "$1,025.50",
-    },
-    {"asin": "X", "title": "A second line", "price": "$1.00"},
-    {"asin": "W", "title": "Nobody's review is of this"},
-)
-_RECBOLE = {
-    "films.inter": _text(
-        "user_id:token\titem_id:token\trating:float\ttimestamp:float\treview:token_seq",
-        "10\t1\t5\t874965758\tso good",
-        "11\t2\t3\t881250949\t",
-        "10\t4\t1\t875000000\tbad",
-    ),
-    "films.item": _text(
-        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"
-        "\tprice:float",
-        "1\tToy Story\t1995\tAnimation Comedy\t1.5",
-        "2\tMisérables, Les\t1995\t\t",
-    ),
-    "films.user": _text(
-        "user_id:token\tage:token\tgender:token\tabout:token_seq",
-        "10\t24\tM\tlikes films",
-        "11\t53\tF\t",
-    ),
-}
+
+
+def table_rows(path: Path) -> int | None:
+    """The rows of a table; none is told where a quote may span lines."""
+    raw = path.read_bytes()
+    match path.suffix:
+        case ".jsonl":
+            return lines(path, blank=_SPACES)
+        case ".tsv":
+            blank = _SPACES.replace("\t", "")
+        case ".csv" if b'"' not in raw:
+            blank = _SPACES
+        case _:
+            return None
+    # A carriage return alone ends a row too, where all rows have their columns.
+    path.write_bytes(raw.replace(b"\r", b"\n"))
+    return lines(path, headers=1, blank=blank)
+
+
+def _parquet() -> dict[str, Format]:
+    """The same table in Parquet, where there is what reads it."""
+    if importlib.util.find_spec("pyarrow") is None:
+        return {}
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = dict(zip(ORDERS[0], zip(*ORDERS[1:], strict=True), strict=True))
+    file = io.BytesIO()
+    parquet.write_table(
+        pa.table({name: list(of) for name, of in columns.items()}), file
+    )
+    return {"table-parquet": _table("orders.parquet", file.getvalue())}
+
+
+def _shop_rows(folder: Path) -> int | None:
+    """None is told where the mapping may name another table."""
+    unchanged = (folder / "shop.toml").read_bytes() == MAPPING
+    return table_rows(folder / "orders.tsv") if unchanged else None
+
+
+def _cane_rows(folder: Path) -> int:
+    raw = (folder / "data.txt").read_bytes()
+    return raw.count(b"\n") + (not raw.endswith(b"\n"))
 
 _TRIPLES = {
     "films.link": _text("item_id:token\tentity_id:token", "1\tm.1", "4\tm.4"),
@@ -237,7 +177,7 @@ def _texts(ending: str, content: bytes) -> Format:
             case "txt":
                 return raw.count(b"\n") + (not raw.endswith(b"\n"))
             case "jsonl":
-                return lines(path, blank=_OF_JSON)
+                return lines(path, blank=_SPACES)
             case "csv" if b'"' in raw:
                 return None
         # The csv module ends a row at a carriage return too.
@@ -253,45 +193,74 @@ def _texts(ending: str, content: bytes) -> Format:
 
 FORMATS: dict[str, Format] = {
     "movielens-100k": Format(
-        files=_MOVIELENS_100K,
+        files=small_folders.MOVIELENS_100K,
         read=read_movielens_100k,
         rows=lambda folder: lines(folder / "u.data"),
     ),
     "movielens-csv": Format(
-        files=_MOVIELENS_CSV,
+        files=small_folders.MOVIELENS_CSV,
         read=read_movielens_csv,
         rows=lambda folder: csv_rows(folder / "ratings.csv"),
     ),
-    "lastfm": Format(files=_LASTFM, read=read_lastfm, rows=_lastfm_rows),
-    "lightgcn": Format(files=_LIGHTGCN, read=read_lightgcn, rows=_lightgcn_rows),
+    "lastfm": Format(files=small_folders.LASTFM, read=read_lastfm, rows=_lastfm_rows),
+    "lightgcn": Format(
+        files=small_folders.LIGHTGCN, read=read_lightgcn, rows=_lightgcn_rows
+    ),
     "amazon": Format(
-        files={"Cards_5.json": _REVIEWS, "meta_Cards.json": _META},
+        files={
+            "Cards_5.json": small_folders.REVIEWS,
+            "meta_Cards.json": small_folders.META,
+        },
         read=read_amazon,
-        rows=lambda folder: lines(folder / "Cards_5.json", blank=_OF_JSON),
+        rows=lambda folder: lines(folder / "Cards_5.json", blank=_SPACES),
     ),
     "amazon-gz": Format(
         files={
-            "Cards_5.json.gz": gzip.compress(_REVIEWS, mtime=0),
-            "meta_Cards.json.gz": gzip.compress(_META, mtime=0),
+            "Cards_5.json.gz": gzip.compress(small_folders.REVIEWS, mtime=0),
+            "meta_Cards.json.gz": gzip.compress(small_folders.META, mtime=0),
         },
         read=read_amazon,
-        rows=lambda folder: lines(folder / "Cards_5.json.gz", blank=_OF_JSON),
+        rows=lambda folder: lines(folder / "Cards_5.json.gz", blank=_SPACES),
     ),
     "recbole": Format(
-        files=_RECBOLE,
+        files=small_folders.RECBOLE,
         read=read_recbole,
         rows=lambda folder: lines(folder / "films.inter", headers=1),
     ),
     "planetoid": Format(files={"tiny.npz": npz(graph())}, read=read_planetoid),
     "planetoid-raw": Format(files=raw_files(), read=read_planetoid),
-    "texts-txt": _texts("txt", _text("one", "", "zwei, drei", "四")),
-    "texts-csv": _texts("csv", _text("id,text", "1,one", '2,"zwei, ""drei"""', "3,")),
-    "texts-tsv": _texts("tsv", _text("id\ttext", "1\tone", '2\t"zwei', "3\t")),
-    "texts-jsonl": _texts("jsonl", _json({"text": "one"}, {"id": 2, "text": "四"})),
+    "texts-txt": _texts("txt", text_of("one", "", "zwei, drei", "四")),
+    "texts-csv": _texts("csv", text_of("id,text", "1,one", '2,"zwei, ""drei"""', "3,")),
+    "texts-tsv": _texts("tsv", text_of("id\ttext", "1\tone", '2\t"zwei', "3\t")),
+    "texts-jsonl": _texts("jsonl", json_of({"text": "one"}, {"id": 2, "text": "四"})),
+    "table-csv": _table("orders.csv", text_of(*map(",".join, ORDERS))),
+    "table-tsv": _table("orders.tsv", text_of(*map("\t".join, ORDERS))),
+    "table-jsonl": _table(
+        "orders.jsonl",
+        json_of(*(dict(zip(ORDERS[0], row, strict=True)) for row in ORDERS[1:])),
+    ),
+    **_parquet(),
+    "mapping": Format(
+        files=small_folders.SHOP,
+        read=lambda folder: read_mapping(folder / "shop.toml"),
+        rows=_shop_rows,
+    ),
+    "movielens-dat": Format(
+        files=small_folders.MOVIELENS_DAT,
+        read=read_movielens_dat,
+        rows=lambda folder: lines(folder / "ratings.dat"),
+    ),
+    "amazon-2023": Format(
+        files=small_folders.AMAZON_2023,
+        read=read_amazon_2023,
+        rows=lambda folder: lines(folder / "Beauty.jsonl", blank=_SPACES),
+    ),
+    "amazon-splits": Format(files=small_folders.AMAZON_SPLITS, read=read_amazon_splits),
+    "cane": Format(files=small_folders.CANE, read=read_cane, rows=_cane_rows),
     # Whichever layout the files that are left make it.
-    "by-its-layout": Format(files=_MOVIELENS_CSV, read=catalog.load),
+    "by-its-layout": Format(files=small_folders.MOVIELENS_CSV, read=catalog.load),
     "recbole-triples": Format(
-        files=_RECBOLE | _TRIPLES,
+        files=small_folders.RECBOLE | small_folders.TRIPLES,
         read=read_recbole,
         rows=lambda folder: lines(folder / "films.inter", headers=1),
     ),

@@ -12,7 +12,8 @@ import pytest
 
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.sources.amazon import read_amazon
-from llmgnn_jax.data.sources.wording import without_markup
+from llmgnn_jax.data.sources.reviews import read_reviews
+from llmgnn_jax.data.sources.wording import sentences, without_markup
 from llmgnn_jax.errors import UserError
 
 Objects = list[dict[str, Any]]
@@ -235,6 +236,19 @@ def test_the_real_gift_cards(shared_data: Callable[[str], Path]) -> None:
     assert cards.num_interactions == 2_972
     assert len({*zip(cards.users.tolist(), cards.items.tolist(), strict=True)}) == 2_965
     assert all(cards.item_titles)
+    without = zip(
+        cards.item_titles,
+        cards.item_categorical["category"],
+        cards.item_categorical["brand"],
+        strict=True,
+    )
+    said_more = [
+        text != sentences(title, ", ".join(categories), *brand)
+        for text, (title, categories, brand) in zip(
+            cards.item_texts, without, strict=True
+        )
+    ]
+    assert sum(said_more) == 145  # a description
     assert cards.interaction_texts is not None
     assert cards.interaction_texts[0] == "Five Stars. Another great gift."
     assert "<" not in "".join(cards.item_texts)
@@ -242,6 +256,26 @@ def test_the_real_gift_cards(shared_data: Callable[[str], Path]) -> None:
     assert np.isnan(cards.item_numeric["price"]).sum() == 41
     assert sum(map(bool, cards.item_categorical["brand"])) == 119
     assert cards.content_hash(relations=False).startswith("68d72c8e07e7083d7beaf577")
+
+
+def test_the_real_reviews(shared_data: Callable[[str], Path]) -> None:
+    """2,966 have a summary and a text, as SOURCE.txt has it; six a summary alone."""
+    path = shared_data("amazon-giftcards-5core") / "Gift_Cards_5.json.gz"
+
+    def written(field: str) -> np.ndarray:
+        reviews = read_reviews(
+            path,
+            user="reviewerID",
+            item="asin",
+            value="overall",
+            seconds=lambda review: review.seconds("unixReviewTime"),
+            texts=(field, field),
+        )
+        return np.array(list(map(bool, reviews.texts)))
+
+    summary, text = written("summary"), written("reviewText")
+    assert (summary & text).sum() == 2_966
+    assert (summary & ~text).sum() == 6
 
 
 def test_items_that_were_bought_too(folder: Write) -> None:
@@ -265,5 +299,6 @@ def test_the_real_links(shared_data: Callable[[str], Path]) -> None:
         for links in cards.relations.values()
         for head, tail in zip(links.heads, links.tails, strict=True)
     }
-    assert set(cards.relations) == {"also_buy", "also_view"}
+    sizes = {name: links.num_links for name, links in cards.relations.items()}
+    assert sizes == {"also_buy": 1_918, "also_view": 1_497}
     assert len(pairs) == 2_407

@@ -119,6 +119,7 @@ def test_what_is_read(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     assert np.array_equal(price, [12.5, np.nan, np.nan], equal_nan=True)
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
         "1 items without a review left out",
+        "1 lines on items of earlier lines left out",
         "they are kept, without title, text or features",
     ]
     assert "lacks 1 items of All_Beauty.jsonl.gz" in caplog.text

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.node_dataset import NodeSplit
 from llmgnn_jax.errors import UserError
 from tests.data.corruptions import CORRUPTIONS, Corruption, Files, write
 from tests.data.formats import FORMATS, Format, Read
@@ -104,7 +105,9 @@ def _says_what_is_left_out(said: list[str], count: int) -> bool:
 def _size(read: Read) -> int:
     if isinstance(read, Dataset):
         return read.num_interactions
-    return len(read) if isinstance(read, list) else read.dataset.num_nodes
+    if isinstance(read, list):
+        return len(read)
+    return (read.dataset if isinstance(read, NodeSplit) else read).num_nodes
 
 
 def _check_error(message: str, names: list[str]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.data import catalog
+from llmgnn_jax.data.sources import lastfm
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.errors import UserError
 
@@ -153,7 +154,10 @@ def test_an_empty_file(folder: Callable[..., Path]) -> None:
 def test_the_real_lastfm(
     shared_data: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    music = catalog.load(shared_data("lastfm-hetrec2011"))
+    folder = shared_data("lastfm-hetrec2011")
+    music = catalog.load(folder)
+    assert len(lastfm._read_words(folder)[1]) == 11_946
+    assert music.relations["friends"].num_links == 12_717
     assert (music.num_users, music.num_items) == (1_892, 17_632)
     assert music.num_interactions == 92_834
     assert music.item_titles[0] == "MALICE MIZER"

@@ -254,7 +254,11 @@ RELATION = (
         ),
         (
             SMALL + '[users]\nfile="no.xls"\nid="a"',
-            "no.xls: expected a file that ends ",
+            "users.file: expected a file that ends in one of .parquet, .csv[.gz], ",
+        ),
+        (
+            SMALL.replace("orders.csv", "~nobody-of-that-name/orders.csv"),
+            "interactions.file: expected a path, got '~nobody-of-that-name/orders.csv'",
         ),
         (SMALL + "[entities]\nbrand = 3", "entities.brand: expected a table, got 3"),
         (SMALL + "relations = 3\n", "interactions: relations: expected one of file"),

@@ -307,6 +307,10 @@ def test_no_times(write: Write, times: list[Any], said: str) -> None:
             [1.0, float("inf")],
             "row 2, column rating: expected a finite number, got inf",
         ),
+        (
+            [1.0, -1e39],  # more than a float32 holds
+            "row 2, column rating: expected a finite number, got -1e+39",
+        ),
         (["4", "good"], "row 2, column rating: expected a number, got 'good'"),
         (
             ["", "4"],

@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +128,11 @@ def test_no_such_file_and_a_folder(tmp_path):
         read_texts(str(tmp_path / "none.txt"))
     with pytest.raises(UserError, match="expected a file of texts, got a folder"):
         read_texts(str(tmp_path))
+
+
+def test_the_real_reviews_in_chinese(shared_data: Callable[[str], Path]) -> None:
+    path = str(shared_data("zh-waimai10k") / "waimai_10k.csv")
+    reviews = read_texts(path, column="review")
+    assert len(reviews) == len(read_texts(path, column="label")) == 11_987
+    assert reviews[0] == "很快，好吃，味道足，量大"
+    assert set(read_texts(path, column="label")) == {"0", "1"}

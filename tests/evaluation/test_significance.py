@@ -9,6 +9,7 @@ from llmgnn_jax.evaluation.significance import (
     compared,
     holm,
     mean_intervals,
+    paired,
     permutation_test,
     pooled,
 )
@@ -98,6 +99,22 @@ def test_a_better_model_is_told_from_each_of_the_others():
     assert worse.delta == pytest.approx(0.2, abs=0.1)
     assert worse.ci95[0] < worse.delta < worse.ci95[1]
     assert worse.ci95[0] > 0 > as_good.ci95[0]
+
+
+def test_pairs_are_corrected_for_one_another_alone():
+    values = {
+        name: _drawn(80, mean=mean, seed=seed)
+        for seed, (name, mean) in enumerate(
+            {"a": 0.0, "with a": 0.3, "b": 0.0, "with b": 0.3, "c": 0.0}.items()
+        )
+    }
+    pairs = [("with a", "a"), ("with b", "b")]
+    alone = [paired([pair], values)[0] for pair in pairs]
+    found = paired(pairs, values)
+    assert [(one.a, one.b) for one in found] == pairs
+    assert [one.p for one in found] == pytest.approx(holm([one.p for one in alone]))
+    assert [one.delta for one in found] == [one.delta for one in alone]
+    assert paired([], values) == []
 
 
 def test_comparisons_are_the_same_each_time():

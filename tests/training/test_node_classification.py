@@ -382,7 +382,6 @@ def test_the_recipe_from_the_command_line(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--task", "ranking"], "evaluation.metric: expected one of recall@10"),
         (
             ["--models", "graph", "text"],
             "models: expected graph alone, for data without texts",

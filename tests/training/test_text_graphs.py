@@ -186,8 +186,6 @@ def test_a_fusion_is_pulled_to_where_it_starts(config: Config, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"text.mode": "lora"}, "text.mode: expected frozen in the task node_class"),
-        ({"text.mode": "full"}, "text.mode: expected frozen in the task node_class"),
         (
             {"text.encoder": "lstm"},
             "text.mode: expected full with the encoder lstm, .* got frozen; choose "

@@ -16,7 +16,6 @@ Reviews are the texts of their interactions. Who wrote them goes by an id; names
 read.
 """
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,13 +23,9 @@ import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.relations import Relation
-from llmgnn_jax.data.sources.json_lines import read_json_lines
-from llmgnn_jax.data.sources.record import Record
 from llmgnn_jax.data.sources.reviews import read_reviews
 from llmgnn_jax.data.sources.wording import sentences
 from llmgnn_jax.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 _LINKS = ("also_buy", "also_view")
 _ENDINGS = (".json", ".json.gz")
@@ -76,20 +71,7 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
     categories: list[tuple[str, ...]] = [()] * size
     brands: list[tuple[str, ...]] = [()] * size
     links: dict[str, list[tuple[int, int]]] = {name: [] for name in _LINKS}
-    described: set[str] = set()
-    others: set[str] = set()
-    again = 0
-    for line, record in read_json_lines(meta):
-        about = Record(meta, line, record)
-        asin = about.id("asin")
-        if asin not in item_index:
-            others.add(asin)
-            continue
-        if asin in described:
-            again += 1
-            continue
-        described.add(asin)
-        item = item_index[asin]
+    for item, about in written.described(meta, item="asin"):
         title = about.prose("title")
         titles[item] = "" if _SCRIPT in title else title
         categories[item] = tuple(dict.fromkeys(about.proses("category")))
@@ -104,11 +86,6 @@ def read_amazon(folder: Path | str, *, name: str | None = None) -> Dataset:
         for kind, found in links.items():
             others_named = filter(item_index.__contains__, about.proses(kind))
             found += ((item, item_index[other]) for other in others_named)
-    if others:
-        logger.info("%s: %d items without a review left out", meta, len(others))
-    if again:
-        logger.info("%s: %d lines on items of earlier lines left out", meta, again)
-    written.warn_of_undescribed(len(described), meta)
     return Dataset(
         name=name or _stem(reviews),
         **written.interactions(),

@@ -14,7 +14,6 @@ The files without texts (NAME.csv: user_id, parent_asin, rating, timestamp) are 
 see `table_source`.
 """
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,13 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.json_lines import read_json_lines
 from llmgnn_jax.data.sources.record import Record
 from llmgnn_jax.data.sources.reviews import read_reviews
 from llmgnn_jax.data.sources.wording import sentences
 from llmgnn_jax.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 _ENDINGS = (".jsonl.gz", ".jsonl")
 _META = "meta_"
@@ -67,11 +63,12 @@ def read_amazon_2023(folder: Path | str, *, name: str | None = None) -> Dataset:
         seconds=lambda review: review.milliseconds("timestamp") // 1000,
         texts=("title", "text"),
     )
-    item_index = written.item_index
-    described = _described(meta, item_index)
+    described = {
+        item: _item_of(about)
+        for item, about in written.described(meta, item="parent_asin")
+    }
     nothing = _Item()
-    written.warn_of_undescribed(len(described), meta)
-    shown = [described.get(item, nothing) for item in range(len(item_index))]
+    shown = [described.get(item, nothing) for item in range(len(written.item_index))]
     return Dataset(
         name=name or _stem(reviews),
         **written.interactions(),
@@ -96,22 +93,6 @@ class _Item:
     categories: tuple[str, ...] = ()
     store: tuple[str, ...] = ()
     price: float = field(default=math.nan)
-
-
-def _described(meta: Path, item_index: dict[str, int]) -> dict[int, _Item]:
-    """Item -> what is said of it; what nobody reviewed is counted in the log."""
-    found: dict[int, _Item] = {}
-    others: set[str] = set()
-    for line, fields in read_json_lines(meta):
-        record = Record(meta, line, fields)
-        asin = record.id("parent_asin")
-        if asin not in item_index:
-            others.add(asin)
-        elif item_index[asin] not in found:
-            found[item_index[asin]] = _item_of(record)
-    if others:
-        logger.info("%s: %d items without a review left out", meta, len(others))
-    return found
 
 
 def _item_of(record: Record) -> _Item:

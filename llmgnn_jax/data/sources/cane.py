@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from llmgnn_jax.data.node_dataset import UNLABELLED, NodeDataset
+from llmgnn_jax.data.sources.files import open_file, unreadable
 from llmgnn_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -73,13 +74,10 @@ def _lines(path: Path) -> list[str]:
     """Its lines, without a last one that is empty."""
     try:
         # Not `splitlines`: a text may hold a form feed or a Unicode line separator.
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        with open_file(path) as file:
+            lines = file.read().decode("utf-8-sig").split("\n")
     except OSError as error:
-        raise UserError.field(
-            path.name,
-            expected=f"a readable file in {path.parent}",
-            got=error.strerror,
-        ) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise UserError.field(path.name, expected="UTF-8", got=error) from None
     if not lines[-1]:

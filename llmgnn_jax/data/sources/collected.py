@@ -19,6 +19,7 @@ from llmgnn_jax.data.sources.column import (
     id_of,
     word_of,
 )
+from llmgnn_jax.data.sources.table import LARGEST
 from llmgnn_jax.data.sources.wording import clean
 from llmgnn_jax.errors import UserError
 
@@ -167,8 +168,9 @@ class Numbers(Collected[np.ndarray]):
 
     def _add(self, column: Column) -> None:
         numbers = column.numbers()
-        if np.isinf(numbers).any():
-            row = int(np.isinf(numbers).argmax())
+        wrong = np.abs(numbers) > LARGEST
+        if wrong.any():
+            row = int(wrong.argmax())
             raise column.error(row, float(numbers[row]), expected=self.expected)
         self._note(column, np.isnan(numbers))
         self._numbers.append(numbers)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from llmgnn_jax.data.sources.table_file import TableFile
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, excerpt
 
 REQUIRED = ("user", "item")
 OPTIONAL = ("value", "time", "text")
@@ -70,10 +70,10 @@ def roles_of(
             raise UserError.field(
                 source,
                 expected=f"one column that is the {role}",
-                got=f"{len(usual)} that may be: {', '.join(usual)}",
+                got=f"{len(usual)} that may be: {excerpt(', '.join(usual))}",
                 fix=f"name it: --data.columns {role}={usual[0]}"
                 + (f", or {role}= for none" if role in OPTIONAL else "")
-                + f" (there are {', '.join(names)})",
+                + f" (there are {excerpt(', '.join(names))})",
             )
         if usual:
             found[role] = usual[0]
@@ -82,7 +82,7 @@ def roles_of(
                 source,
                 expected=f"a column that is the {role}, of a usual name such as "
                 f"{role}_id",
-                got=", ".join(names) or "no columns",
+                got=excerpt(", ".join(names)) or "no columns",
                 fix=f"name it: --data.columns {role}=COLUMN",
             )
     for role, name in found.items():
@@ -110,8 +110,9 @@ def check_columns(table: TableFile, section: str, columns: Sequence[str]) -> Non
         if table.names.count(column) != 1:
             raise UserError.field(
                 f"[{section}]",
-                expected=f"one column of {table.path.name}: {', '.join(table.names)}",
-                got=repr(column),
+                expected=f"one column of {table.path.name}: "
+                + excerpt(", ".join(table.names)),
+                got=excerpt(repr(column)),
                 fix=did_you_mean(column, set(table.names) - {column}),
             )
 
@@ -139,7 +140,7 @@ def _asked(names: Sequence[str], said: Sequence[str], source: str) -> dict[str, 
         if column and column not in names:
             raise UserError.field(
                 f"--data.columns {one}",
-                expected=f"a column of {source}: {', '.join(names)}",
+                expected=f"a column of {source}: {excerpt(', '.join(names))}",
                 got=repr(column),
                 fix=did_you_mean(column, names),
             )

@@ -22,7 +22,7 @@ from llmgnn_jax.data.sources.interactions import collect, read_interactions
 from llmgnn_jax.data.sources.mapped_links import Links, read_links
 from llmgnn_jax.data.sources.table_file import TableFile
 from llmgnn_jax.data.sources.wording import sentences
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, excerpt
 
 logger = logging.getLogger(__name__)
 
@@ -222,10 +222,11 @@ def _once(path: Path, column: str, ids: list[str], codes: np.ndarray) -> dict[st
         again = np.ones(len(codes), bool)
         again[first] = False
         row = int(again.argmax())
+        shown = excerpt(repr(ids[codes[row]]))
         raise UserError.field(
             f"{path.name}, row {row + 1}, column {column}",
             expected="each id once",
-            got=f"{ids[codes[row]]!r} again, one of {again.sum()} such rows",
+            got=f"{shown} again, one of {again.sum()} such rows",
             fix="merge the rows or drop all but one",
         )
     return {external_id: row for row, external_id in enumerate(ids)}

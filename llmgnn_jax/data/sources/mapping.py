@@ -41,14 +41,12 @@ A document with a table [neo4j] is read by `sources.neo4j` instead.
 """
 
 import dataclasses
-import tomllib
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from llmgnn_jax.data.dataset import Dataset
-from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.mapped import (
     Entities,
     Mapped,
@@ -58,8 +56,10 @@ from llmgnn_jax.data.sources.mapped import (
 )
 from llmgnn_jax.data.sources.mapped_links import Links
 from llmgnn_jax.data.sources.neo4j import read_neo4j
+from llmgnn_jax.data.sources.table_file import TABLES, ending_of
+from llmgnn_jax.data.sources.toml_file import read_toml
 from llmgnn_jax.data.suggestions import did_you_mean
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, excerpt
 
 MAPPING = ".toml"
 NEO4J = "neo4j"
@@ -80,12 +80,7 @@ def read_mapping(path: Path | str) -> Dataset:
             `read_mapped`.
     """
     path = Path(path)
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:  # No TOML, or no UTF-8.
-        raise UserError.field(path.name, expected="TOML", got=error) from error
+    document = read_toml(path)
     if NEO4J in document:
         return read_neo4j(document, folder=path.parent)
     return read_mapped(mapped_of(document, folder=path.parent, source=path.name))
@@ -107,7 +102,7 @@ def mapped_of(document: Mapping[str, Any], *, folder: Path, source: str) -> Mapp
     name = document.get("name", Path(source).stem)
     if not isinstance(name, str) or not name:
         raise UserError.field(
-            f"{source}: name", expected="text in quotes", got=repr(name)
+            f"{source}: name", expected="text in quotes", got=excerpt(repr(name))
         )
 
     def one(cls: type[T], key: str) -> T:
@@ -125,14 +120,16 @@ def mapped_of(document: Mapping[str, Any], *, folder: Path, source: str) -> Mapp
 
     if "interactions" not in document:
         raise UserError.field(
-            source, expected="a table [interactions]", got=", ".join(document) or "none"
+            source,
+            expected="a table [interactions]",
+            got=excerpt(", ".join(document)) or "none",
         )
     entities, relations = several(Entities, "entities"), several(Links, "relations")
     for kind in set(_ENDS) & set(entities):
         raise UserError.field(
             f"{source}: entities.{kind}",
             expected="a kind that is neither user nor item",
-            got=repr(kind),
+            got=excerpt(repr(kind)),
             fix=f"list them in [{kind}s]",
         )
     known = (*_ENDS, *entities)
@@ -143,7 +140,7 @@ def mapped_of(document: Mapping[str, Any], *, folder: Path, source: str) -> Mapp
                 raise UserError.field(
                     f"{source}: relations.{name_}.{end}",
                     expected=f"one of {', '.join(known)}, or another kind of entities",
-                    got=repr(kind),
+                    got=excerpt(repr(kind)),
                     fix=f"{near} Else list its ids in [entities.{kind}]",
                 )
     return Mapped(
@@ -168,7 +165,7 @@ def _built(cls: type[T], table: object, where: str, folder: Path) -> T:
             values[name] = _typed(item.type, table[name], f"{where}.{name}", folder)
         elif item.default is dataclasses.MISSING:
             raise UserError.field(
-                where, expected=f"a key {name}", got=", ".join(table) or "none"
+                where, expected=f"a key {name}", got=excerpt(", ".join(table)) or "none"
             )
     return cls(**values)
 
@@ -178,24 +175,43 @@ def _typed(kind: object, value: object, where: str, folder: Path) -> object:
     if kind is bool:
         if isinstance(value, bool):
             return value
-        raise UserError.field(where, expected="true or false", got=repr(value))
+        raise UserError.field(where, expected="true or false", got=excerpt(repr(value)))
     if typing.get_origin(kind) is tuple:
         several = value if isinstance(value, list) else [value]
         if all(isinstance(one, str) and one for one in several):
             return tuple(several)
         raise UserError.field(
-            where, expected="a column or a list of columns", got=repr(value)
+            where, expected="a column or a list of columns", got=excerpt(repr(value))
         )
     if not isinstance(value, str) or not value:
-        raise UserError.field(where, expected="text in quotes", got=repr(value))
-    return folder / Path(value).expanduser() if kind is Path else value
+        raise UserError.field(
+            where, expected="text in quotes", got=excerpt(repr(value))
+        )
+    return _file(value, where, folder) if kind is Path else value
+
+
+def _file(value: str, where: str, folder: Path) -> Path:
+    """The path of a table; what names no user's home and has an ending is one."""
+    try:
+        path = folder / Path(value).expanduser()
+    except RuntimeError as error:
+        raise UserError.field(
+            where, expected="a path", got=f"{excerpt(repr(value))} ({error})"
+        ) from error
+    if ending_of(path) is None and not path.is_dir():
+        raise UserError.field(
+            where,
+            expected=f"a file that ends in one of {', '.join(TABLES)}",
+            got=excerpt(repr(value)),
+        )
+    return path
 
 
 def _check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
     for key in table:
         if key not in known:
             raise UserError.field(
-                f"{where}: {key}",
+                f"{where}: {excerpt(key)}",
                 expected=f"one of {', '.join(known)}",
                 got="an unknown key",
                 fix=did_you_mean(key, known),
@@ -203,4 +219,4 @@ def _check_keys(table: Mapping[str, Any], known: Collection[str], where: str) ->
 
 
 def _no_table(where: str, got: object) -> UserError:
-    return UserError.field(where, expected="a table", got=repr(got))
+    return UserError.field(where, expected="a table", got=excerpt(repr(got)))

@@ -1,7 +1,11 @@
-"""Reviews in a file of JSON lines, whatever a shop calls its fields."""
+"""Reviews in a file of JSON lines, and what a shop says of the items, in another.
+
+A shop's file lists far more items than were reviewed; of several lines on one item the
+first is read.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,9 +55,37 @@ class Reviews:
             "interaction_texts": tuple(self.texts),
         }
 
-    def warn_of_undescribed(self, described: int, meta: Path) -> None:
-        """Says how many of the items the shop's file lacks, if any."""
-        if missing := len(self.item_index) - described:
+    def described(self, meta: Path, *, item: str) -> Iterator[tuple[int, Record]]:
+        """Yields (item, what the shop says of it), each item that has a line once.
+
+        At the end the log counts items without a review, lines on items of earlier
+        lines, and, in a warning, items without a line.
+
+        Args:
+            meta: The shop's file.
+            item: The field of what a line is on.
+
+        Raises:
+            UserError: As `read_json_lines` and `Record`.
+        """
+        described: set[int] = set()
+        others: set[str] = set()
+        again = 0
+        for line, fields in read_json_lines(meta):
+            about = Record(meta, line, fields)
+            index = self.item_index.get(external_id := about.id(item))
+            if index is None:
+                others.add(external_id)
+            elif index in described:
+                again += 1
+            else:
+                described.add(index)
+                yield index, about
+        if others:
+            logger.info("%s: %d items without a review left out", meta, len(others))
+        if again:
+            logger.info("%s: %d lines on items of earlier lines left out", meta, again)
+        if missing := len(self.item_index) - len(described):
             logger.warning(
                 "%s lacks %d items of %s: they are kept, without title, text or "
                 "features",

@@ -19,7 +19,7 @@ from llmgnn_jax.data.sources.compressed import GZIP, opened
 from llmgnn_jax.data.sources.csv_table import csv_header, read_csv
 from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.json_lines import read_json_lines
-from llmgnn_jax.errors import UserError, in_a_line
+from llmgnn_jax.errors import UserError, excerpt, in_a_line
 
 Batch = Mapping[str, Column]
 """Column name -> some consecutive rows."""
@@ -62,7 +62,12 @@ class TableFile:
         """
         self.path = path
         ending = ending_of(path)
-        if path.is_dir():
+        try:
+            # A name may be too long to ask about.
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if is_folder:
             ending = PARQUET
         if ending is None:
             raise UserError.field(
@@ -70,7 +75,7 @@ class TableFile:
                 expected=f"a file that ends in one of {', '.join(TABLES)}",
                 got=path.suffix or "no ending",
             )
-        if not path.exists():
+        if not is_there:
             raise unreadable(path, FileNotFoundError(2, "No such file"))
         self._ending = ending
         self._delimiter = _DELIMITERS.get(ending, "")
@@ -129,7 +134,7 @@ class TableFile:
                         raise UserError.field(
                             path.name,
                             expected=f"a column {min(lacking)}",
-                            got=", ".join(file.schema_arrow.names),
+                            got=excerpt(", ".join(file.schema_arrow.names)),
                         )
                     for batch in file.iter_batches(_ARROW_ROWS, columns=list(columns)):
                         yield _arrow_batch(path, first, batch, columns)

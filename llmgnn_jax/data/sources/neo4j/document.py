@@ -19,7 +19,6 @@ tail_label = "Person"
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
@@ -31,6 +30,7 @@ from llmgnn_jax.data.sources.neo4j.mapping import (
     Neo4jSource,
     Nodes,
 )
+from llmgnn_jax.data.sources.toml_file import read_toml
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 
@@ -46,15 +46,7 @@ def load_source(path: Path | str) -> Neo4jSource:
         UserError: If it cannot be read, is no TOML, or as `source_of`.
     """
     path = Path(path).expanduser()
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError.field(
-            str(path), expected="a TOML file", got=error.strerror or error
-        ) from error
-    except ValueError as error:
-        raise UserError.field(str(path), expected="TOML", got=error) from error
-    return source_of(document, folder=path.absolute().parent)
+    return source_of(read_toml(path), folder=path.absolute().parent)
 
 
 def source_of(document: Mapping[str, Any], *, folder: Path) -> Neo4jSource:
