@@ -31,7 +31,7 @@ from llmgnn_jax.evidence.explanation import (
 )
 from llmgnn_jax.evidence.integral import Integral, integrate
 from llmgnn_jax.evidence.multiplied import Asked, MultipliedScore, Multipliers
-from llmgnn_jax.evidence.naming import Named
+from llmgnn_jax.evidence.naming import Ids, Named
 from llmgnn_jax.evidence.overlap import Words
 from llmgnn_jax.evidence.paths import Cited, paths_of
 from llmgnn_jax.graph.item_item import rated
@@ -106,7 +106,7 @@ class Explainer:
         *,
         most_edges: int = 12,
         by_size: bool = False,
-        show_ids: bool = False,
+        ids: Ids = "asked",
     ) -> Evidence:
         """Why an item has its score for a user.
 
@@ -116,7 +116,7 @@ class Explainer:
             most_edges: How many edges are cited at most.
             by_size: Whether edges that take most off the score are cited too; else only
                 those that add to it.
-            show_ids: Whether other users are named by their ids.
+            ids: Which users are named by their ids.
         """
         asked = self._asked(user_slot, item_slot)
         integral = integrate(
@@ -136,7 +136,7 @@ class Explainer:
         cited = _largest(attributions_M, most_edges, by_size=by_size)
         user, item = self.edges.user_node(user_slot), self.edges.item_node(item_slot)
         edges = tuple(
-            self._edge(number, edge, attributions_M, user, item, show_ids=show_ids)
+            self._edge(number, edge, attributions_M, user, item, ids)
             for number, edge in enumerate(cited, start=1)
         )
         text = self._text(asked, of_text, cited, score_without=integral.start)
@@ -160,7 +160,7 @@ class Explainer:
             share = text.score / (abs(score) or 1.0)
             paths.append(EvidencePath(edges=(), kind="text", share=share))
         return Evidence(
-            user=self._named.user(user_slot, told=True),
+            user=self._named.user(user_slot, told=ids != "none"),
             item=self._named.item(item_slot),
             score=score,
             score_without_edges=integral.start,
@@ -285,14 +285,13 @@ class Explainer:
         attributions_M: np.ndarray,
         user: int,
         item: int,
-        *,
-        show_ids: bool,
+        ids: Ids,
     ) -> EvidenceEdge:
         head, tail, relation, weight = self._named.edge(
             *self.edges.ends[index].tolist()
         )
         ends = [
-            self._named.node(node, asked_user=user, asked_item=item, show_ids=show_ids)
+            self._named.node(node, asked_user=user, asked_item=item, ids=ids)
             for node in (head, tail)
         ]
         return EvidenceEdge(

@@ -5,7 +5,12 @@ from typing import Any
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
 from llmgnn_jax.evidence.labels import Language, label_of, plain
-from llmgnn_jax.evidence.template import cites, sentence, signed
+from llmgnn_jax.evidence.template import cites, signed
+
+_SUMS: dict[Language, tuple[str, str, str]] = {
+    "en": ("all other edges", "without any edge", "score"),
+    "zh": ("其余的边", "没有边时", "得分"),
+}
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
@@ -57,14 +62,21 @@ def document(evidence: Evidence) -> dict[str, Any]:
 
 
 def listing(evidence: Evidence, *, language: Language = "en") -> str:
-    """The edges in a table, what they sum to, and the sentences."""
+    """The edges in a table, and what they sum to."""
     rows = [
-        (cites((edge.number,)), signed(edge.attribution), *edge_words(evidence, edge))
+        (
+            cites((edge.number,)),
+            signed(edge.attribution),
+            *edge_words(evidence, edge, language),
+        )
         for edge in evidence.edges
     ]
-    rows.append(("", signed(evidence.other_edges), "all other edges", "", ""))
-    rows.append(("", signed(evidence.score_without_edges), "without any edge", "", ""))
-    rows.append(("", signed(evidence.score), "score", "", ""))
+    for amount, name in zip(
+        (evidence.other_edges, evidence.score_without_edges, evidence.score),
+        _SUMS[language],
+        strict=True,
+    ):
+        rows.append(("", signed(amount), name, "", ""))
     widths = [max(_width(row[column]) for row in rows) for column in range(5)]
     lines = [
         "  ".join(
@@ -79,7 +91,7 @@ def listing(evidence: Evidence, *, language: Language = "en") -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", sentence(evidence, language=language)])
+    return "\n".join(lines)
 
 
 def edge_words(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.evidence.edges import UndirectedEdges
 from llmgnn_jax.evidence.explanation import INTERACTION, Entity
 from llmgnn_jax.graph.structure import linked_kinds
+
+Ids: TypeAlias = Literal["none", "asked", "all"]
+"""Of which users ids are told: of none, of the one that is asked about, of all."""
 
 
 class Named:
@@ -61,25 +65,24 @@ class Named:
         known = self._dataset.user_ids[slot] if told else ""
         return Entity(kind="user", slot=slot, id=known)
 
-    def node(
-        self, node: int, *, asked_user: int, asked_item: int, show_ids: bool
-    ) -> Entity:
+    def node(self, node: int, *, asked_user: int, asked_item: int, ids: Ids) -> Entity:
         """What a node is, as it may be told to whoever asked.
 
         Args:
             node: Its number.
-            asked_user: The node of the user that is asked about, whose id is known.
+            asked_user: The node of the user that is asked about.
             asked_item: The node of the item.
-            show_ids: Whether others are named too.
+            ids: Which users are named.
         """
         kind, slot = self._edges.slot(node)
         if kind == "item" or node == asked_item:
             return self.item(slot)
         if kind == "user":
-            return self.user(slot, told=show_ids or node == asked_user)
+            asked = node == asked_user and ids == "asked"
+            return self.user(slot, told=asked or ids == "all")
         assert kind == "other", "spare room has no edges"
         named, place = self._entity(slot)
-        known = show_ids or self._is_public(node, asked_user)
+        known = ids == "all" or self._is_public(node, asked_user)
         external = self._dataset.entities[named][place] if known else ""
         return Entity(
             kind="other", slot=slot, id=external, name=external, relation_kind=named

@@ -16,8 +16,11 @@ def page(evidence: Evidence, *, language: Language = "en") -> str:
     """The sentences, the picture, and a table of the cited edges."""
     title = label_of(evidence, evidence.item, language)
     rows = [
-        (cites((edge.number,)), signed(edge.attribution))
-        + edge_words(evidence, edge, language)
+        [
+            cites((edge.number,)),
+            signed(edge.attribution),
+            *edge_words(evidence, edge, language),
+        ]
         for edge in evidence.edges
     ]
     table = element(

@@ -315,7 +315,7 @@ class Recommender:
             place,
             most_edges=most_edges,
             by_size=self._prepared.config.task == "rating",
-            show_ids=show_ids,
+            ids="all" if show_ids else "asked",
         )
 
     @property

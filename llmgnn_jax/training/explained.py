@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from llmgnn_jax.evaluation.results import Explanation
 from llmgnn_jax.evidence.attribute import Explainer
+from llmgnn_jax.evidence.drawing import drawing
+from llmgnn_jax.evidence.template import sentence
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
@@ -41,3 +44,21 @@ def explainer_of(
         item_titles=item_titles,
         item_texts=item_texts,
     )
+
+
+def explained(
+    model: TrainedModel, prepared: Prepared, show_ids: bool, user: int, item: int
+) -> Explanation:
+    """A score in words and as a picture, as a report has it.
+
+    Args:
+        model: The model.
+        prepared: The run's data.
+        show_ids: Whether users are named by their ids.
+        user: A user slot.
+        item: An item slot.
+    """
+    evidence = explainer_of(prepared, model).explain(
+        user, item, ids="all" if show_ids else "none"
+    )
+    return Explanation(sentences=sentence(evidence), drawing=drawing(evidence))
