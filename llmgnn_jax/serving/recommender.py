@@ -193,6 +193,11 @@ class Recommender:
         return self._prepared.dataset.user_ids
 
     @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The items that lists are of, those that were added included."""
+        return tuple(self._item_ids)
+
+    @property
     def text_encoder(self) -> Encoder | None:
         """What reads its texts, as it was trained; None for a model without text.
 
