@@ -45,7 +45,7 @@ _ENGLISH: Phrases = {
     "profile unlike": "Its text is unlike what {user} says of themselves ({amount}).",
     "words": "; words in common: {words}",
     "comma": ", ",
-    "rest": "All other edges together: {rest}.",
+    "rest": "All other edges together: {rest}, {at_item} of it at the item itself.",
     "space": " ",
 }
 
@@ -74,7 +74,7 @@ _CHINESE: Phrases = {
     "profile unlike": "它的文字与{user}的自述不相近（{amount}）。",
     "words": "，共同的词：{words}",
     "comma": "、",
-    "rest": "其余的边合计{rest}。",
+    "rest": "其余的边合计{rest}，其中与它直接相连的边占{at_item}。",
     "space": "",
 }
 
@@ -97,7 +97,11 @@ def sentence(evidence: Evidence, *, language: Language = "en") -> str:
     # What texts add is a part of the edges, or of what there is without them.
     amounts = [told(evidence, path).amount for path in paths if path.kind != "text"]
     rest = evidence.score - evidence.score_without_edges - sum(amounts)
-    sentences.append(phrases["rest"].format(rest=signed(rest)))
+    sentences.append(
+        phrases["rest"].format(
+            rest=signed(rest), at_item=signed(evidence.others_at_item)
+        )
+    )
     return phrases["space"].join(sentences)
 
 
