@@ -110,7 +110,8 @@ def _path(
         first = label_of(evidence, parts.about, language)
         if path.kind == "attribute":
             kinds[0] = "other"
-            first = f"{plain(parts.about.relation_kind)}: {first}"
+            if parts.about.label:
+                first = f"{plain(parts.about.relation_kind)}: {first}"
     told_by = {"liked item": "both", "neighbour": "had", "friend": "friends"}
     if path.people:
         second = words[told_by[path.kind]].format(people=path.people)
