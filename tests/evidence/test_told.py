@@ -86,8 +86,8 @@ def test_the_sentences(evidence: Evidence) -> None:
     assert sentence(evidence) == (
         "Star Wars (99) (2J (1977) has the score 8.00 for user 196, 1.50 of it without "
         "any edge. User 196 had <b>Alien</b> & 外星人 [1][2][3], and 12 other people "
-        "had both (+3.50). Its text is like those of what user 196 had (+0.80); words in "
-        "common: space, war. 1 of those whom user 196 is linked with is linked with it "
+        "had both (+3.50). Its text is like those of what user 196 had (+0.80); words "
+        "in common: space, war. 1 of those whom user 196 is linked with is linked with it "
         "[4][5] (+0.45). 8 is linked with it by bought together [7][8] (+0.15). It "
         "belongs to genre space [6] (+0.10). All other edges together: +2.30, +1.25 of "
         "it at the item itself."
