@@ -126,9 +126,9 @@ class _Grouping:
     def _between(self, *ends: int) -> _Group:
         """Of an edge that touches neither."""
         kinds = [self._kind(end) for end in ends]
+        if "other" in kinds:
+            return _Group("attribute", ends[kinds.index("other")])
         for end, kind in zip(ends, kinds, strict=True):
-            if kind == "other":
-                return _Group("attribute", end)
             if kind == "item" and end in self._own:
                 return self._over(end)
             if kind == "user" and self._edges.between(self._user, end) >= 0:
