@@ -340,11 +340,12 @@ SECTIONS = (
         title="Explanations",
         file="explanations",
         metric="drop",
-        says="MovieLens-100K, users drawn at random with the item that stands first in "
-        "their lists: how far its score falls when the twelve edges that the explanation "
-        "cites are taken away, and when as many random ones are. What sums are divided "
-        "by stays as it was, see [explanations.md](explanations.md). Of the user and the "
-        "item themselves there are few edges to draw from, the cited ones among them.",
+        says="MovieLens-100K, users drawn at random with the item that stands first "
+        "in their lists: how far its score falls when the twelve edges that the "
+        "explanation cites are taken away, and when as many random ones are. What "
+        "sums are divided by stays as it was, see "
+        "[explanations.md](explanations.md). Of the user and the item themselves "
+        "there are few edges to draw from, the cited ones among them.",
         body=_removals,
     ),
 )
