@@ -69,15 +69,14 @@ def integrate(
     places, weights = np.polynomial.legendre.leggauss(nodes)
 
     def panel(first: float, last: float, values: tuple[float, float]) -> _Panel:
-        half, sums = (last - first) / 2, []
+        half = (last - first) / 2
+        sums: list[np.ndarray] = []
         for place, weight in zip(places.tolist(), weights.tolist(), strict=True):
             _, groups = at(first + half * (1 + place))
             added = [half * weight * np.asarray(group, np.float64) for group in groups]
-            sums = [
-                sum(both)
-                for both in zip(sums or [0.0] * len(added), added, strict=True)
-            ]
-        error = values[1] - values[0] - sum(float(group.sum()) for group in sums)
+            before = sums or [np.zeros(()) for _ in added]
+            sums = [one + other for one, other in zip(before, added, strict=True)]
+        error = values[1] - values[0] - float(sum(np.sum(group) for group in sums))
         return _Panel(-abs(error), first, last, values, sums, error)
 
     start, end = at(0.0)[0], at(1.0)[0]

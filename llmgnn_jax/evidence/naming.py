@@ -105,17 +105,17 @@ class Named:
         ends = {self._kind_and_place(node): node for node in (one, other)}
         found: list[tuple[int, int, str, float]] = []
         for head, tail in ((one, other), (other, one)):
-            value = self._interaction(head, tail)
-            if value is not None and not found:
-                found.append((head, tail, INTERACTION, value))
+            rating = self._interaction(head, tail)
+            if rating is not None and not found:
+                found.append((head, tail, INTERACTION, rating))
         for name, relation in self._relations.items():
             kinds = tuple(map(self._kind_here, relation.kinds))
-            for head, tail in itertools.permutations(ends):
+            for first, last in itertools.permutations(ends):
                 weight = None
-                if (head[0], tail[0]) == kinds:
-                    weight = _weight(relation, head[1], tail[1])
+                if (first[0], last[0]) == kinds:
+                    weight = _weight(relation, first[1], last[1])
                 if weight is not None:
-                    found.append((ends[head], ends[tail], name, weight))
+                    found.append((ends[first], ends[last], name, weight))
                     break
         if not found:
             # What came after training is in the graph alone.
@@ -123,8 +123,8 @@ class Named:
                 (one, other), key=lambda node: self._edges.slot(node).kind == "item"
             )
             return head, tail, INTERACTION, 1.0
-        head, tail, _, weight = found[0]
-        return head, tail, " + ".join(name for *_, name, _ in found), weight
+        head, tail, _, value = found[0]
+        return head, tail, " + ".join(name for *_, name, _ in found), value
 
     def has(self, user: int, item: int) -> bool:
         """Whether a user slot has an item slot in the train part."""
