@@ -119,11 +119,7 @@ class Explainer:
             ids: Which users are named by their ids.
         """
         asked = self._asked(user_slot, item_slot)
-        integral = integrate(
-            lambda place: self._slope(place, asked),
-            nodes=self._nodes,
-            tolerance=_TOLERANCE,
-        )
+        integral = self._integral(asked)
         attributions_M, of_text = self._attributions(user_slot, integral)
         score = integral.end
         if abs(integral.residual) > max(_PROMISED * abs(score), 1e-5):
@@ -175,12 +171,7 @@ class Explainer:
 
     def attributions(self, user_slot: int, item_slot: int) -> np.ndarray:
         """(M,) float64, what each undirected edge adds to the score."""
-        asked = self._asked(user_slot, item_slot)
-        integral = integrate(
-            lambda place: self._slope(place, asked),
-            nodes=self._nodes,
-            tolerance=_TOLERANCE,
-        )
+        integral = self._integral(self._asked(user_slot, item_slot))
         return self._attributions(user_slot, integral)[0]
 
     def score(self, user_slot: int, item_slot: int) -> float:
@@ -222,6 +213,13 @@ class Explainer:
             (spec.layer == "lightgcn" and not spec.temperature) or not spec.uses_graph
         ) and (spec.sides != "fused" or spec.fusion == "sum")
         return max(layers, 1) if linear else max(layers, 4)
+
+    def _integral(self, asked: Asked) -> Integral:
+        return integrate(
+            lambda place: self._slope(place, asked),
+            nodes=self._nodes,
+            tolerance=_TOLERANCE,
+        )
 
     def _slope(self, place: float, asked: Asked) -> tuple[float, list[np.ndarray]]:
         slope = self._score.slope(

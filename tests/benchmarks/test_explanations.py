@@ -68,14 +68,14 @@ def test_pairs_are_put_together() -> None:
 
 def test_the_page_has_them(tmp_path) -> None:
     document = {
-        "models": {"fused": summary(_rows(30, 2.0, 0.1))},
+        "models": {"fused": summary(_rows(30, 2.0, 0.0))},
         "draws": 3,
         "command": "python -m benchmarks.explanations",
         "device": "cpu",
         "date": "2026-11-28T16:00:00+00:00",
     }
     told = markdown(document)
-    assert "| fused | the cited edges | 2.0" in told
+    assert "| fused | the cited edges | 2.000 |" in told
     assert "the largest error of a sum 0.30 % of the score" in told
     section = next(one for one in results_page.SECTIONS if one.file == "explanations")
     assert section.body is not None

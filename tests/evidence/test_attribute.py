@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llmgnn_jax.evidence.attribute import Explainer
 from llmgnn_jax.evidence.explanation import Evidence
+from llmgnn_jax.models.new_items import with_new_items
 from tests.evidence.reference import reference_score
 from tests.evidence.worlds import (
     ALL_RELATIONS,
@@ -194,3 +196,38 @@ def _ids(evidence: Evidence) -> set[str]:
 def test_attributions_repeat(world: MakeWorld) -> None:
     explainer = world(sides="fused", filter="item_item").explainer
     assert explainer.explain(0, 1) == explainer.explain(0, 1)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.2])
+def test_where_a_score_jumps_the_sum_is_told_to_be_off(
+    world: MakeWorld, caplog: pytest.LogCaptureFixture, temperature: float
+) -> None:
+    """An item that came later has no vector of its own: without an edge none at all."""
+    made = world(sides="graph", temperature=temperature)
+    slot = made.dataset.num_items
+    features = with_new_items(
+        made.features, had_by=[np.array([1, 2, 5])], text_BT=None, filter_BK=None
+    )
+    node, vectors = made.explainer.edges.item_node(slot), made.params["node_embedding"]
+    explainer = Explainer(
+        dataset=made.dataset,
+        train=made.train,
+        scorer=made.scorer,
+        params={**made.params, "node_embedding": vectors.at[node].set(0.0)},
+        features=features,
+        item_ids=[*made.dataset.item_ids, "new"],
+        item_titles=[*made.dataset.item_titles, "New"],
+        item_texts=[*made.dataset.item_texts, ""],
+    )
+    evidence = explainer.explain(0, slot)
+    assert evidence.item.name == "New"
+    assert evidence.score_without_edges == 0
+    cited = sum(edge.attribution for edge in evidence.edges)
+    off = evidence.score - cited - evidence.other_edges
+    assert evidence.residual == pytest.approx(off)
+    if temperature:
+        assert abs(off) > 0.01 * abs(evidence.score)
+        assert "it jumps where edges vanish" in caplog.text
+    else:
+        assert abs(off) <= 1e-4 * abs(evidence.score)
+        assert not caplog.text
