@@ -7,7 +7,7 @@
 For users drawn at random, each with the item that stands first in its list: how far the
 score falls without the cited edges, and without as many edges that are drawn at random:
 of the whole graph, of what lies within two steps of the user (edges of the user, and of
-the user's items), or of the user and the item themselves, which is the hardest to beat:
+the user's items), or of the user and the item themselves, which are harder to beat:
 there are few of them, and those that are cited may be drawn as well. Of each several
 draws, whose mean counts. Tests are paired permutation tests over users, corrected by
 Holm. Without `--run` the recipe is trained first, without baselines.

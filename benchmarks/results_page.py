@@ -345,7 +345,8 @@ SECTIONS = (
         "explanation cites are taken away, and when as many random ones are. What "
         "sums are divided by stays as it was, see "
         "[explanations.md](explanations.md). Of the user and the item themselves "
-        "there are few edges to draw from, the cited ones among them.",
+        "there are few edges to draw from, the cited ones among them. Seconds were "
+        "taken beside other work.",
         body=_removals,
     ),
 )
