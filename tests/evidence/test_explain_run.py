@@ -147,10 +147,10 @@ def test_the_report_explains_an_example(finished_run: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"graph.fanouts": (3, 2)},
+        {"graph.fanouts": (3, 2), "train.negatives": "uniform"},
         {"graph.layer": "gcn", "graph.filter": "item_item"},
         {"graph.temperature": 0.2, "graph.filter": "spectral"},
-        {"graph.relations": ("class",), "graph.relation_weight": 0.5},
+        {"graph.relations": ("genre",), "graph.relation_weight": 0.5},
         {"text.mode": "lora", "train.negatives": "in_batch"},
     ],
     ids=str,
