@@ -193,6 +193,15 @@ def _ids(evidence: Evidence) -> set[str]:
     return {end.id for edge in evidence.edges for end in (edge.head, edge.tail)}
 
 
+@pytest.mark.parametrize("backend", ["segment", "bucketed", "native"])
+def test_attributions_are_those_of_any_kernel(world: MakeWorld, backend: str) -> None:
+    options: dict[str, Any] = {"sides": "graph", "relations": ALL_RELATIONS}
+    expected = world(**options).explainer.attributions(0, 1)
+    found = world(backend=backend, **options).explainer.attributions(0, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(expected).max() > 0.01
+
+
 def test_attributions_repeat(world: MakeWorld) -> None:
     explainer = world(sides="fused", filter="item_item").explainer
     assert explainer.explain(0, 1) == explainer.explain(0, 1)

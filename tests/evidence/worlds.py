@@ -1,5 +1,6 @@
 """A small world with every kind of link in it, and models of it with random weights."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from llmgnn_jax.data.relations import Relation
 from llmgnn_jax.data.splits import TrainSplit, split_by_rule
 from llmgnn_jax.evidence.attribute import Explainer
 from llmgnn_jax.graph.item_item import item_item_filter
+from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.graph.spectral import ideal_low_pass
 from llmgnn_jax.graph.structure import build
 from llmgnn_jax.models.features import (
@@ -119,6 +121,8 @@ def made_world(
         groups=changes.get("groups", 1),
         relations=relations,
     )
+    if changes.get("backend") == "bucketed":
+        graph = dataclasses.replace(graph, plan=with_buckets(graph.plan))
     rng = np.random.default_rng(8)
     capacities = {
         "user_capacity": graph.user_capacity,
