@@ -80,6 +80,7 @@ def shelf_with(
         features=features,
         ids=[*shelf.ids, *(item.id for item in items)],
         titles=[*shelf.titles, *(item.title for item in items)],
+        texts=[*shelf.texts, *texts],
         met=met,
     )
 

@@ -5,6 +5,7 @@ recommender.recommend(user="196")
 recommender.recommend(items=["Toy Story", "50"])
 recommender.recommend(text="a heist film with robots")
 recommender.recommend(sentence="I like Toy Story and Fargo")
+recommender.explain(user="196", item="Fargo")
 Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item="50")
 """
 
@@ -21,6 +22,8 @@ from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.memory import Held
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.evidence.attribute import Explainer
+from llmgnn_jax.evidence.explanation import Evidence
 from llmgnn_jax.serving.answers import PredictedRating, RecommendedItem
 from llmgnn_jax.serving.askers import newcomer_vector, reader_vector
 from llmgnn_jax.serving.mentions import Mention
@@ -113,6 +116,11 @@ class Recommender:
     def user_ids(self) -> tuple[str, ...]:
         """The users that lists can be asked for."""
         return self._prepared.dataset.user_ids
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The items that lists are of, those that were added included."""
+        return tuple(self._shelf.ids)
 
     @property
     def text_encoder(self) -> Encoder | None:
@@ -209,6 +217,42 @@ class Recommender:
             title=shelf.titles[place],
             rating=float(clipped(rating, prepared)),
         )
+
+    def explain(
+        self, *, user: str, item: str, most_edges: int = 12, show_ids: bool = False
+    ) -> Evidence:
+        """Why an item has its score for a user: the edges that carry it.
+
+        Any item has one, met or not. The first explanation compiles a program.
+
+        Args:
+            user: External id of a trained user.
+            item: Id or title, of one that was added later too.
+            most_edges: How many edges are cited at most, from 1. Where items are
+                ranked, those that add most to the score; of a predicted rating, those
+                that move it most, up or down.
+            show_ids: Whether other users are named by their ids.
+
+        Raises:
+            UserError: For an unknown user, or an unknown or ambiguous item.
+        """
+        if most_edges < 1:
+            raise UserError.field(
+                "most_edges", expected="a number from 1 on", got=most_edges
+            )
+        slot, place = self._user_slot(user), self._shelf.find(item)
+        return self.explainer.explain(
+            slot,
+            place,
+            most_edges=most_edges,
+            by_size=self._prepared.config.task == "rating",
+            ids="all" if show_ids else "asked",
+        )
+
+    @property
+    def explainer(self) -> Explainer:
+        """Explains scores by slots: `user_ids` and the items have theirs in order."""
+        return self._shelf.explainer
 
     def lists(
         self, *, users: Sequence[str] | None = None, k: int = 10

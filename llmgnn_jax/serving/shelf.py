@@ -16,10 +16,12 @@ from llmgnn_jax.data.people import with_oneself
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker
 from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.evidence.attribute import Explainer
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.serving.answers import RecommendedItem
 from llmgnn_jax.serving.mentions import NameIndex
 from llmgnn_jax.serving.titles import TitleIndex
+from llmgnn_jax.training.explained import explainer_of
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
 
@@ -38,6 +40,7 @@ class Shelf:
         features: What the model reads, with all items that there are.
         ids: External ids of the items.
         titles: In the same order, "" where unknown.
+        texts: Likewise.
         met: (U x I) what a user is never recommended.
     """
 
@@ -49,9 +52,12 @@ class Shelf:
         features: Features,
         ids: Sequence[str],
         titles: Sequence[str],
+        texts: Sequence[str],
         met: Csr,
     ) -> None:
-        self.features, self.ids, self.titles, self.met = features, ids, titles, met
+        self._prepared, self._model = prepared, model
+        self.features, self.met = features, met
+        self.ids, self.titles, self.texts = ids, titles, texts
         users, items = model.scorer.vectors(model.params, features)
         self.users_UD, self._ranker = np.asarray(users), Ranker(items)
         # What is only ranked is in the ranker, in a form of its own.
@@ -76,6 +82,7 @@ class Shelf:
             features=model.features,
             ids=dataset.item_ids,
             titles=dataset.item_titles,
+            texts=dataset.item_texts,
             met=_all_met(prepared),
         )
 
@@ -87,6 +94,18 @@ class Shelf:
     def names(self) -> NameIndex:
         """The items by what sentences may call them."""
         return NameIndex(self.ids, self.titles)
+
+    @functools.cached_property
+    def explainer(self) -> Explainer:
+        """Explains scores of users and items by their numbers."""
+        return explainer_of(
+            self._prepared,
+            self._model,
+            features=self.features,
+            item_ids=self.ids,
+            item_titles=self.titles,
+            item_texts=self.texts,
+        )
 
     def ranked(
         self, vector_D: np.ndarray, met: np.ndarray, k: int

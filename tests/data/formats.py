@@ -148,17 +148,6 @@ def _cane_rows(folder: Path) -> int:
     raw = (folder / "data.txt").read_bytes()
     return raw.count(b"\n") + (not raw.endswith(b"\n"))
 
-_TRIPLES = {
-    "films.link": _text("item_id:token\tentity_id:token", "1\tm.1", "4\tm.4"),
-    "films.kg": _text(
-        "head_id:token\trelation_id:token\ttail_id:token",
-        "m.1\tactor\tm.a",
-        "m.4\tactor\tm.a",
-        "m.1\tsequel\tm.4",
-        "m.x\tsequel\tm.1",
-    ),
-}
-
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an npz file."""

@@ -1,5 +1,6 @@
 """`report.html` and the table for terminals."""
 
+import base64
 import dataclasses
 import json
 import re
@@ -16,6 +17,7 @@ from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evaluation.report.series import read_series
 from llmgnn_jax.evaluation.results import (
     Example,
+    Explanation,
     Recommendation,
     Results,
     write_results,
@@ -178,6 +180,24 @@ def test_everything_is_escaped(results: Results, tmp_path: Path) -> None:
     assert {tag for tag, _ in page.tags} <= allowed
     assert not [name for _, attrs in page.tags for name in attrs if name[:2] == "on"]
     assert page.words.count("<script>alert('x')</script>") >= 12
+
+
+def test_an_example_is_explained(results: Results, tmp_path: Path) -> None:
+    """Whatever the picture holds, it is the source of an image and nothing else."""
+    drawing = f"<svg><script>alert(1)</script>{EVIL}</svg>"
+    explained = dataclasses.replace(
+        results.examples[0],
+        explanation=Explanation(sentences=f"Because of {EVIL}", drawing=drawing),
+    )
+    page = report(tmp_path, dataclasses.replace(results, examples=[explained]))
+    (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    source = image["src"] or ""
+    assert source.startswith("data:image/svg+xml;base64,")
+    assert base64.b64decode(source.partition(",")[2]).decode() == drawing
+    assert image["alt"] == f"Because of {EVIL}"
+    assert f"Because of {EVIL}" in page.words
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.open == []
 
 
 def test_nothing_is_loaded(results: Results, tmp_path: Path) -> None:

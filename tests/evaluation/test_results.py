@@ -93,6 +93,18 @@ def test_numpy_and_nan_become_json(results: Results, tmp_path: Path) -> None:
         (("models", "ease", "ci95"), [], "models.ease.ci95: expected an object"),
         (("paths", "text"), {"metrics": {}}, "paths.text.description"),
         (("examples",), [{}], r"examples[0].label: expected a string, got nothing"),
+        (
+            ("examples",),
+            [
+                {
+                    "label": "User A",
+                    "history": [],
+                    "recommendations": {},
+                    "explanation": {"sentences": "why"},
+                }
+            ],
+            "examples[0].explanation: expected null, or strings sentences and drawing",
+        ),
         (("comparisons",), [{"a": "fused"}], "comparisons[0]: expected an object with"),
         (("command",), None, "command: expected a string"),
     ],

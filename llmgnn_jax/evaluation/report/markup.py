@@ -9,6 +9,9 @@ class Markup(str):
     __slots__ = ()
 
 
+_VOID = {"img"}
+"""What holds nothing in HTML, and has no end."""
+
 Child = Markup | str | int | float | None
 
 
@@ -26,7 +29,8 @@ def element(tag: str, *children: Child, **attributes: object) -> Markup:
         if value is not None:
             name = name.rstrip("_").replace("_", "-")
             words.append(f'{name}="{html.escape(str(value), quote=True)}"')
-    return Markup(f"<{' '.join(words)}>{join(*children)}</{tag}>")
+    start = f"<{' '.join(words)}>"
+    return Markup(start if tag in _VOID else f"{start}{join(*children)}</{tag}>")
 
 
 def join(*children: Child) -> Markup:
