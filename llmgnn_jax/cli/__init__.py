@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.encode_texts import encode
+from llmgnn_jax.cli.generate_text import generate
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.cli.tune_recipe import tune
@@ -25,6 +26,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "predict": commands.predict,
     "write-back": write_back,
     "encode": encode,
+    "generate": generate,
     "data": commands.data,
 }
 
