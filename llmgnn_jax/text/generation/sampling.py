@@ -13,6 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.native.calls import call_kernel
+from llmgnn_jax.text import kernels
+from llmgnn_jax.text.kernel_calls import float32
+from llmgnn_jax.text.native import library
 
 # No logit: the token is out of the question.
 _NEVER = -jnp.inf
@@ -65,13 +69,29 @@ def choose(
         (B,) int32 ids, and (B,) float32 log-probabilities of them by the model itself,
         whatever the options are.
     """
-    if options.temperature == 0:
-        ids_B = jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
+    if kernels.usable():
+        likeliest_B, totals_B = _likeliest(logits_BV)
     else:
-        ids_B = jax.vmap(jax.random.categorical)(keys_B, narrowed(logits_BV, options))
+        likeliest_B = jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
+        totals_B = jax.nn.logsumexp(logits_BV, axis=-1)
+    ids_B = likeliest_B
+    if options.temperature > 0:
+        drawn_B = jax.vmap(jax.random.categorical)(keys_B, narrowed(logits_BV, options))
+        ids_B = drawn_B.astype(jnp.int32)
     chosen_B = jnp.take_along_axis(logits_BV, ids_B[:, None], axis=-1)[:, 0]
-    log_probabilities_B = chosen_B - jax.nn.logsumexp(logits_BV, axis=-1)
-    return ids_B.astype(jnp.int32), log_probabilities_B
+    return ids_B, chosen_B - totals_B
+
+
+def _likeliest(logits_BV: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The first of the likeliest tokens, and log sum exp: XLA takes longer on a CPU."""
+    library.require()
+    rows = logits_BV.shape[:1]
+    ids_B, totals_B = call_kernel(
+        "llmgnn_likeliest",
+        (jax.ShapeDtypeStruct(rows, jnp.int32), float32(rows)),
+        logits_BV.astype(jnp.float32),
+    )
+    return ids_B, totals_B
 
 
 def narrowed(logits_BV: jax.Array, options: SamplingOptions) -> jax.Array:

@@ -17,5 +17,6 @@ library = Library(
         "llmgnn_column_sums": "LlmgnnColumnSums",
         "llmgnn_panel_product": "LlmgnnPanelProduct",
         "llmgnn_decode_step": "LlmgnnDecodeStep",
+        "llmgnn_likeliest": "LlmgnnLikeliest",
     },
 )

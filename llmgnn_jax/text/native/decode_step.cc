@@ -206,21 +206,17 @@ struct Step {
     for (int64_t h = 0; h < each; ++h) {
       float* weights = scores + h * (padded + kWidth);
       const float* q = query + h * head;
-      Lane largest = Fill(-3e38f);
-      for (int64_t m = 0; m < padded; m += kWidth) {
-        Lane sum{};
-        for (int64_t k = 0; k < head; ++k)
-          sum += Fill(q[k]) * Load(seen_keys + k * places + m);
-        sum *= by;
-        Save(weights + m, sum);
-        if (m + kWidth <= seen) largest = Larger(largest, sum);
-      }
-      float most = Largest(largest);
-      for (int64_t m = seen / kWidth * kWidth; m < seen; ++m)
-        most = std::max(most, weights[m]);
-      for (int64_t m = seen; m < padded; ++m) weights[m] = -3e38f;
+      int64_t m = 0;
+      for (; m + 4 * kWidth <= padded; m += 4 * kWidth)
+        Score<4>(q, seen_keys + m, by, weights + m);
+      for (; m < padded; m += kWidth) Score<1>(q, seen_keys + m, by, weights + m);
+      for (m = seen; m < padded; ++m) weights[m] = -3e38f;
+      Lane largest = Load(weights);
+      for (m = kWidth; m < padded; m += kWidth)
+        largest = Larger(largest, Load(weights + m));
+      const float most = Largest(largest);
       Lane total{};
-      for (int64_t m = 0; m < padded; m += kWidth) {
+      for (m = 0; m < padded; m += kWidth) {
         Lane weight = Exp(Load(weights + m) - most);
         Save(weights + m, weight);
         total += weight;
@@ -228,6 +224,15 @@ struct Step {
       Mix(weights, seen, 1.0f / Total(total), seen_values,
           mixed + (row * heads + group * each + h) * head);
     }
+  }
+
+  // Scores of N lanes of places: to = q keys * by
+  template <int N>
+  void Score(const float* q, const float* from, float by, float* to) const {
+    Lane sums[N] = {};
+    for (int64_t k = 0; k < head; ++k, from += places)
+      for (int j = 0; j < N; ++j) sums[j] += Fill(q[k]) * Load(from + j * kWidth);
+    for (int j = 0; j < N; ++j) Save(to + j * kWidth, sums[j] * by);
   }
 
   // to (K) = weights (m) values (m, K), times `by`

@@ -147,7 +147,9 @@ def test_gradients_of_weights_in_panels(lay_out) -> None:
         return (scores[0, :9, :] ** 2).sum()
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(params)
-    step = jax.tree.map(lambda leaf: 1e-4 * leaf / jnp.abs(leaf).max(), gradient)
+    step = jax.tree.map(
+        lambda leaf: 1e-4 * leaf / jnp.abs(leaf).max(initial=1e-9), gradient
+    )
     ahead = jax.jit(loss)(jax.tree.map(jnp.add, params, step))
     behind = jax.jit(loss)(jax.tree.map(jnp.subtract, params, step))
     wanted = sum(
