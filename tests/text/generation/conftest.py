@@ -10,9 +10,9 @@ import pytest
 import tokenizers
 from tokenizers import AddedToken, decoders, pre_tokenizers
 
-from llmgnn_jax.text import kernels
 from llmgnn_jax.text.generation.cached_decoder import CachedDecoder
 from llmgnn_jax.text.generation.panel_decoder import laid_out
+from llmgnn_jax.text.native import library
 from llmgnn_jax.text.pretrained import save_encoder
 from llmgnn_jax.text.tokens import FastTokenizer
 from tests.text.generation.decoders import TINY, noisy
@@ -28,8 +28,8 @@ def lay_out(request: pytest.FixtureRequest) -> Callable[..., tuple[Any, Any]]:
             CachedDecoder.of(model, dtype=dtype),
             model.params,
         )
-    if not kernels.usable():
-        pytest.skip("native kernels: not here")
+    if reason := library.unavailable_because():
+        pytest.skip(f"native kernels: {reason}")
     return lambda model, dtype="float32": laid_out(model, dtype=dtype)
 
 

@@ -11,7 +11,9 @@ from llmgnn_jax.text.encoders.decoder import logits
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.generation.loop import decode
 from llmgnn_jax.text.generation.model import Prompt
+from llmgnn_jax.text.generation.panel_decoder import laid_out
 from llmgnn_jax.text.generation.sampling import SamplingOptions
+from llmgnn_jax.text.native import library
 from tests.text.generation.decoders import SHAPES, TINY, noisy
 
 LENGTHS = (9, 1, 5)
@@ -162,11 +164,11 @@ def test_gradients_of_weights_in_panels(lay_out) -> None:
     np.testing.assert_allclose((ahead - behind) / 2, wanted, rtol=0.05)
 
 
-def test_bfloat16_rounds_matrices_alone(lay_out) -> None:
+def test_bfloat16_rounds_matrices_alone() -> None:
+    if reason := library.unavailable_because():
+        pytest.skip(f"native kernels: {reason}")
     encoder = noisy(TINY)
-    model, params = lay_out(encoder, dtype="bfloat16")
-    if type(model).__name__ == "CachedDecoder":
-        pytest.skip("native kernels: not these")
+    model, params = laid_out(encoder, dtype="bfloat16")
 
     def rounded(path, leaf):
         name = path[-1].key
@@ -174,11 +176,8 @@ def test_bfloat16_rounds_matrices_alone(lay_out) -> None:
             return leaf.astype(jnp.bfloat16).astype(jnp.float32)
         return leaf
 
-    plain, plain_params = lay_out(
-        encoder._replace(
-            params=jax.tree_util.tree_map_with_path(rounded, encoder.params)
-        )
-    )
+    coarse = jax.tree_util.tree_map_with_path(rounded, encoder.params)
+    plain, plain_params = laid_out(encoder._replace(params=coarse), dtype="float32")
     prompt = prompt_of(8)
     wanted = np.asarray(
         jax.jit(plain.prefill, static_argnames="capacity")(
@@ -188,11 +187,11 @@ def test_bfloat16_rounds_matrices_alone(lay_out) -> None:
     got, state = jax.jit(model.prefill, static_argnames="capacity")(
         params, prompt, capacity=1
     )
-    np.testing.assert_allclose(got, wanted, atol=0.02 * np.abs(wanted).max())
+    np.testing.assert_allclose(got, wanted, atol=0.01 * np.abs(wanted).max())
     after = jax.jit(model.step)(params, state, np.array([1, 2, 3], np.int32))[0]
     longer = np.pad(prompt.ids_BL, ((0, 0), (0, 1)))
     longer[np.arange(3), prompt.lengths_B] = [1, 2, 3]
     again = jax.jit(plain.prefill, static_argnames="capacity")(
         plain_params, Prompt(longer, prompt.lengths_B + 1), capacity=1
     )[0]
-    np.testing.assert_allclose(after, again, atol=0.02 * np.abs(again).max())
+    np.testing.assert_allclose(after, again, atol=0.01 * np.abs(again).max())
