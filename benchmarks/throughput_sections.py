@@ -203,8 +203,8 @@ SECTIONS = (
         says="64 greedy tokens of SmolLM2-135M after prompts of 32, one row and eight "
         "at once, prompts included. A step reads all matrices, whatever the number of "
         "rows: the rows in GB/s say how fast this machine reads at most, and "
-        "`share_of_reads` which part of that the weights alone make of a row. Peers are "
-        "transformers' `generate` and loops written by hand for this decoder. In "
+        "`share_of_reads` which part of that the weights alone make of a row. Peers "
+        "are transformers' `generate` and loops written by hand for this decoder. In "
         "bfloat16 ours keeps matrices in it and multiplies in float32; the peers are "
         "bfloat16 throughout.",
     ),

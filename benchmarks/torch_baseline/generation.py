@@ -83,7 +83,7 @@ def setup_loop(
     compiled: Literal["no", "plain", "packed"] = "no",
 ) -> Task:
     """A loop by hand, each step one call."""
-    loop = Loop(_model(folder, precision), new=new)
+    loop = Loop(_model(folder, precision)).eval()
     ids_BL = torch.tensor(np.array(inputs["ids"])).long().to(DEVICE)
     forced_BN = torch.tensor(np.array(inputs["forced"])).long().to(DEVICE)
     batch, length = ids_BL.shape
@@ -123,34 +123,39 @@ def setup_loop(
     return _task(logits, generated, precision=precision, units=batch * new)
 
 
+class LayerWeights(torch.nn.Module):
+    """What a layer reads; buffers, which `freezing` may pack."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        attention, mlp = layer.self_attn, layer.mlp
+        joined = (attention.q_proj, attention.k_proj, attention.v_proj)
+        gated = (mlp.gate_proj, mlp.up_proj)
+        for name, weight in {
+            "norm": layer.input_layernorm.weight,
+            "joined": torch.cat([one.weight for one in joined]),
+            "output": attention.o_proj.weight,
+            "mlp_norm": layer.post_attention_layernorm.weight,
+            "gated": torch.cat([one.weight for one in gated]),
+            "down": mlp.down_proj.weight,
+        }.items():
+            self.register_buffer(name, weight.detach().contiguous())
+
+
 class Loop(torch.nn.Module):
     """The decoder with joined matrices and caches that are written in place."""
 
-    def __init__(self, model: Any, *, new: int) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         config = model.config
         self.heads = config.num_attention_heads
         self.groups = config.num_key_value_heads
         self.head_dim = model.model.layers[0].self_attn.head_dim
         self.epsilon = config.rms_norm_eps
-        self.words = model.get_input_embeddings().weight
-        self.last_norm = model.model.norm.weight
-        self.frequencies = model.model.rotary_emb.inv_freq.float()
-        self.layers = [self._layer(layer) for layer in model.model.layers]
-
-    def _layer(self, layer: Any) -> dict[str, torch.Tensor]:
-        attention, mlp = layer.self_attn, layer.mlp
-        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-        joined = [one.weight.detach() for one in projections]
-        gated = [one.weight.detach() for one in (mlp.gate_proj, mlp.up_proj)]
-        return {
-            "norm": layer.input_layernorm.weight.detach(),
-            "joined": torch.cat(joined).contiguous(),
-            "output": attention.o_proj.weight.detach(),
-            "mlp_norm": layer.post_attention_layernorm.weight.detach(),
-            "gated": torch.cat(gated).contiguous(),
-            "down": mlp.down_proj.weight.detach(),
-        }
+        self.register_buffer("words", model.get_input_embeddings().weight.detach())
+        self.register_buffer("last_norm", model.model.norm.weight.detach())
+        self.register_buffer("frequencies", model.model.rotary_emb.inv_freq.float())
+        self.layers = torch.nn.ModuleList(map(LayerWeights, model.model.layers))
 
     def cache(self, batch: int, places: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Keys and values of each layer, (B, G, M, K)."""
@@ -187,8 +192,8 @@ class Loop(torch.nn.Module):
         width = (x.shape[-1],)
         sizes = [self.heads, self.groups, self.groups]
         for layer, (keys, values) in zip(self.layers, cache, strict=True):
-            normed = functional.rms_norm(x, width, layer["norm"], self.epsilon)
-            joined = functional.linear(normed, layer["joined"])
+            normed = functional.rms_norm(x, width, layer.norm, self.epsilon)
+            joined = functional.linear(normed, layer.joined)
             joined = joined.view(batch, length, -1, self.head_dim).transpose(1, 2)
             query, key, value = joined.split(sizes, dim=1)
             query, key = (_turned(one, cosine, sine) for one in (query, key))
@@ -202,10 +207,10 @@ class Loop(torch.nn.Module):
                 enable_gqa=True,
             )
             mixed = mixed.transpose(1, 2).reshape(batch, length, -1)
-            x = x + functional.linear(mixed, layer["output"])
-            normed = functional.rms_norm(x, width, layer["mlp_norm"], self.epsilon)
-            gate, up = functional.linear(normed, layer["gated"]).chunk(2, dim=-1)
-            x = x + functional.linear(functional.silu(gate) * up, layer["down"])
+            x = x + functional.linear(mixed, layer.output)
+            normed = functional.rms_norm(x, width, layer.mlp_norm, self.epsilon)
+            gate, up = functional.linear(normed, layer.gated).chunk(2, dim=-1)
+            x = x + functional.linear(functional.silu(gate) * up, layer.down)
         last = functional.rms_norm(x[:, -1], width, self.last_norm, self.epsilon)
         return functional.linear(last, self.words)
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.generation.chat import Turn
 from llmgnn_jax.text.generation.generator import TextGenerator
+from llmgnn_jax.text.generation.model import Prompt
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.generation.stops import cut_at, held_back
 
@@ -65,20 +67,36 @@ def test_the_models_own_stop_ends_a_text(generator: TextGenerator) -> None:
         assert (len(one.ids) == 80) == (one.finished == "length")
 
 
-def test_likelihoods_are_those_of_generating(generator: TextGenerator) -> None:
-    found = generator.generate(PROMPTS, max_new_tokens=9)
-    texts = [generator.tokenizer.ids(one.text) for one in found]
-    said = generator.log_likelihoods(PROMPTS, [one.text for one in found])
-    compared = 0
-    for one, ids, likelihood in zip(found, texts, said, strict=True):
-        assert likelihood.tokens == len(ids)
-        # A text may be cut into other tokens than those that said it.
-        if tuple(ids) == one.ids:
-            assert abs(likelihood.total - one.log_probability) <= 1e-3
-            compared += 1
-    assert compared
-    nothing = generator.log_likelihoods(["hero"], [""])[0]
-    assert (nothing.total, nothing.tokens) == (0.0, 0)
+def test_likelihoods_are_sums_over_tokens(generator: TextGenerator) -> None:
+    texts = ["ro", " a hero", "", "x" * 20, "電"]
+    said = generator.log_likelihoods(PROMPTS, texts)
+    for prompt, text, likelihood in zip(PROMPTS, texts, said, strict=True):
+        (before,), after = (
+            generator.tokenizer.encode([prompt]),
+            generator.tokenizer.ids(text),
+        )
+        assert likelihood.tokens == len(after)
+        ids = np.array([[*before, *after]], np.int32)
+        scores = generator.model.all_logits(
+            generator.params, Prompt(ids, np.array([ids.shape[1]], np.int32))
+        )
+        likely = np.float64(jax.nn.log_softmax(scores)[0])
+        places = np.arange(len(before) - 1, ids.shape[1] - 1)
+        wanted = likely[places, ids[0, places + 1]].sum()
+        assert abs(likelihood.total - wanted) <= 1e-3
+
+
+def test_a_generated_text_is_as_likely_as_its_tokens(generator: TextGenerator) -> None:
+    (found,) = generator.generate(["hero"], max_new_tokens=9)
+    (before,) = generator.tokenizer.encode(["hero"])
+    ids = np.array([[*before, *found.ids]], np.int32)
+    scores = generator.model.all_logits(
+        generator.params, Prompt(ids, np.array([ids.shape[1]], np.int32))
+    )
+    likely = np.float64(jax.nn.log_softmax(scores)[0])
+    places = np.arange(len(before) - 1, ids.shape[1] - 1)
+    wanted = likely[places, ids[0, places + 1]].sum()
+    assert abs(found.log_probability - wanted) <= 1e-3
 
 
 def test_soft_tokens_go_with_their_prompts(generator: TextGenerator) -> None:
