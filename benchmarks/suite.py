@@ -111,6 +111,12 @@ BENCHMARKS = (
     ),
     Benchmark(name="text_lengths", full=("--rounds", "3"), short=None),
     Benchmark(
+        name="generation",
+        # A run is 64 steps, and what compiles takes a minute to be ready.
+        full=("--rounds", "3"),
+        short=(*_SHORT, *_only("generate", "packed")),
+    ),
+    Benchmark(
         name="text_encode",
         # A run is a pass over a corpus: nine turns of all peers would take hours.
         full=(

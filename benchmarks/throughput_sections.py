@@ -201,6 +201,17 @@ SECTIONS = (
         "taken, those of like length are fewer, and every peer pads more.",
     ),
     Section(
+        name="generation",
+        title="Generating text",
+        says="64 greedy tokens of SmolLM2-135M after prompts of 32, one row and eight "
+        "at once, prompts included. A step reads all matrices, whatever the number of "
+        "rows: the rows in GB/s say how fast this machine reads at most, and "
+        "`share_of_reads` which part of that the weights alone make of a row. Peers "
+        "are transformers' `generate` and loops written by hand for this decoder. In "
+        "bfloat16 ours keeps matrices in it and multiplies in float32; the peers are "
+        "bfloat16 throughout.",
+    ),
+    Section(
         name="ceilings",
         title="What a device can do at most",
         says="A large product in each precision, a copy, and rows of 256 bytes read at "

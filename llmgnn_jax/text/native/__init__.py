@@ -16,5 +16,8 @@ library = Library(
         "llmgnn_norm_gradient": "LlmgnnNormGradient",
         "llmgnn_column_sums": "LlmgnnColumnSums",
         "llmgnn_softmax_targets": "LlmgnnSoftmaxTargets",
+        "llmgnn_panel_product": "LlmgnnPanelProduct",
+        "llmgnn_decode_step": "LlmgnnDecodeStep",
+        "llmgnn_likeliest": "LlmgnnLikeliest",
     },
 )
