@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.encode_texts import encode
+from llmgnn_jax.cli.explain import explain
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.cli.tune_recipe import tune
@@ -23,6 +24,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": commands.evaluate,
     "recommend": commands.recommend,
     "predict": commands.predict,
+    "explain": explain,
     "write-back": write_back,
     "encode": encode,
     "data": commands.data,

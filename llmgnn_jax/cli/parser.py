@@ -6,6 +6,7 @@ import typing
 from llmgnn_jax import __version__
 from llmgnn_jax.cli.arguments import Parser, add_json
 from llmgnn_jax.cli.data_options import add_data
+from llmgnn_jax.cli.explain_options import add_explain
 from llmgnn_jax.cli.write_back_options import add_write_back
 from llmgnn_jax.config import ModelName, TextConfig
 
@@ -177,6 +178,7 @@ def build_parser() -> Parser:
         "--model", choices=("graph", "text", "fused"), help="default: the run's last"
     )
     add_json(predict)
+    add_explain(verb)
     add_write_back(verb)
 
     encode = verb(

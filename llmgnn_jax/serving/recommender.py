@@ -5,6 +5,7 @@ recommender.recommend(user="196")
 recommender.recommend(items=["Toy Story", "50"])
 recommender.recommend(text="a heist film with robots")
 recommender.recommend(sentence="I like Toy Story and Fargo")
+recommender.explain(user="196", item="Fargo")
 Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item="50")
 """
 
@@ -28,12 +29,15 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker
 from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.evidence.attribute import Explainer
+from llmgnn_jax.evidence.explanation import Evidence
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.serving.mentions import Mention, NameIndex
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
+from llmgnn_jax.training.explained import explainer_of
 from llmgnn_jax.training.prepare import Prepared, prepare
 from llmgnn_jax.training.rating_data import clipped
 from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
@@ -108,6 +112,7 @@ class Recommender:
         dataset = prepared.dataset
         self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
         self._met = _all_met(prepared)
+        self._item_texts: Sequence[str] = dataset.item_texts
         self._know(model.features, dataset.item_ids, dataset.item_titles)
 
     def _know(
@@ -121,6 +126,7 @@ class Recommender:
         rates = self._prepared.config.task == "rating"
         self._items = np.asarray(items) if rates else None
         self._features, self._item_ids, self._item_titles = features, ids, titles
+        self._explainer: Explainer | None = None
         self._titles = TitleIndex(ids, titles)
         self._names: NameIndex | None = None
         # Those that training never met, and all that came after it.
@@ -281,6 +287,51 @@ class Recommender:
             rating=float(clipped(rating, prepared)),
         )
 
+    def explain(
+        self, *, user: str, item: str, most_edges: int = 12, show_ids: bool = False
+    ) -> Evidence:
+        """Why an item has its score for a user: the edges that carry it.
+
+        Any item has one, met or not. The first explanation compiles a program.
+
+        Args:
+            user: External id of a trained user.
+            item: Id or title, of one that was added later too.
+            most_edges: How many edges are cited at most, from 1. Where items are
+                ranked, those that add most to the score; of a predicted rating, those
+                that move it most, up or down.
+            show_ids: Whether other users are named by their ids.
+
+        Raises:
+            UserError: For an unknown user, or an unknown or ambiguous item.
+        """
+        if most_edges < 1:
+            raise UserError.field(
+                "most_edges", expected="a number from 1 on", got=most_edges
+            )
+        slot, place = self._user_slot(user), self._titles.find(item)
+        return self.explainer.explain(
+            slot,
+            place,
+            most_edges=most_edges,
+            by_size=self._prepared.config.task == "rating",
+            ids="all" if show_ids else "asked",
+        )
+
+    @property
+    def explainer(self) -> Explainer:
+        """Explains scores by slots: `user_ids` and the items have theirs in order."""
+        if self._explainer is None:
+            self._explainer = explainer_of(
+                self._prepared,
+                self._model,
+                features=self._features,
+                item_ids=self._item_ids,
+                item_titles=self._item_titles,
+                item_texts=self._item_texts,
+            )
+        return self._explainer
+
     def lists(
         self, *, users: Sequence[str] | None = None, k: int = 10
     ) -> Iterator[tuple[str, list[RecommendedItem]]]:
@@ -374,6 +425,7 @@ class Recommender:
             self._met.num_rows,
         )
         titles = [*self._item_titles, *(item.title for item in items)]
+        self._item_texts = [*self._item_texts, *texts]
         self._know(features, ids, titles)
         self._met = met
 
