@@ -12,7 +12,7 @@ Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item
 import functools
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,10 @@ import numpy as np
 from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data import catalog
-from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import pairs_among
 from llmgnn_jax.data.people import with_oneself
+from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker
@@ -193,6 +194,57 @@ class Recommender:
         return self._prepared.dataset.user_ids
 
     @property
+    def dataset(self) -> Dataset:
+        """Names, titles and attributes; its interactions are those of all parts."""
+        return self._prepared.dataset
+
+    @property
+    def train(self) -> TrainSplit:
+        """The interactions that it was trained on."""
+        return self._prepared.train
+
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """The items that it ranks, those that were added too."""
+        return self._item_ids
+
+    @property
+    def item_titles(self) -> Sequence[str]:
+        """Theirs, "" where unknown."""
+        return self._item_titles
+
+    def alike(self, item: str, *, k: int = 10) -> list[RecommendedItem]:
+        """The items whose vectors lie nearest to that of an item.
+
+        Args:
+            item: Id or title.
+            k: Length of the list, from 1. Scores are cosines.
+
+        Raises:
+            UserError: For an unknown or ambiguous item.
+        """
+        _check_length(k)
+        place = self._titles.find(item)
+        _, items = self._model.scorer.vectors(self._model.params, self._features)
+        vectors_ID = np.asarray(items)[: len(self._item_ids)]
+        lengths_I = np.linalg.norm(vectors_ID, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores_I = vectors_ID @ vectors_ID[place] / (lengths_I * lengths_I[place])
+        # What nothing is known of is like nothing.
+        scores_I = np.nan_to_num(scores_I, nan=-1.0)
+        scores_I[place] = -np.inf
+        nearest = np.argsort(-scores_I, kind="stable")[: min(k, len(scores_I) - 1)]
+        return [
+            RecommendedItem(
+                id=self._item_ids[one],
+                title=self._title(one),
+                score=float(scores_I[one]),
+                rank=rank,
+            )
+            for rank, one in enumerate(nearest.tolist(), start=1)
+        ]
+
+    @property
     def text_encoder(self) -> Encoder | None:
         """What reads its texts, as it was trained; None for a model without text.
 
@@ -208,6 +260,7 @@ class Recommender:
         text: str | None = None,
         sentence: str | None = None,
         k: int = 10,
+        among: Collection[str] | None = None,
     ) -> list[RecommendedItem]:
         """The k best items that were not met yet; fewer where the catalogue ends.
 
@@ -221,6 +274,7 @@ class Recommender:
             sentence: What someone says of what they like. The items that it names (see
                 `named`) are as in `items`; where it names none, it is a text.
             k: Length of the list, from 1.
+            among: Ids of the items that may be in a user's list; None: all.
 
         Raises:
             UserError: For an unknown user, an unknown or ambiguous item, an empty text,
@@ -242,7 +296,10 @@ class Recommender:
         _check_length(k)
         if user is not None:
             slot = self._user_slot(user)
-            return self._rank(self._users[slot], self._met.row(slot), k)
+            met = self._met.row(slot)
+            return self._rank(self._users[slot], met, k, among=among)
+        if among is not None:
+            raise UserError.field("among", expected="a user", got="none")
         if items:
             return self._rank_liked([self._titles.find(item) for item in items], k)
         if sentence is not None:
@@ -525,15 +582,33 @@ class Recommender:
         return self._rank(self._newcomer(liked), np.unique(liked), k)
 
     def _rank(
-        self, vector: np.ndarray, met: np.ndarray, k: int
+        self,
+        vector: np.ndarray,
+        met: np.ndarray,
+        k: int,
+        *,
+        among: Collection[str] | None = None,
     ) -> list[RecommendedItem]:
         """Of items that are not in `met`, ascending and distinct."""
         seen = Csr(indptr=np.array([0, len(met)]), indices=met)
-        return self._listed(self._rankings(vector[None, :], seen, k), 0)
+        allowed = None
+        if among is not None:
+            wanted = frozenset(among)
+            allowed = np.zeros(len(self._in_use), bool)
+            allowed[: len(self._item_ids)] = [one in wanted for one in self._item_ids]
+        rankings = self._rankings(vector[None, :], seen, k, allowed=allowed)
+        return self._listed(rankings, 0)
 
-    def _rankings(self, vectors_BD: np.ndarray, seen: Csr, k: int) -> Rankings:
-        """Of items that are in use and not seen."""
-        in_use = self._in_use
+    def _rankings(
+        self,
+        vectors_BD: np.ndarray,
+        seen: Csr,
+        k: int,
+        *,
+        allowed: np.ndarray | None = None,
+    ) -> Rankings:
+        """Of items that are in use, allowed and not seen."""
+        in_use = self._in_use if allowed is None else self._in_use & allowed
 
         def ranked(candidates: np.ndarray | None) -> Rankings:
             return self._ranker.rank(

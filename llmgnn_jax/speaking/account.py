@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence
+from llmgnn_jax.evidence.labels import plain
 from llmgnn_jax.speaking.names import ItemName, Named, Names, ValueName, year_of
 from llmgnn_jax.speaking.numbers import Role
 from llmgnn_jax.speaking.quoting import quoted
@@ -48,16 +49,12 @@ class Account:
         reasons = reasons_of(evidence, most=most)
         entities = [one.entity for one in reasons if one.entity is not None]
         items = [evidence.item, *(one for one in entities if one.kind == "item")]
-        titles = [
-            (one.slot, title)
-            for one in items
-            for title in dict.fromkeys((one.label, quoted(one.label)))
-        ]
+        titles = [(one.slot, title) for one in items for title in _spellings(one)]
         values = [
             ValueName(one.relation_kind, title)
             for one in entities
             if one.kind == "other"
-            for title in dict.fromkeys((one.label, quoted(one.label)))
+            for title in _spellings(one)
         ]
         return cls(
             evidence=evidence,
@@ -122,12 +119,24 @@ class Account:
             return value in years
         if role == "rating":
             return value in ratings
+        if role == "amount":
+            return any(abs(value - one.amount) < 0.0051 for one in self.reasons)
         # So many things that are named.
         return value == len(self.reasons) + 1 or value == len(self.reasons) > 1
+
+    def is_user(self, words: str) -> bool:
+        """Whether an id is that of the user who was asked about."""
+        return words == self.evidence.user.id
 
     def _items(self) -> list[Entity]:
         named = [one.entity for one in self.reasons if one.entity is not None]
         return [self.evidence.item, *(one for one in named if one.kind == "item")]
+
+
+def _spellings(entity: Entity) -> list[str]:
+    """A name as the data have it, as templates do and as prompts do."""
+    name = entity.label
+    return list(dict.fromkeys((name, plain(name), quoted(name))))
 
 
 def _is(entity: Entity, name: Named) -> bool:

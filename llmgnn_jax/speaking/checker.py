@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from llmgnn_jax.serving.mentions import plainly_written, without_capitals
 from llmgnn_jax.speaking.account import Account
-from llmgnn_jax.speaking.names import ItemName, Names, Span, ValueName, find_names
+from llmgnn_jax.speaking.names import ItemName, Names, Span, find_names
 from llmgnn_jax.speaking.numbers import Number, numbers_in
 from llmgnn_jax.speaking.wording import Language, may_begin, refused_wording
 
@@ -40,7 +40,10 @@ _LIKED = (
     r"(?:like[sd]?|enjoy(?:s|ed)?|love[sd]?|prefer(?:s|red)?|appreciate[sd]?|fond of"
     r"|favou?rites?|喜欢|喜爱|热爱)"
 )
-_HAD = r"(?:had|has|have|watched|saw|seen|bought|chose|picked|rated|read|played|liked|enjoyed|loved|gave)"
+_HAD = (
+    r"(?:had|has|have|watched|saw|seen|bought|chose|picked|rated|read|played|liked"
+    r"|enjoyed|loved|gave)"
+)
 _RECOMMENDED = re.compile(
     rf"(?:recommend\w*|suggest\w*|(?:would|will|might|may|could|should)(?: also| really"
     rf"| probably| likely| well)* {_LIKED}|good (?:choice|match|pick)|try|推荐"
@@ -134,17 +137,28 @@ class Checker:
         ]
         for span in spans:
             if not account.allows(span.of):
-                raise _Refused(f"names {span.words!r}, which is no part of the evidence")
-        masked, last = [], 0
+                raise _Refused(
+                    f"names {span.words!r}, which is no part of the evidence"
+                )
+        masked: list[str] = []
+        last = 0
         for place, span in enumerate(spans):
             mark = chr(_FIRST_MARK + place)
             # Each character keeps its place.
-            masked += [text[last : span.start], mark, " " * (span.stop - span.start - 1)]
+            masked += [
+                text[last : span.start],
+                mark,
+                " " * (span.stop - span.start - 1),
+            ]
             last = span.stop
         masked.append(text[last:])
         sentence = _Sentence(text=text, masked="".join(masked), spans=spans)
         sentence.numbers = numbers_in(sentence.masked)
         return sentence
+
+
+def _no_part(words: str) -> str:
+    return f"names {words!r}, which is no part of the evidence"
 
 
 def _is_everyday(span: Span, text: str) -> bool:
@@ -171,6 +185,8 @@ def _check_repetition(text: str) -> None:
 
 def _check_numbers(sentence: _Sentence, account: Account) -> None:
     for number in sentence.numbers:
+        if number.role == "user" and account.is_user(number.words):
+            continue
         if number.value is None or not account.allows_number(number.value, number.role):
             raise _Refused(
                 f"tells {number.words!r}, which is no number of the evidence"
@@ -188,7 +204,7 @@ def _check_quotes(sentence: _Sentence) -> None:
         inside = next(one for one in match.groups() if one is not None)
         if not _HARMLESS.fullmatch(inside):
             words = sentence.text[match.start() : match.end()]
-            raise _Refused(f"names {words!r}, which is no part of the evidence")
+            raise _Refused(_no_part(words))
 
 
 def _check_characters(sentence: _Sentence, language: Language) -> None:
@@ -205,7 +221,7 @@ def _check_characters(sentence: _Sentence, language: Language) -> None:
             starts = _STARTS.search(sentence.masked[: match.start()]) is not None
             refused = word != word.lower() and not (starts and may_begin(word))
         if refused:
-            raise _Refused(f"names {word!r}, which is no part of the evidence")
+            raise _Refused(_no_part(word))
 
 
 def _check_roles(sentence: _Sentence, account: Account) -> None:
@@ -240,7 +256,7 @@ def _with_citations(sentence: _Sentence, account: Account) -> Checked:
             ]
         else:
             told = [
-                one.stop
+                one.noun_stop
                 for one in sentence.numbers
                 if one.role == "people" and one.value == reason.people
             ]
@@ -276,6 +292,3 @@ def _behind(sentence: _Sentence, stop: int) -> int:
         sentence.masked[stop:],
     )
     return stop + (match.end() if match else 0)
-
-
-__all__ = ["Checked", "Checker", "ValueName"]

@@ -8,19 +8,17 @@ A decoder writes, the checker reads; what it refuses is drawn again, and after t
 try the template speaks. Whichever it is, the citations are those of the account.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from llmgnn_jax.evidence.explanation import Evidence
-from llmgnn_jax.evidence.template import sentence
+from llmgnn_jax.evidence.template import PHRASES, path_sentence, sentence
 from llmgnn_jax.speaking.account import Account
 from llmgnn_jax.speaking.checker import Checker
 from llmgnn_jax.speaking.names import Names
 from llmgnn_jax.speaking.prompts import turns
-from llmgnn_jax.speaking.reasons import told_alone
 from llmgnn_jax.speaking.wording import Language
 from llmgnn_jax.text.generation.chat import ChatPrompt, Turn
 from llmgnn_jax.text.generation.generator import Generated
@@ -191,11 +189,15 @@ class Narrator:
 
 def by_template(account: Account, *, language: Language = "en") -> str:
     """What an account holds, without a decoder."""
-    evidence = account.evidence
-    if account.reasons:
-        paths = told_alone(evidence, account.reasons)
-        evidence = dataclasses.replace(evidence, paths=paths)
-    return sentence(evidence, language=language)
+    evidence, phrases = account.evidence, PHRASES[language]
+    if not account.reasons:
+        return sentence(evidence, language=language)
+    numbers = [reason.edges for reason in account.reasons]
+    return phrases["space"].join(
+        path_sentence(evidence, path, language=language)
+        for path in evidence.paths
+        if path.edges in numbers
+    )
 
 
 def first_lines(text: str) -> str:

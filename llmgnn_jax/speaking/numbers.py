@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Role: TypeAlias = Literal["people", "year", "rating", "number"]
+Role: TypeAlias = Literal["people", "year", "rating", "amount", "user", "number"]
 
-_UNITS = (
+_UNIT_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen "
     "fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TEN_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_UNITS, _TENS = _UNIT_WORDS.split(), _TEN_WORDS.split()
 _WORDS = {word: number for number, word in enumerate(_UNITS)} | {
     word: 10 * number for number, word in enumerate(_TENS, start=2)
 }
@@ -41,6 +42,8 @@ _RATING_BEFORE = re.compile(
     r"|(?:out of|of|/)\s*$|评分?\s*$|打了?\s*$",
     re.IGNORECASE,
 )
+_USER_BEFORE = re.compile(r"(?:\buser\s+|用户\s*)$", re.IGNORECASE)
+_SIGN_BEFORE = re.compile(r"[(（]\s*[+−-]$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ class Number:
     Attributes:
         start: Where it begins.
         stop: Where it ends.
+        noun_stop: Where what it is a number of ends, of people.
         value: None for what is no number that was counted: "hundreds", "1990s", "2nd".
         role: What it is a number of.
         words: As it stands there.
@@ -57,6 +61,7 @@ class Number:
 
     start: int
     stop: int
+    noun_stop: int
     value: float | None
     role: Role
     words: str
@@ -72,8 +77,13 @@ def numbers_in(text: str) -> list[Number]:
         after, before = text[match.end() :], text[: match.start()]
         value = _value(match)
         role: Role = "number"
-        if _PEOPLE.match(after):
+        people = _PEOPLE.match(after)
+        if _USER_BEFORE.search(before):
+            role = "user"
+        elif people:
             role = "people"
+        elif match["digits"] and _SIGN_BEFORE.search(before):
+            role = "amount"
         elif _RATED.match(after) or _RATING_BEFORE.search(before):
             role = "rating"
         elif match["digits"] and value is not None and 1800 <= value <= 2100:
@@ -84,6 +94,7 @@ def numbers_in(text: str) -> list[Number]:
             Number(
                 start=match.start(),
                 stop=match.end(),
+                noun_stop=match.end() + (people.end() if people else 0),
                 value=value,
                 role=role,
                 words=match[0],

@@ -5,17 +5,16 @@ after. However an item is called, and whatever is written about it, the citation
 the same.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.explanation import (
     INTERACTION,
     Entity,
     Evidence,
-    EvidenceEdge,
     EvidencePath,
     PathKind,
 )
+from llmgnn_jax.evidence.told import told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +24,19 @@ class Reason:
     Attributes:
         kind: Of the path.
         entity: What has to be named: the item that the user had, the genre, the tag.
-            None where others, who have no names, or texts are the reason.
+            None where others, who have no names, are the reason.
         people: How many others are part of it, 0 for none.
         rating: What the user gave the item; None where it is not known.
-        words: What texts have in common, for "text".
         edges: The numbers that are cited.
-        share: Of the score.
+        amount: What it adds to the score.
     """
 
     kind: PathKind
     entity: Entity | None = None
     people: int = 0
     rating: float | None = None
-    words: tuple[str, ...] = ()
     edges: tuple[int, ...] = ()
-    share: float = 0.0
+    amount: float = 0.0
 
 
 def reasons_of(evidence: Evidence, *, most: int = 2) -> tuple[Reason, ...]:
@@ -49,65 +46,28 @@ def reasons_of(evidence: Evidence, *, most: int = 2) -> tuple[Reason, ...]:
         evidence: Where they come from.
         most: How many.
     """
-    told: list[Reason] = []
+    found: list[Reason] = []
     for path in evidence.paths:
         reason = _reason(path, evidence) if path.share > 0 else None
         if reason is not None and reason.edges:
-            told.append(reason)
-    return tuple(told[:most])
-
-
-def told_alone(evidence: Evidence, reasons: Iterable[Reason]) -> tuple[EvidencePath, ...]:
-    """The paths of some reasons."""
-    numbers = {reason.edges for reason in reasons}
-    return tuple(path for path in evidence.paths if path.edges in numbers)
+            found.append(reason)
+    return tuple(found[:most])
 
 
 def _reason(path: EvidencePath, evidence: Evidence) -> Reason | None:
-    edges = [evidence.edge(number) for number in path.edges]
-    entity, rating = None, None
-    if path.kind in ("liked item", "link", "attribute"):
-        entity = _named(edges, evidence)
-        if entity is None:
-            return None
-        rating = _rating(edges, entity, evidence)
-    elif path.kind == "text":
+    if path.kind == "text":
         return None
-    if entity is None and not path.people:
+    parts = told(evidence, path)
+    if parts.about is None and not path.people:
         return None
+    if parts.about is not None and not parts.about.label.strip():
+        return None
+    had = [edge for edge in parts.from_user if edge.relation == INTERACTION]
     return Reason(
         kind=path.kind,
-        entity=entity,
+        entity=parts.about,
         people=path.people,
-        rating=rating,
+        rating=had[0].weight if had and parts.about is not None else None,
         edges=path.edges,
-        share=path.share,
+        amount=parts.amount,
     )
-
-
-def _named(edges: list[EvidenceEdge], evidence: Evidence) -> Entity | None:
-    """What a path leads over: of its ends with a name, the one of most edges."""
-    counts: dict[tuple[str, str, int], int] = {}
-    entities: dict[tuple[str, str, int], Entity] = {}
-    for edge in edges:
-        for end in (edge.head, edge.tail):
-            key = (end.kind, end.relation_kind, end.slot)
-            if end.kind == "user" or end == evidence.item or not end.label.strip():
-                continue
-            entities[key] = end
-            counts[key] = counts.get(key, 0) + 1
-    if not counts:
-        return None
-    return entities[max(counts, key=lambda key: (counts[key], key[0] == "other"))]
-
-
-def _rating(
-    edges: list[EvidenceEdge], entity: Entity, evidence: Evidence
-) -> float | None:
-    for edge in edges:
-        if edge.relation == INTERACTION and {edge.head, edge.tail} == {
-            evidence.user,
-            entity,
-        }:
-            return edge.weight
-    return None

@@ -40,8 +40,7 @@ _UNTOLD = {
 }
 _MARKUP = re.compile(r"[<>{}\[\]|#*_`~^\\=@$%&]|https?:|www\.|/{2}|\.{3}|…")
 
-_STARTERS = frozenset(
-    """
+_EVERYDAY = """
     a after all also an and another as at based because being both by considering due
     each every everyone fans few following for from given giving having he her his if
     in it its just like liking many more most much now of on once one other others over
@@ -49,8 +48,8 @@ _STARTERS = frozenset(
     so some such taken that the their them then there these they this those though to
     together two users very viewers was watching what when which while who whoever with
     would yes you your item items film films movie movies user
-    """.split()
-)
+"""
+_STARTERS = frozenset(_EVERYDAY.split())
 
 
 def refused_wording(text: str, language: Language) -> str | None:
