@@ -1,5 +1,6 @@
 """`Account`: what one explanation may say, and what it has to."""
 
+import dataclasses
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -63,6 +64,10 @@ class Account:
             asked=frozenset(map(str.lower, asked)),
             highest_rating=highest_rating,
         )
+
+    def alone(self, reason: Reason) -> "Account":
+        """What a sentence about one of the reasons may say."""
+        return dataclasses.replace(self, reasons=(reason,))
 
     def allows(self, names: Collection[Named]) -> bool:
         """Whether one of these may be named."""

@@ -25,6 +25,12 @@ from llmgnn_jax.speaking.question import Question, understand
 from llmgnn_jax.speaking.quoting import quoted
 from llmgnn_jax.speaking.wording import Language
 
+_SHOWN = 6
+"""Of what is not known, or could be meant."""
+
+_SHARED = 5
+"""So many people had both, where there are such: a like vector alone may be chance."""
+
 
 class Speaker(Decoder, Judge, Protocol):
     """What a `TextGenerator` is to an answerer."""
@@ -188,18 +194,20 @@ class _Answering:
         for words, items in asked.several:
             listed = self._join(
                 say["title"].format(title=self._catalogue.title(item))
-                for item in items[:8]
+                for item in items[:_SHOWN]
             )
             said.append(say["several"].format(words=repr(words), list=listed))
-        for words in asked.unknown[:3]:
-            near = self._catalogue.near_names(words)
-            sentence = say["unknown"].format(words=repr(quoted(words)))
+        if asked.unknown:
+            words = self._join(repr(quoted(one)) for one in asked.unknown[:_SHOWN])
+            said.append(say["unknown"].format(words=words))
+            near = [
+                say["near one"].format(title=name)
+                for one in asked.unknown[:_SHOWN]
+                for name in self._catalogue.near_names(one)
+            ]
             if near:
-                listed = say["or"].join(
-                    say["near one"].format(title=one) for one in near
-                )
-                sentence += say["space"] + say["near"].format(list=listed)
-            said.append(sentence)
+                listed = say["or"].join(dict.fromkeys(near))
+                said.append(say["near"].format(list=listed))
         return self._space(said)
 
     def _recommended(self) -> str:
@@ -278,9 +286,12 @@ class _Answering:
                 catalogue.item_ids[item], k=len(catalogue.item_ids)
             )
         ]
+        near = [one for one in near if one in wanted]
+        both = catalogue.people_with_both(item, near)
+        near.sort(key=lambda other: both[other] < _SHARED)
         listed = []
-        for other in [one for one in near if one in wanted][: self._answerer.k]:
-            people = self._people(catalogue.people_with_both(item, other))
+        for other in near[: self._answerer.k]:
+            people = self._people(both[other])
             known = {"title": catalogue.title(other), "people": people}
             fact = say["fact both"].format(one=catalogue.title(item), **known)
             cite = self._citations.fact(fact)

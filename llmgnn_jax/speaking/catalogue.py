@@ -102,13 +102,12 @@ class Catalogue:
         """How many users had an item."""
         return int(self._counts_I[item])
 
-    def people_with_both(self, one: int, other: int) -> int:
-        """How many users had both."""
-        both = [self._users_of(item) for item in (one, other)]
-        return len(np.intersect1d(*both))
-
-    def _users_of(self, item: int) -> np.ndarray:
-        return np.unique(self._train.users[self._train.items == item])
+    def people_with_both(self, item: int, others: Sequence[int]) -> dict[int, int]:
+        """How many users had an item and another, of each of the others."""
+        users, items = self.history.pairs()
+        theirs = np.isin(users, users[items == item])
+        counts_I = np.bincount(items[theirs], minlength=len(self.item_ids))
+        return {other: int(counts_I[other]) for other in others}
 
     def items_of(self, user: str) -> list[int]:
         """What a user had, ascending."""
@@ -150,5 +149,7 @@ class Catalogue:
             if value.field in self.fields:
                 for form in value_forms(value.value):
                     forms.setdefault(form.lower(), quoted(value.value))
-        near = difflib.get_close_matches(folded, forms, n=2 * most, cutoff=0.66)
+        # Short words are near to many that they have nothing to do with.
+        cutoff = 0.8 if len(folded) < 8 else 0.7
+        near = difflib.get_close_matches(folded, forms, n=2 * most, cutoff=cutoff)
         return list(dict.fromkeys(forms[one] for one in near if one))[:most]

@@ -50,6 +50,11 @@ _RECOMMENDED = re.compile(
     rf"|会喜欢)[\s\"“”'《]*(?:is |was )?({_MARK})",
     re.IGNORECASE,
 )
+_WITH_IT = re.compile(
+    rf"(?:(?:together|along) with|both (?:that|it|this)? ?and|also {_HAD}"
+    rf"|leads? to|linked to|comes? to)[\s\"“”'《]*({_MARK})",
+    re.IGNORECASE,
+)
 _HAD_IT = re.compile(
     rf"(?:user|they|he|she|you)(?: have| has| also| already| really)* {_HAD}"
     rf"[\s\"“”'《]*({_MARK})",
@@ -176,7 +181,7 @@ def _check_repetition(text: str) -> None:
     rows = Counter(
         tuple(words[at : at + _REPEATED]) for at in range(len(words) - _REPEATED + 1)
     )
-    sentences = Counter(re.split(r"(?<=[.!?。])\s*", text))
+    sentences = Counter(re.split(r"(?<=[.!?])\s+|(?<=[。！？])", text))
     if max(rows.values(), default=0) > 2 or any(
         count > 1 for one, count in sentences.items() if one
     ):
@@ -228,6 +233,7 @@ def _check_roles(sentence: _Sentence, account: Account) -> None:
     """That what is recommended is the item, and that the user had the others."""
     for pattern, expected, reason in (
         (_RECOMMENDED, True, "recommends another item"),
+        (_WITH_IT, True, "goes with another item"),
         (_HAD_IT, False, "says that the user had the item"),
     ):
         for match in pattern.finditer(sentence.masked):
@@ -288,7 +294,7 @@ def _with_citations(sentence: _Sentence, account: Account) -> Checked:
 def _behind(sentence: _Sentence, stop: int) -> int:
     """Behind a name with its year and quotes, or behind the noun of a count."""
     match = re.match(
-        r"\s*\(\d{4}\)[\"”'’》]?|[\"”’》]?(?:\s*\(\d{4}\))?|(?:'(?!\w))?",
+        r"\s*\(\d{4}\)[\"”’》]?|['’]s\b|[\"”’》]?(?:\s*\(\d{4}\))?|'(?!\w)|",
         sentence.masked[stop:],
     )
     return stop + (match.end() if match else 0)

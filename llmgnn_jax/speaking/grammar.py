@@ -3,7 +3,8 @@
 import re
 
 USER = re.compile(
-    r"(?:\busers?|用户)\s*#?\s*[\"'“]?([A-Za-z0-9_][\w.:@-]*)", re.IGNORECASE
+    r"(?:\busers?|用户)\s*#?\s*[\"'“]?([A-Za-z0-9_][A-Za-z0-9_.:@-]*)",
+    re.IGNORECASE,
 )
 ITEM = re.compile(
     r"(?:\b(?:item|film|movie|product|book|song|artist|place)|物品|商品|电影)\s*#?\s*"

@@ -57,8 +57,8 @@ class Told:
         text: With citations.
         cited: The numbers of the edges that it cites, ascending.
         used: Who wrote it.
-        tries: How many texts the decoder wrote for it, the accepted one counted.
-        refusals: Why those before it were refused.
+        tries: How often the decoder was asked until all of it was accepted.
+        refusals: Why sentences were refused.
     """
 
     text: str
@@ -68,6 +68,21 @@ class Told:
     refusals: tuple[str, ...] = ()
 
 
+class _Draft:
+    """An explanation that is being written, a sentence a reason."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.sentences = [""] * len(account.reasons)
+        self.refusals: list[str] = []
+        self.rounds = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is accepted; without reasons there is nothing to write."""
+        return bool(self.sentences) and all(self.sentences)
+
+
 class Narrator:
     """Tells evidence.
 
@@ -75,8 +90,8 @@ class Narrator:
         names: What the data call things.
         generator: Who writes; None for the template alone.
         highest_rating: 5 where ratings are stars; None where there are none.
-        tries: Rounds: the first one is the likeliest text, the others are drawn.
-        samples: Texts that are drawn for each explanation in a round.
+        tries: How often a sentence is asked for: the first is the likeliest one, the
+            others are drawn.
     """
 
     def __init__(
@@ -86,12 +101,11 @@ class Narrator:
         generator: Decoder | None = None,
         highest_rating: float | None = None,
         tries: int = 3,
-        samples: int = 2,
     ) -> None:
         self.checker = Checker(names)
         self.generator = generator
         self._highest_rating = highest_rating
-        self._tries, self._samples = tries, samples
+        self._tries = tries
 
     def account(self, evidence: Evidence, *, asked: Iterable[str] = ()) -> Account:
         """What an explanation of some evidence says."""
@@ -117,73 +131,74 @@ class Narrator:
         """
         asked = tuple(asked)
         accounts = [self.account(one, asked=asked) for one in evidences]
-        found: dict[int, Told] = {}
-        refusals: dict[int, list[str]] = {row: [] for row in range(len(accounts))}
+        drafts = [_Draft(account) for account in accounts]
         for number in range(self._tries if self.generator is not None else 0):
-            left = [
-                row
-                for row, account in enumerate(accounts)
-                if row not in found and account.reasons
-            ]
-            self._one_round(number, left, accounts, found, refusals, language, seed)
+            self._one_round(number, drafts, language, seed)
             if progress is not None:
-                progress(len(found))
-        return [
-            found.get(row) or self._by_template(account, refusals[row], language)
-            for row, account in enumerate(accounts)
-        ]
+                progress(sum(draft.is_whole for draft in drafts))
+        return [self._told(draft, language) for draft in drafts]
 
     def _one_round(
-        self,
-        number: int,
-        rows: Sequence[int],
-        accounts: Sequence[Account],
-        found: dict[int, Told],
-        refusals: dict[int, list[str]],
-        language: Language,
-        seed: int,
+        self, number: int, drafts: Sequence[_Draft], language: Language, seed: int
     ) -> None:
+        """Asks for the sentences that are not there yet."""
         assert self.generator is not None
-        repeated = [row for row in rows for _ in range(self._samples if number else 1)]
-        if not repeated:
+        left = [
+            (draft, place)
+            for draft in drafts
+            for place, sentence in enumerate(draft.sentences)
+            if not sentence
+        ]
+        if not left:
             return
-        prompts = {
-            row: self.generator.chat(turns(accounts[row], language=language))
-            for row in rows
-        }
+        prompts = [
+            self.generator.chat(
+                turns(
+                    draft.account.evidence.item.label,
+                    draft.account.reasons[place],
+                    place=place,
+                    language=language,
+                )
+            )
+            for draft, place in left
+        ]
         written = self.generator.generate(
-            [prompts[row] for row in repeated],
+            prompts,
             max_new_tokens=_MOST_TOKENS,
             options=_DRAWN if number else _GREEDY,
             seed=seed + number,
         )
-        for row, text in zip(repeated, written, strict=True):
-            if row in found:
-                continue
-            checked = self.checker.check(
-                first_lines(text.text), accounts[row], language=language
-            )
+        for (draft, place), found in zip(left, written, strict=True):
+            text = first_line(found.text)
+            alone = draft.account.alone(draft.account.reasons[place])
+            checked = self.checker.check(text, alone, language=language)
+            draft.rounds = number + 1
             if checked.refusal:
-                refusals[row].append(checked.refusal)
-                continue
-            found[row] = Told(
-                text=checked.text,
-                cited=checked.cited,
-                used="decoder",
-                tries=len(refusals[row]) + 1,
-                refusals=tuple(refusals[row]),
-            )
+                draft.refusals.append(checked.refusal)
+            else:
+                draft.sentences[place] = text
 
-    def _by_template(
-        self, account: Account, refusals: Sequence[str], language: Language
-    ) -> Told:
-        text = by_template(account, language=language)
+    def _told(self, draft: _Draft, language: Language) -> Told:
+        if draft.is_whole:
+            # Each by itself says nothing false; together they may repeat one another.
+            text = ("" if language == "zh" else " ").join(draft.sentences)
+            checked = self.checker.check(text, draft.account, language=language)
+            if not checked.refusal:
+                return Told(
+                    text=checked.text,
+                    cited=checked.cited,
+                    used="decoder",
+                    tries=draft.rounds,
+                    refusals=tuple(draft.refusals),
+                )
+            draft.refusals.append(checked.refusal)
+        text = by_template(draft.account, language=language)
         return Told(
             text=text,
             cited=tuple(sorted({int(one) for one in _CITED.findall(text)})),
             used="template",
-            tries=len(refusals),
-            refusals=tuple(refusals),
+            tries=draft.rounds,
+            refusals=tuple(draft.refusals),
         )
 
 
@@ -200,6 +215,6 @@ def by_template(account: Account, *, language: Language = "en") -> str:
     )
 
 
-def first_lines(text: str) -> str:
+def first_line(text: str) -> str:
     """The paragraph that a text begins with: what follows is no answer any more."""
     return text.strip().partition("\n")[0].strip()

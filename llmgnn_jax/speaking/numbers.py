@@ -20,8 +20,10 @@ _VAGUE = (
     "hundreds?|thousands?|millions?|billions?|dozens?|scores|couple|half|twice|thrice"
     "|percent|quarter|third|double|triple|decades?|century|centuries"
 )
+# Characters that are written without spaces are no part of a number before them.
+_END = r"(?![^\W\u3400-\u9fff])"
 _NUMBER = re.compile(
-    rf"(?P<digits>\d+(?:,\d{{3}})*(?:\.\d+)?)(?P<suffix>st|nd|rd|th|s)?(?!\w)"
+    rf"(?P<digits>\d+(?:,\d{{3}})*(?:\.\d+)?)(?P<suffix>st|nd|rd|th|s)?{_END}"
     rf"|\b(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_UNITS[1:10])}))?\b"
     rf"|\b(?P<word>{'|'.join(_UNITS)})\b|\b(?P<vague>{_VAGUE})\b"
     r"|(?P<zh>[〇零一二两三四五六七八九十百千万亿]{2,}|[二两三四五六七八九十百千万亿])"
@@ -29,7 +31,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _PEOPLE = re.compile(
-    r"^[\s-]*(?:(?!and\b|who\b|that\b)[a-z]+\s+){0,2}?(?:people|users?|viewers?|others?"
+    r"^[\s-]*(?:(?!and\b|who\b|that\b)[a-z]+\s+){0,2}?(?:people|users?|viewers?|others"
     r"|persons?|fans?|customers?|readers?|listeners?|members?|friends?|players?"
     r"|visitors?|shoppers?|buyers?|individuals?)\b|^\s*(?:位|名|个)?(?:其他)?(?:人|用户|观众)",
     re.IGNORECASE,

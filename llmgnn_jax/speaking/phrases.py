@@ -38,7 +38,7 @@ _ENGLISH = {
     "popular one": '"{title}" ({people}) {cite}',
     "popular none": "There are no {values} items here.",
     "unknown user": "There is no user {words!r} in the data.",
-    "unknown": "{words} is not known here.",
+    "unknown": "Not known here: {words}.",
     "near": "Did you mean {list}?",
     "near one": '"{title}"',
     "or": " or ",

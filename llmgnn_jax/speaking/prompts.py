@@ -1,146 +1,158 @@
-"""Prompts that ask a decoder to say what an account holds.
+"""Prompts that ask a decoder to tell one reason in one sentence.
 
-A prompt holds the item, the reasons and nothing else: no other user, no text that a
-user wrote, and of the catalogue the names alone, each as one line in quotes. Two worked
+A prompt holds the item, the reason and nothing else: no other user, no text that a user
+wrote, and of the catalogue the names alone, each as one line in quotes. Two worked
 examples come before it as turns of the conversation; their names are of no catalogue,
 so that what a decoder copies from them is refused.
+
+A small decoder keeps two names and a number apart, and seldom three and two: so each
+reason is asked for by itself. What comes first in the answer comes first in the facts.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from llmgnn_jax.speaking.account import Account
 from llmgnn_jax.speaking.quoting import quoted
 from llmgnn_jax.speaking.reasons import Reason
 from llmgnn_jax.speaking.wording import Language
 from llmgnn_jax.text.generation.chat import Turn
 
 _SYSTEM = {
-    "en": "You explain recommendations. You say each fact once, in one plain sentence.",
-    "zh": "你用一句简短的中文解释推荐。每个事实只说一次，只说给出的事实。",
+    "en": "You say why something is recommended, in one plain sentence, with nothing "
+    "but the facts.",
+    "zh": "你用一句简短的中文说明为什么推荐，只说给出的事实。",
 }
-_ASKED = {"en": "Why?", "zh": "为什么？"}
 
 
-def turns(account: Account, *, language: Language = "en") -> list[Turn]:
-    """The conversation that asks for an explanation."""
-    shapes = [_shape(reason) for reason in account.reasons]
-    examples = _EXAMPLES[language]
-    chosen = [one for one in examples if one[0] == shapes]
-    # Those of the same reasons last: they are copied most.
-    others = [one for one in examples if one not in chosen]
+@dataclass(frozen=True, kw_only=True)
+class _Shape:
+    """How a kind of reason is asked for, and how it may be told.
+
+    Attributes:
+        facts: The question.
+        told: Answers to it; reasons of one explanation take turns.
+    """
+
+    facts: str
+    told: tuple[str, ...]
+
+
+# Two examples each: (item, what the user had, people).
+_EXAMPLES = {
+    "en": (
+        ("Velmora, The (1996)", "Ostrava Kid (1990)", 112),
+        ("Quillmere (1971)", "Dornwick, A (1983)", 38),
+    ),
+    "zh": (("维尔莫拉", "奥斯特拉", 112), ("奎尔米尔", "多恩维克", 38)),
+}
+_SHAPES: dict[Language, dict[str, _Shape]] = {
+    "en": {
+        "had": _Shape(
+            facts='This user had "{name}".\nOthers with it and "{item}": {people}.\n'
+            'Why "{item}"?',
+            told=(
+                'This user had "{name}", and {people} people who had it also had '
+                '"{item}".',
+                'Of those who had "{name}" like this user, {people} people had '
+                '"{item}" too.',
+            ),
+        ),
+        "had alone": _Shape(
+            facts='This user had "{name}".\nIt leads to "{item}".\nWhy "{item}"?',
+            told=(
+                'This user had "{name}", which leads to "{item}".',
+                'From "{name}", which this user had, the way leads to "{item}".',
+            ),
+        ),
+        "neighbour": _Shape(
+            facts='{people} people with a similar taste had "{item}".\nWhy "{item}"?',
+            told=(
+                "{people} people whose taste is close to that of this user had "
+                '"{item}".',
+                'With a taste like that of this user, {people} people had "{item}".',
+            ),
+        ),
+        "attribute": _Shape(
+            facts='"{name}" leads this user to "{item}".\nWhy "{item}"?',
+            told=(
+                'It is "{name}" that leads this user to "{item}".',
+                'By "{name}" this user comes to "{item}".',
+            ),
+        ),
+        "friend": _Shape(
+            facts='{people} friends of this user had "{item}".\nWhy "{item}"?',
+            told=(
+                '{people} friends of this user had "{item}", so it may fit.',
+                'Of the friends of this user, {people} friends had "{item}".',
+            ),
+        ),
+        "link": _Shape(
+            facts='This user had "{name}".\nIt is linked to "{item}".\nWhy "{item}"?',
+            told=(
+                'This user had "{name}", which is linked to "{item}".',
+                'From "{name}", which this user had, a link leads to "{item}".',
+            ),
+        ),
+    },
+    "zh": {
+        "had": _Shape(
+            facts="这位用户有过《{name}》。\n{people}人既有过它，也有过《{item}》。\n"
+            "为什么推荐《{item}》？",
+            told=(
+                "这位用户有过《{name}》，而有过它的人中{people}人也有过《{item}》。",
+                "与这位用户一样有过《{name}》的人中，{people}人也有过《{item}》。",
+            ),
+        ),
+        "had alone": _Shape(
+            facts="这位用户有过《{name}》。\n它通向《{item}》。\n为什么推荐《{item}》？",
+            told=("这位用户有过《{name}》，它通向《{item}》。",),
+        ),
+        "neighbour": _Shape(
+            facts="{people}人口味相似，有过《{item}》。\n为什么推荐《{item}》？",
+            told=("与这位用户口味相似的{people}人有过《{item}》。",),
+        ),
+        "attribute": _Shape(
+            facts="“{name}”把这位用户引向《{item}》。\n为什么推荐《{item}》？",
+            told=("正是“{name}”把这位用户引向《{item}》。",),
+        ),
+        "friend": _Shape(
+            facts="这位用户的朋友中{people}人有过《{item}》。\n为什么推荐《{item}》？",
+            told=("这位用户的朋友中，{people}人有过《{item}》。",),
+        ),
+        "link": _Shape(
+            facts="这位用户有过《{name}》。\n它与《{item}》相连。\n为什么推荐《{item}》？",
+            told=("这位用户有过《{name}》，它与《{item}》相连。",),
+        ),
+    },
+}
+
+
+def turns(
+    item: str, reason: Reason, *, place: int = 0, language: Language = "en"
+) -> list[Turn]:
+    """The conversation that asks for a reason.
+
+    Args:
+        item: What is recommended.
+        reason: Why.
+        place: Which of the reasons of an explanation it is, from 0: they are told in
+            different words.
+        language: Of the sentence.
+    """
+    shape = _SHAPES[language][_kind(reason)]
+    told = shape.told[place % len(shape.told)]
     conversation = [Turn(role="system", text=_SYSTEM[language])]
-    for _, asked, answer in [*others, *chosen][-2:]:
+    for other, name, people in _EXAMPLES[language]:
+        known = {"item": other, "name": name, "people": people}
         conversation += [
-            Turn(role="user", text=f"{asked}\n{_ASKED[language]}"),
-            Turn(role="assistant", text=answer),
+            Turn(role="user", text=shape.facts.format(**known)),
+            Turn(role="assistant", text=told.format(**known)),
         ]
-    said = "\n".join(facts(account, language=language))
-    conversation.append(Turn(role="user", text=f"{said}\n{_ASKED[language]}"))
-    return conversation
-
-
-def facts(account: Account, *, language: Language = "en") -> list[str]:
-    """What an account holds, a line each."""
-    item = quoted(account.evidence.item.label)
-    lines = [_ITEM[language].format(item=item)]
-    for number, reason in enumerate(account.reasons, start=1):
-        lines.append(f"{number}. {fact(reason, language=language)}")
-    return lines
-
-
-def fact(reason: Reason, *, language: Language = "en") -> str:
-    """A reason as one plain line."""
     name = "" if reason.entity is None else quoted(reason.entity.label)
-    known = {"name": name, "people": reason.people}
-    return _FACTS[language][_shape(reason)].format(**known)
+    asked = shape.facts.format(item=quoted(item), name=name, people=reason.people)
+    return [*conversation, Turn(role="user", text=asked)]
 
 
-def _shape(reason: Reason) -> str:
-    """Which of the kinds of facts it is."""
+def _kind(reason: Reason) -> str:
     if reason.kind == "liked item":
         return "had" if reason.people else "had alone"
     return reason.kind
-
-
-_ITEM = {"en": 'Recommended: "{item}"', "zh": "推荐：《{item}》"}
-_FACTS = {
-    "en": {
-        "had": 'This user had "{name}". {people} people had both.',
-        "had alone": 'This user had "{name}".',
-        "neighbour": "{people} people had it.",
-        "attribute": 'It goes with "{name}", as other choices of this user do.',
-        "friend": "{people} friends of this user had it.",
-        "link": 'It is linked to "{name}", which this user had.',
-    },
-    "zh": {
-        "had": "这位用户有过《{name}》。{people}人两者都有过。",
-        "had alone": "这位用户有过《{name}》。",
-        "neighbour": "{people}人有过它。",
-        "attribute": "它属于“{name}”，这位用户的其他选择也是。",
-        "friend": "这位用户的{people}位朋友有过它。",
-        "link": "它与这位用户有过的《{name}》相连。",
-    },
-}
-_EXAMPLES: dict[Language, list[tuple[list[str], str, str]]] = {
-    "en": [
-        (
-            ["had"],
-            'Recommended: "Quillmere (1971)"\n'
-            '1. This user had "Dornwick (1983)". 38 people had both.',
-            'This user had "Dornwick (1983)", and 38 people had both that and '
-            '"Quillmere (1971)".',
-        ),
-        (
-            ["neighbour"],
-            'Recommended: "Quillmere (1971)"\n1. 54 people had it.',
-            '"Quillmere (1971)" was chosen by 54 people whose taste is close to that '
-            "of this user.",
-        ),
-        (
-            ["attribute"],
-            'Recommended: "Quillmere (1971)"\n'
-            '1. It goes with "Zelbeat", as other choices of this user do.',
-            '"Quillmere (1971)" goes with "Zelbeat", which this user often chooses.',
-        ),
-        (
-            ["friend"],
-            'Recommended: "Quillmere (1971)"\n1. 4 friends of this user had it.',
-            '4 friends of this user had "Quillmere (1971)", so it may well please them '
-            "too.",
-        ),
-        (
-            ["had", "neighbour"],
-            'Recommended: "Quillmere (1971)"\n'
-            '1. This user had "Dornwick (1983)". 38 people had both.\n'
-            "2. 54 people had it.",
-            'This user had "Dornwick (1983)", which 38 people had together with '
-            '"Quillmere (1971)", and 54 people with a similar taste chose it.',
-        ),
-        (
-            ["had", "had"],
-            'Recommended: "Velmora, The (1996)"\n'
-            '1. This user had "Ostrava Kid (1990)". 112 people had both.\n'
-            '2. This user had "Brine, The (1988)". 67 people had both.',
-            'This user had "Ostrava Kid (1990)", as did 112 people who had "Velmora, '
-            'The (1996)", and "Brine, The (1988)", which 67 people had as well.',
-        ),
-    ],
-    "zh": [
-        (
-            ["had"],
-            "推荐：《奎尔》\n1. 这位用户有过《多恩》。38人两者都有过。",
-            "这位用户有过《多恩》，有38人也同时有过《奎尔》。",
-        ),
-        (
-            ["had", "had"],
-            "推荐：《维尔》\n1. 这位用户有过《奥斯》。112人两者都有过。\n"
-            "2. 这位用户有过《布林》。67人两者都有过。",
-            "这位用户有过《奥斯》，112人两者都有过；还有过《布林》，67人两者都有过。",
-        ),
-    ],
-}
-
-
-def shapes(reasons: Sequence[Reason]) -> tuple[str, ...]:
-    """The kinds of facts of some reasons."""
-    return tuple(map(_shape, reasons))

@@ -99,7 +99,7 @@ def understand(
             items[item_numbers[match[1]]] = None
             _blank(rest, *match.span(1))
     left = "".join(rest)
-    unknown = _unknown(left)
+    unknown = _unknown(left, line)
     return Question(
         text=line,
         language=language,
@@ -131,7 +131,10 @@ def _user(
             unknown = unknown or said
         else:
             user = known
-        _blank(rest, match.start(1), match.start(1) + len(known or said))
+        stop = match.start(1) + len(known or said)
+        _blank(rest, match.start(1), stop)
+        if possessive := re.match(r"['’]s\b", line[stop:]):
+            _blank(rest, stop, stop + possessive.end())
     return user, unknown
 
 
@@ -158,8 +161,12 @@ def _kind(
     return "unknown"
 
 
-def _unknown(left: str) -> tuple[str, ...]:
-    """What is neither a name nor a word of the grammar."""
+def _unknown(left: str, line: str) -> tuple[str, ...]:
+    """What is neither a name nor a word of the grammar.
+
+    Words with capitals beside it belong to it, whatever they are a name of: who asks
+    for "Stra Wars" does not ask for wars.
+    """
     found = [next(filter(None, match.groups())) for match in _QUOTED.finditer(left)]
     found = [one.strip() for one in found if one.strip()]
     left = _QUOTED.sub(" ", left)
@@ -179,7 +186,17 @@ def _unknown(left: str) -> tuple[str, ...]:
             phrases[-1] = (phrases[-1][0], match.end())
         else:
             phrases.append(match.span())
-    return (*found, *(left[start:stop].strip(" .,?!") for start, stop in phrases))
+    widened = dict.fromkeys(_widened(line, start, stop) for start, stop in phrases)
+    return (*found, *widened)
+
+
+def _widened(line: str, start: int, stop: int) -> str:
+    if line[start].isupper():
+        before = re.search(r"(?:(?<![.!?] )(?<!^)\b[A-Z][\w'’]* )+$", line[:start])
+        after = re.match(r"(?:[ -][A-Z0-9][\w'’]*)+", line[stop:])
+        start -= len(before[0]) if before else 0
+        stop += after.end() if after else 0
+    return line[start:stop].strip(" .,?!")
 
 
 def _goes_on(left: str, phrases: list[tuple[int, int]], match: re.Match[str]) -> bool:
