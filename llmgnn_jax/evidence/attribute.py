@@ -159,6 +159,7 @@ class Explainer:
         if text is not None and text.score:
             share = text.score / (abs(score) or 1.0)
             paths.append(EvidencePath(edges=(), kind="text", share=share))
+        at_item = set(self.edges.of(item)[0].tolist()).difference(cited)
         return Evidence(
             user=self._named.user(user_slot, told=ids != "none"),
             item=self._named.item(item_slot),
@@ -169,6 +170,7 @@ class Explainer:
             - sum(edge.attribution for edge in edges),
             text=text,
             paths=tuple(sorted(paths, key=lambda path: -abs(path.share))),
+            others_at_item=float(attributions_M[sorted(at_item)].sum()),
         )
 
     def attributions(self, user_slot: int, item_slot: int) -> np.ndarray:

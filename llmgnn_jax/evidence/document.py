@@ -31,6 +31,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "score": evidence.score,
         "score_without_edges": evidence.score_without_edges,
         "other_edges": evidence.other_edges,
+        "others_at_item": evidence.others_at_item,
         "residual": evidence.residual,
         "edges": [
             {

@@ -12,7 +12,7 @@ from llmgnn_jax.evidence.told import told
 _WIDTH, _ROW, _TOP, _BOTTOM = 1040, 66, 62, 44
 _BOX = 34
 # Left and right of the boxes of each column.
-_USER, _FIRST, _SECOND, _ITEM = (16, 146), (260, 500), (610, 780), (890, 1024)
+_USER, _FIRST, _SECOND, _ITEM = (16, 136), (290, 530), (625, 775), (904, 1024)
 _FOR, _AGAINST, _QUIET = "#2b7a4b", "#b3402f", "#8d979e"
 _FILLS = {"end": "#1b6ca8", "item": "#f3e3dc", "people": "#dfeaf3", "other": "#f2ead2"}
 
@@ -110,7 +110,8 @@ def _path(
         first = label_of(evidence, parts.about, language)
         if path.kind == "attribute":
             kinds[0] = "other"
-            first = f"{plain(parts.about.relation_kind)}: {first}"
+            if parts.about.label:
+                first = f"{plain(parts.about.relation_kind)}: {first}"
     told_by = {"liked item": "both", "neighbour": "had", "friend": "friends"}
     if path.people:
         second = words[told_by[path.kind]].format(people=path.people)
@@ -126,10 +127,12 @@ def _path(
     rights = [*((place[0], down) for place, _, _ in stops), (_ITEM[0], middle)]
     drawn: list[Markup] = []
     for edges, start, end in zip(segments, lefts, rights, strict=True):
-        drawn += _line(edges, start, end, largest=largest)
+        drawn += _line(edges, start, end, down=down, largest=largest)
     if path.kind == "text":
-        place = (_FIRST[1] + 8, down - 9)
-        drawn.append(_text(*place, signed(parts.amount), color=_color(parts.amount)))
+        place = (_FIRST[1] + 8, down - 6)
+        drawn.append(
+            _text(*place, signed(parts.amount), color=_color(parts.amount), size=11)
+        )
     drawn += [_box(place, down, label, kind) for place, label, kind in stops]
     return drawn
 
@@ -153,26 +156,34 @@ def _line(
     start: tuple[float, float],
     end: tuple[float, float],
     *,
+    down: float,
     largest: float,
 ) -> list[Markup]:
-    """As thick as what its edges add; thin and broken where none is cited."""
+    """As thick as what its edges add; thin and broken where none is cited.
+
+    It bends where it leaves the row, and past the boxes of other rows.
+    """
     amount = sum(edge.attribution for edge in edges)
     width = 1.0 + 5.0 * min(abs(amount) / largest, 1.0) if edges else 1.0
     color = _color(amount) if edges else _QUIET
+    (left, top), (right, bottom) = start, end
+    first = max(left, min(_SECOND[1], right)) if top == down != bottom else left
+    middle = (first + right) / 2
     line = element(
-        "line",
-        x1=round(start[0], 1),
-        y1=round(start[1], 1),
-        x2=round(end[0], 1),
-        y2=round(end[1], 1),
-        style=f"stroke:{color};stroke-width:{width:.1f}",
+        "path",
+        d=f"M{left:g} {top:.1f} H{first:g} "
+        f"C{middle:g} {top:.1f} {middle:g} {bottom:.1f} {right:g} {bottom:.1f}",
+        style=f"fill:none;stroke:{color};stroke-width:{width:.1f}",
         stroke_dasharray=None if edges else "4 4",
     )
     if not edges:
         return [line]
+    # Over the part of it that lies in the row.
+    at_end = bottom == down
+    place = (right - 6, down - 6) if at_end else (left + 8, down - 6)
+    anchor = "end" if at_end else "start"
     told_ = f"{_few(edges)} {signed(amount)}"
-    place = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 - 6)
-    return [line, _text(*place, told_, anchor="middle", color=color, size=11)]
+    return [line, _text(*place, told_, anchor=anchor, color=color, size=11)]
 
 
 def _few(edges: Sequence[EvidenceEdge]) -> str:

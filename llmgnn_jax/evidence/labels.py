@@ -17,9 +17,9 @@ _NAMELESS = {"en": "{kind} {number}", "zh": "{kind}{number}"}
 def label_of(evidence: Evidence, entity: Entity, language: Language = "en") -> str:
     """The name of an entity; of those without one a number within the explanation."""
     if (entity.kind, entity.slot) == (evidence.user.kind, evidence.user.slot):
-        if not entity.id:
+        if not evidence.user.id:
             return _SOME_USER[language]
-        return _USER[language].format(id=plain(entity.id))
+        return _USER[language].format(id=plain(evidence.user.id))
     if entity.label:
         name = plain(entity.label)
         return _USER[language].format(id=name) if entity.kind == "user" else name

@@ -11,7 +11,19 @@ _MOST_TEXTS = 20_000
 """How common a word is, is counted in so many texts of the catalogue at most."""
 
 _COMMON = 0.1
-"""A word in a larger share of the texts says nothing of one of them."""
+"""A word in a larger share of the texts says nothing of one of them..."""
+
+_FEW = 100
+"""... unless they are fewer than that: then half of them."""
+
+# Of the language of most catalogues; those of others are common in theirs.
+_FUNCTION_WORDS = {
+    *("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "has"),
+    *("have", "he", "her", "his", "i", "in", "into", "is", "it", "its", "me", "my"),
+    *("no", "not", "of", "on", "or", "our", "out", "she", "so", "that", "the", "their"),
+    *("them", "they", "this", "to", "up", "us", "was", "we", "were", "what", "when"),
+    *("who", "will", "with", "you", "your"),
+}
 
 _RUN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+|[^\W\d_]+(?:['-]\w+)*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
@@ -27,7 +39,7 @@ def terms(text: str) -> set[str]:
     for run in _RUN.findall(text.lower()):
         if _IDEOGRAPHS.match(run):
             found.update(run[at : at + 2] for at in range(len(run) - 1))
-        elif len(run) > 1:
+        elif len(run) > 1 and run not in _FUNCTION_WORDS:
             found.add(run)
     return found
 
@@ -54,8 +66,7 @@ class Words:
         """
         shared = terms(text) & set().union(*map(terms, others))
         counts, looked_at = self._counts
-        # In a handful of texts a word of each would be too common.
-        most_often = max(_COMMON * looked_at, 3)
+        most_often = (_COMMON if looked_at >= _FEW else 0.5) * looked_at
         telling = [word for word in shared if counts[word] <= most_often]
         return sorted(telling, key=lambda word: (counts[word], word))[:most]
 

@@ -108,9 +108,7 @@ class _Grouping:
             return _Group("friend", None)
         if kind == "other":
             return _Group("attribute", other)
-        if frozenset((self._user, other)) not in self._interactions:
-            return _Group("link", other)
-        return self._liked(other)
+        return self._over(other)
 
     def _of_item(self, other: int) -> _Group:
         kind = self._kind(other)
@@ -122,33 +120,28 @@ class _Grouping:
             return _Group("friend", None)
         for own in self._own:
             if self._kind(own) == "item" and frozenset((own, other)) in self._all:
-                return self._liked(own)
+                return self._over(own)
         return _Group("neighbour", None)
 
-    def _between(self, one: int, other: int) -> _Group:
+    def _between(self, *ends: int) -> _Group:
         """Of an edge that touches neither."""
-        for end, far in ((one, other), (other, one)):
-            if self._kind(end) == "other":
-                return _Group("attribute", end)
-            if self._kind(end) == "item" and end in self._own:
-                return (
-                    self._liked(end)
-                    if self._kind(far) == "user"
-                    else _Group("link", end)
-                )
-        for end in (one, other):
-            is_user = self._kind(end) == "user"
-            if is_user and self._edges.between(self._user, end) >= 0:
+        kinds = [self._kind(end) for end in ends]
+        if "other" in kinds:
+            return _Group("attribute", ends[kinds.index("other")])
+        for end, kind in zip(ends, kinds, strict=True):
+            if kind == "item" and end in self._own:
+                return self._over(end)
+            if kind == "user" and self._edges.between(self._user, end) >= 0:
                 return _Group("friend", None)
-        for end in (one, other):
-            if self._kind(end) == "item" and self._kind(one) == self._kind(other):
-                return _Group("link", end)
+        if kinds == ["item", "item"]:
+            return _Group("link", ends[0])
         return _Group("neighbour", None)
 
-    def _liked(self, item: int) -> _Group:
-        """Of an item of the user's, which may be linked to the item as well."""
+    def _over(self, item: int) -> _Group:
+        """Of an item that the user had, or is linked with; or the item is."""
+        liked = frozenset((self._user, item)) in self._interactions
         linked = frozenset((item, self._item)) in self._all
-        return _Group("link" if linked else "liked item", item)
+        return _Group("liked item" if liked and not linked else "link", item)
 
     def _kind(self, node: int) -> str:
         return self._edges.slot(node).kind

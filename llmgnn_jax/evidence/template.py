@@ -6,7 +6,7 @@ What is cited as [n] is the edge of that number; other users are counted, not na
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from llmgnn_jax.evidence.explanation import Evidence, EvidencePath
+from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidencePath
 from llmgnn_jax.evidence.labels import Language, label_of, plain
 from llmgnn_jax.evidence.told import Told, told
 
@@ -28,8 +28,8 @@ _ENGLISH: Phrases = {
     "({amount}).",
     "neighbour by many": "{people} other people had it, some with a history like this "
     "one {cites} ({amount}).",
-    "attribute": "{kind} {about} leads to it {cites} ({amount}).",
-    "attribute of item": "It belongs to {kind} {about} {cites} ({amount}).",
+    "attribute": "{about} leads to it {cites} ({amount}).",
+    "attribute of item": "It belongs to {about} {cites} ({amount}).",
     "friend": "Those whom {user} is linked with lead to it {cites} ({amount}).",
     "friend by 1": "1 of those whom {user} is linked with is linked with it {cites} "
     "({amount}).",
@@ -43,9 +43,10 @@ _ENGLISH: Phrases = {
     "profile text": "Its text is like what {user} says of themselves "
     "({amount}){words}.",
     "profile unlike": "Its text is unlike what {user} says of themselves ({amount}).",
+    "entity": "{kind} {name}",
     "words": "; words in common: {words}",
     "comma": ", ",
-    "rest": "All other edges together: {rest}.",
+    "rest": "All other edges together: {rest}, {at_item} of it at the item itself.",
     "space": " ",
 }
 
@@ -60,8 +61,8 @@ _CHINESE: Phrases = {
     "neighbour by 1": "另有1人有过它，其历史与此相似{cites}（{amount}）。",
     "neighbour by many": "另有{people}人有过它，其中一些人的历史与此相似{cites}"
     "（{amount}）。",
-    "attribute": "{kind}“{about}”通向它{cites}（{amount}）。",
-    "attribute of item": "它属于{kind}“{about}”{cites}（{amount}）。",
+    "attribute": "{about}通向它{cites}（{amount}）。",
+    "attribute of item": "它属于{about}{cites}（{amount}）。",
     "friend": "与{user}相连的人通向它{cites}（{amount}）。",
     "friend by 1": "与{user}相连的人中有1人与它相连{cites}（{amount}）。",
     "friend by many": "与{user}相连的人中有{people}人与它相连{cites}（{amount}）。",
@@ -72,9 +73,10 @@ _CHINESE: Phrases = {
     "history unlike": "它的文字与{user}有过的不相近（{amount}）。",
     "profile text": "它的文字与{user}的自述相近（{amount}）{words}。",
     "profile unlike": "它的文字与{user}的自述不相近（{amount}）。",
+    "entity": "{kind}“{name}”",
     "words": "，共同的词：{words}",
     "comma": "、",
-    "rest": "其余的边合计{rest}。",
+    "rest": "其余的边合计{rest}，其中与它直接相连的边占{at_item}。",
     "space": "",
 }
 
@@ -97,7 +99,11 @@ def sentence(evidence: Evidence, *, language: Language = "en") -> str:
     # What texts add is a part of the edges, or of what there is without them.
     amounts = [told(evidence, path).amount for path in paths if path.kind != "text"]
     rest = evidence.score - evidence.score_without_edges - sum(amounts)
-    sentences.append(phrases["rest"].format(rest=signed(rest)))
+    sentences.append(
+        phrases["rest"].format(
+            rest=signed(rest), at_item=signed(evidence.others_at_item)
+        )
+    )
     return phrases["space"].join(sentences)
 
 
@@ -110,8 +116,7 @@ def path_sentence(
     shared = phrases["comma"].join(text.words) if text is not None else ""
     made = phrases[_phrase(evidence, path, parts)].format(
         user=label_of(evidence, evidence.user, language),
-        about=label_of(evidence, parts.about, language) if parts.about else "",
-        kind=plain(parts.about.relation_kind) if parts.about else "",
+        about=_about(evidence, parts.about, language),
         relations=phrases["comma"].join(map(plain, parts.relations)),
         people=path.people,
         cites=cites(path.edges),
@@ -119,6 +124,16 @@ def path_sentence(
         words=phrases["words"].format(words=shared) if shared else "",
     )
     return made[0].upper() + made[1:]
+
+
+def _about(evidence: Evidence, about: Entity | None, language: Language) -> str:
+    if about is None:
+        return ""
+    name = label_of(evidence, about, language)
+    if about.kind != "other" or not about.label:
+        return name
+    kind = plain(about.relation_kind)
+    return PHRASES[language]["entity"].format(kind=kind, name=name)
 
 
 def _phrase(evidence: Evidence, path: EvidencePath, parts: Told) -> str:

@@ -204,9 +204,9 @@ class Recommender:
         return self._prepared.train
 
     @property
-    def item_ids(self) -> Sequence[str]:
-        """The items that it ranks, those that were added too."""
-        return self._item_ids
+    def item_ids(self) -> tuple[str, ...]:
+        """The items that lists are of, those that were added included."""
+        return tuple(self._item_ids)
 
     @property
     def item_titles(self) -> Sequence[str]:

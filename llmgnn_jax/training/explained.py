@@ -1,6 +1,7 @@
 """What explains the scores of a run's model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from llmgnn_jax.evaluation.results import Explanation
 from llmgnn_jax.evidence.attribute import Explainer
@@ -61,4 +62,8 @@ def explained(
     evidence = explainer_of(prepared, model).explain(
         user, item, ids="all" if show_ids else "none"
     )
+    text = evidence.text
+    if text is not None and not text.from_history and not show_ids:
+        # A profile is the user's own words.
+        evidence = replace(evidence, text=replace(text, words=()))
     return Explanation(sentences=sentence(evidence), drawing=drawing(evidence))
