@@ -12,6 +12,7 @@ from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.ask import ask
 from llmgnn_jax.cli.encode_texts import encode
 from llmgnn_jax.cli.explain import explain
+from llmgnn_jax.cli.generate_text import generate
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.cli.tune_recipe import tune
@@ -29,6 +30,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": explain,
     "write-back": write_back,
     "encode": encode,
+    "generate": generate,
     "data": commands.data,
 }
 
