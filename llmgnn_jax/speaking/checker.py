@@ -56,10 +56,13 @@ _WITH_IT = re.compile(
     re.IGNORECASE,
 )
 _HAD_IT = re.compile(
-    rf"(?:user|they|he|she|you)(?: have| has| also| already| really)* {_HAD}"
-    rf"[\s\"“”'《]*({_MARK})",
+    r"(?:^|[.;,:!?]\s*|\b(?:and|as|since|because|that|so|while|when)\s+)"
+    r"(?:(?:this |the )?user(?: \w+)??|they|he|she|you)"
+    rf"(?: have| has| also| already| really)* {_HAD}[\s\"“”'《]*({_MARK})"
+    rf"|(?:^|[。，；])(?:这位|该)?用户\w*?(?:也|还)?(?:有过|看过|喜欢)[“《]*({_MARK})",
     re.IGNORECASE,
 )
+_BOTH = re.compile(r"\b(?:both|it|each)\b|两者|都有过|它", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +240,8 @@ def _check_roles(sentence: _Sentence, account: Account) -> None:
         (_HAD_IT, False, "says that the user had the item"),
     ):
         for match in pattern.finditer(sentence.masked):
-            span = sentence.spans[ord(match[1]) - _FIRST_MARK]
+            mark = next(filter(None, match.groups()))
+            span = sentence.spans[ord(mark) - _FIRST_MARK]
             items = {one for one in span.of if isinstance(one, ItemName)}
             if items and account.is_target(span.of) != expected:
                 raise _Refused(reason)
@@ -282,6 +286,17 @@ def _with_citations(sentence: _Sentence, account: Account) -> Checked:
         raise _Refused("tells counts of others than theirs")
     if not account.reasons:
         raise _Refused("no reason to tell")
+    # So many had one and the other: to say it of one alone is false.
+    of_both = any(reason.entity and reason.people for reason in account.reasons)
+    if (
+        of_both
+        and order_of_counts
+        and not (
+            any(account.is_target(span.of) for span in sentence.spans)
+            or _BOTH.search(sentence.masked)
+        )
+    ):
+        raise _Refused("tells a count of one that is of both")
     text, cited = sentence.text, set()
     for stop in sorted(places, reverse=True):
         edges = sorted(set(places[stop]))

@@ -22,10 +22,10 @@ def account(evidence):
     ("text", "expected"),
     [
         (
-            'This user had "Godfather, The (1972)", as did 120 people, and "Alien '
-            '(1979)", as did 41 people.',
-            'This user had "Godfather, The (1972)" [1], as did 120 people, and "Alien '
-            '(1979)" [2], as did 41 people.',
+            'This user had "Godfather, The (1972)", as did 120 people with Fargo, and '
+            '"Alien (1979)", as did 41 people.',
+            'This user had "Godfather, The (1972)" [1], as did 120 people with Fargo, '
+            'and "Alien (1979)" [2], as did 41 people.',
         ),
         (
             "Fargo goes well with The Godfather (1972) and Alien.",
