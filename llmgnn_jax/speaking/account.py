@@ -8,7 +8,7 @@ from llmgnn_jax.evidence.explanation import Entity, Evidence
 from llmgnn_jax.evidence.labels import plain
 from llmgnn_jax.speaking.names import ItemName, Named, Names, ValueName, year_of
 from llmgnn_jax.speaking.numbers import Role
-from llmgnn_jax.speaking.quoting import quoted
+from llmgnn_jax.speaking.quoting import shown
 from llmgnn_jax.speaking.reasons import Reason, reasons_of
 
 
@@ -141,7 +141,7 @@ class Account:
 def _spellings(entity: Entity) -> list[str]:
     """A name as the data have it, as templates do and as prompts do."""
     name = entity.label
-    return list(dict.fromkeys((name, plain(name), quoted(name))))
+    return list(dict.fromkeys((name, plain(name), shown(entity))))
 
 
 def _is(entity: Entity, name: Named) -> bool:

@@ -154,7 +154,7 @@ class Narrator:
         prompts = [
             self.generator.chat(
                 turns(
-                    draft.account.evidence.item.label,
+                    draft.account.evidence.item,
                     draft.account.reasons[place],
                     place=place,
                     language=language,

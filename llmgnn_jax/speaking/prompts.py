@@ -11,7 +11,8 @@ reason is asked for by itself. What comes first in the answer comes first in the
 
 from dataclasses import dataclass
 
-from llmgnn_jax.speaking.quoting import quoted
+from llmgnn_jax.evidence.explanation import Entity
+from llmgnn_jax.speaking.quoting import shown
 from llmgnn_jax.speaking.reasons import Reason
 from llmgnn_jax.speaking.wording import Language
 from llmgnn_jax.text.generation.chat import Turn
@@ -127,7 +128,7 @@ _SHAPES: dict[Language, dict[str, _Shape]] = {
 
 
 def turns(
-    item: str, reason: Reason, *, place: int = 0, language: Language = "en"
+    item: Entity, reason: Reason, *, place: int = 0, language: Language = "en"
 ) -> list[Turn]:
     """The conversation that asks for a reason.
 
@@ -147,8 +148,8 @@ def turns(
             Turn(role="user", text=shape.facts.format(**known)),
             Turn(role="assistant", text=told.format(**known)),
         ]
-    name = "" if reason.entity is None else quoted(reason.entity.label)
-    asked = shape.facts.format(item=quoted(item), name=name, people=reason.people)
+    name = "" if reason.entity is None else shown(reason.entity)
+    asked = shape.facts.format(item=shown(item), name=name, people=reason.people)
     return [*conversation, Turn(role="user", text=asked)]
 
 

@@ -2,12 +2,19 @@
 
 import unicodedata
 
+from llmgnn_jax.evidence.explanation import Entity
+
 LONGEST = 80
 """Characters of a title that are shown."""
 
 _PLAINER = str.maketrans(
     {**dict.fromkeys('"“”„«»《》〈〉「」『』', "'"), "[": "(", "]": ")"}
 )
+
+
+def shown(entity: Entity) -> str:
+    """What an entity is called: its id where nothing of its name can be seen."""
+    return quoted(entity.name) or quoted(entity.id)
 
 
 def quoted(text: str) -> str:
@@ -18,10 +25,8 @@ def quoted(text: str) -> str:
     look like a citation.
     """
     plain = unicodedata.normalize("NFKC", text)
-    shown = "".join(
-        one if unicodedata.category(one)[0] != "C" else " " for one in plain
-    )
-    line = " ".join(shown.translate(_PLAINER).split())
+    seen = "".join(one if unicodedata.category(one)[0] != "C" else " " for one in plain)
+    line = " ".join(seen.translate(_PLAINER).split())
     if len(line) <= LONGEST:
         return line
     return line[: LONGEST - 1].rstrip() + "…"

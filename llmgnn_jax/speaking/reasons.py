@@ -15,6 +15,7 @@ from llmgnn_jax.evidence.explanation import (
     PathKind,
 )
 from llmgnn_jax.evidence.told import told
+from llmgnn_jax.speaking.quoting import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def _reason(path: EvidencePath, evidence: Evidence) -> Reason | None:
     parts = told(evidence, path)
     if parts.about is None and not path.people:
         return None
-    if parts.about is not None and not parts.about.label.strip():
+    if parts.about is not None and not shown(parts.about):
         return None
     had = [edge for edge in parts.from_user if edge.relation == INTERACTION]
     return Reason(

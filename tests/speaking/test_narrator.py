@@ -85,9 +85,8 @@ def test_prompts_hold_the_evidence_alone(names, evidence, titles):
     Narrator(names=names, generator=decoder).tell(
         [evidence(0, (1, 120, 5.0), (3, 41, 4.0), (5, 9, 3.0))]
     )
-    examples = turns(
-        "x", Narrator(names=names).account(evidence(0, (1, 2, 3.0))).reasons[0]
-    )
+    other = evidence(0, (1, 2, 3.0))
+    examples = turns(other.item, Narrator(names=names).account(other).reasons[0])
     text = "\n".join(decoder.prompts)
     for one in examples[:-1]:
         text = text.replace(one.text, "")
@@ -106,7 +105,7 @@ def test_what_examples_show_is_what_is_accepted(names, evidence, language):
         account = narrator.account(shown)
         for place, reason in enumerate(account.reasons):
             for style in range(2):
-                asked = turns("Fargo (1996)", reason, place=style, language=language)
+                asked = turns(shown.item, reason, place=style, language=language)
                 answer = asked[-2].text
                 example = {
                     "Quillmere (1971)": "Fargo (1996)",
