@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from llmgnn_jax import assets
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.answerer import Answerer
 from llmgnn_jax.speaking.names import Names
@@ -11,7 +12,7 @@ from llmgnn_jax.speaking.narrator import Narrator
 from llmgnn_jax.speaking.prompts import turns
 from llmgnn_jax.speaking.quoting import LONGEST, quoted
 from llmgnn_jax.text.generation.chat import ChatPrompt, Mark, chat_format
-from llmgnn_jax.text.generation.generator import Generated
+from llmgnn_jax.text.generation.generator import Generated, TextGenerator
 
 SECRET = "user-MARKER-12"
 
@@ -177,3 +178,20 @@ def test_nobody_else_is_told_of(finished_run, parrot, workplace):
     for other in others:
         name = re.compile(rf"(?<!\w){re.escape(other)}(?!\w)")
         assert not any(name.search(prompt) for prompt in parrot.prompts)
+
+
+@pytest.mark.slow
+def test_a_real_decoder_is_not_talked_into_anything(evidence, titles):
+    if assets.where("smollm2-135m") is None:
+        pytest.skip("smollm2-135m is not in the cache")
+    made = [evidence(0, (1, 120, 5.0), called={1: text}) for text in HOSTILE]
+    narrator = Narrator(
+        names=Names(enumerate(titles)),
+        generator=TextGenerator.load("smollm2-135m"),
+        tries=1,
+    )
+    for text, told in zip(HOSTILE, narrator.tell(made), strict=True):
+        assert told.cited == (1,), text
+        if told.used == "decoder":
+            assert quoted(text) in told.text or not quoted(text)
+            assert {int(n) for n in re.findall(r"\[(\d+)\]", told.text)} == {1}
