@@ -165,7 +165,7 @@ class Judged:
 
 def test_chinese(recommender, user):
     assert bits_a_character(Judged(7.5)) == pytest.approx(7.5)
-    assert (speaks_chinese(Judged(4.0)), speaks_chinese(Judged(8.0))) == (True, False)
+    assert (speaks_chinese(Judged(3.9)), speaks_chinese(Judged(6.0))) == (True, False)
     answer = Answerer(recommender, generator=Judged(8.0), k=2).ask(
         f"用户{user}会喜欢什么？为什么？"
     )
