@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from llmgnn_jax.cli import commands
+from llmgnn_jax.cli.ask import ask
 from llmgnn_jax.cli.encode_texts import encode
 from llmgnn_jax.cli.explain import explain
 from llmgnn_jax.cli.generate_text import generate
@@ -24,6 +25,7 @@ _INTERRUPTED = 130
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": commands.evaluate,
     "recommend": commands.recommend,
+    "ask": ask,
     "predict": commands.predict,
     "explain": explain,
     "write-back": write_back,

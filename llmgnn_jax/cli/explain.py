@@ -1,6 +1,7 @@
 """`llmgnn explain`: why an item has its score for a user."""
 
 import argparse
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def explain(options: argparse.Namespace) -> int:
         show_ids=options.show_ids,
     )
     words = sentence(evidence, language=options.language)
+    told = None
+    if options.words is not None:
+        from llmgnn_jax.speaking.answerer import Answerer
+        from llmgnn_jax.speaking.speakers import load_speaker
+
+        answerer = Answerer(recommender, generator=load_speaker(options.words))
+        told = answerer.told(evidence, language=options.language)
     if out is not None:
         drawn = page if out.suffix == ".html" else drawing
         write_picture(out, drawn(evidence, language=options.language))
@@ -36,6 +44,7 @@ def explain(options: argparse.Namespace) -> int:
             {
                 "evidence": document(evidence),
                 "sentence": words,
+                **({} if told is None else {"words": dataclasses.asdict(told)}),
                 "query": {"user": options.user, "item": options.item},
                 "picture": options.out,
                 "run": str(options.run),
@@ -44,6 +53,10 @@ def explain(options: argparse.Namespace) -> int:
         )
         return 0
     print(f"{listing(evidence, language=options.language)}\n\n{words}")
+    if told is not None:
+        print(f"\n{told.text}")
+        if told.used == "template" and options.words != "none":
+            print(f"(by template: {options.words} had nothing that holds)")
     if out is not None:
         print(f"\npicture  {out}")
     return 0

@@ -1,6 +1,7 @@
 """The options of `llmgnn explain`."""
 
 from llmgnn_jax.cli.arguments import Verb, add_json
+from llmgnn_jax.cli.words_option import WORDS_HELP
 
 
 def add_explain(verb: Verb) -> None:
@@ -35,6 +36,9 @@ def add_explain(verb: Verb) -> None:
         choices=("en", "zh"),
         default="en",
         help="of the sentences (default: en)",
+    )
+    explain.add_argument(
+        "--words", metavar="NAME", help=f"say it in other words too: {WORDS_HELP}"
     )
     explain.add_argument(
         "--show-ids",

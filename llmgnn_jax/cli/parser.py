@@ -5,6 +5,7 @@ import typing
 
 from llmgnn_jax import __version__
 from llmgnn_jax.cli.arguments import Parser, add_json
+from llmgnn_jax.cli.ask_options import add_ask
 from llmgnn_jax.cli.data_options import add_data
 from llmgnn_jax.cli.explain_options import add_explain
 from llmgnn_jax.cli.generate_text import add_generate
@@ -180,6 +181,7 @@ def build_parser() -> Parser:
     )
     add_json(predict)
     add_explain(verb)
+    add_ask(verb)
     add_write_back(verb)
 
     encode = verb(

@@ -12,7 +12,7 @@ Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item
 import functools
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -20,7 +20,9 @@ import numpy as np
 
 from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
+from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.memory import Held
+from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evidence.attribute import Explainer
 from llmgnn_jax.evidence.explanation import Evidence
@@ -118,9 +120,37 @@ class Recommender:
         return self._prepared.dataset.user_ids
 
     @property
+    def dataset(self) -> Dataset:
+        """Names, titles and attributes; its interactions are those of all parts."""
+        return self._prepared.dataset
+
+    @property
+    def train(self) -> TrainSplit:
+        """The interactions that it was trained on."""
+        return self._prepared.train
+
+    @property
     def item_ids(self) -> tuple[str, ...]:
         """The items that lists are of, those that were added included."""
         return tuple(self._shelf.ids)
+
+    @property
+    def item_titles(self) -> Sequence[str]:
+        """Theirs, "" where unknown."""
+        return self._shelf.titles
+
+    def alike(self, item: str, *, k: int = 10) -> list[RecommendedItem]:
+        """The items whose vectors lie nearest to that of an item.
+
+        Args:
+            item: Id or title.
+            k: Length of the list, from 1. Scores are cosines.
+
+        Raises:
+            UserError: For an unknown or ambiguous item.
+        """
+        _check_length(k)
+        return self._shelf.alike(self._shelf.find(item), k)
 
     @property
     def text_encoder(self) -> Encoder | None:
@@ -138,6 +168,7 @@ class Recommender:
         text: str | None = None,
         sentence: str | None = None,
         k: int = 10,
+        among: Collection[str] | None = None,
     ) -> list[RecommendedItem]:
         """The k best items that were not met yet; fewer where the catalogue ends.
 
@@ -151,6 +182,7 @@ class Recommender:
             sentence: What someone says of what they like. The items that it names (see
                 `named`) are as in `items`; where it names none, it is a text.
             k: Length of the list, from 1.
+            among: Ids of the items that may be in a user's list; None: all.
 
         Raises:
             UserError: For an unknown user, an unknown or ambiguous item, an empty text,
@@ -173,7 +205,10 @@ class Recommender:
         shelf = self._shelf
         if user is not None:
             slot = self._user_slot(user)
-            return shelf.ranked(shelf.users_UD[slot], shelf.met.row(slot), k)
+            met = shelf.met.row(slot)
+            return shelf.ranked(shelf.users_UD[slot], met, k, among=among)
+        if among is not None:
+            raise UserError.field("among", expected="a user", got="none")
         if items:
             return self._rank_liked([shelf.find(item) for item in items], k)
         if sentence is not None:

@@ -5,7 +5,7 @@ D width of the vectors, k length of the lists.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -107,27 +107,60 @@ class Shelf:
             item_texts=self.texts,
         )
 
+    def alike(self, item: int, k: int) -> list[RecommendedItem]:
+        """The items whose vectors lie nearest to that of an item, by their cosine."""
+        _, items = self._model.scorer.vectors(self._model.params, self.features)
+        vectors_ID = np.asarray(items)[: len(self.ids)]
+        lengths_I = np.linalg.norm(vectors_ID, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores_I = vectors_ID @ vectors_ID[item] / (lengths_I * lengths_I[item])
+        # What nothing is known of is like nothing.
+        scores_I = np.nan_to_num(scores_I, nan=-1.0)
+        scores_I[item] = -np.inf
+        nearest = np.argsort(-scores_I, kind="stable")[: min(k, len(scores_I) - 1)]
+        return [
+            RecommendedItem(
+                id=self.ids[one],
+                title=self.titles[one],
+                score=float(scores_I[one]),
+                rank=rank,
+            )
+            for rank, one in enumerate(nearest.tolist(), start=1)
+        ]
+
     def ranked(
-        self, vector_D: np.ndarray, met: np.ndarray, k: int
+        self,
+        vector_D: np.ndarray,
+        met: np.ndarray,
+        k: int,
+        *,
+        among: Collection[str] | None = None,
     ) -> list[RecommendedItem]:
         """The best items for a vector, of those not in `met`, ascending and distinct.
 
-        Shorter than k where the catalogue is exhausted.
+        Shorter than k where the catalogue, or what is `among` it, is exhausted.
         """
         seen = Csr(indptr=np.array([0, len(met)]), indices=met)
-        return self._listed(self._rankings(vector_D[None, :], seen, k), 0)
+        in_use_I = self._in_use_I
+        if among is not None:
+            wanted = frozenset(among)
+            in_use_I = np.zeros(len(in_use_I), bool)
+            in_use_I[: len(self.ids)] = [one in wanted for one in self.ids]
+        return self._listed(self._rankings(vector_D[None, :], seen, k, in_use_I), 0)
 
     def lists(self, slots: np.ndarray, k: int) -> Iterator[list[RecommendedItem]]:
         """That of each of some users, by their numbers, `_CHUNK` at a time."""
         for first in range(0, len(slots), _CHUNK):
             chunk = slots[first : first + _CHUNK]
-            found = self._rankings(self.users_UD[chunk], self.met.take(chunk), k)
+            seen = self.met.take(chunk)
+            found = self._rankings(self.users_UD[chunk], seen, k, self._in_use_I)
             for row in range(len(chunk)):
                 yield self._listed(found, row)
 
-    def _rankings(self, vectors_BD: np.ndarray, seen: Csr, k: int) -> Rankings:
+    def _rankings(
+        self, vectors_BD: np.ndarray, seen: Csr, k: int, in_use: np.ndarray
+    ) -> Rankings:
         """Of items that are in use and not seen."""
-        in_use = self._in_use_I
 
         def ranked(candidates: np.ndarray | None) -> Rankings:
             return self._ranker.rank(

@@ -1,0 +1,208 @@
+"""Questions about a run, answered from it."""
+
+import json
+import re
+
+import pytest
+
+from llmgnn_jax.errors import UserError
+from llmgnn_jax.serving.recommender import Recommender
+from llmgnn_jax.speaking.abilities import bits_a_character, speaks_chinese
+from llmgnn_jax.speaking.answerer import Answerer
+from llmgnn_jax.text.generation.likelihood import TokenLikelihood
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+@pytest.fixture(scope="module")
+def recommender(finished_run, cache_folder):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("LLMGNN_CACHE", str(cache_folder))
+        return Recommender.load(finished_run)
+
+
+@pytest.fixture(scope="module")
+def answerer(recommender):
+    return Answerer(recommender, k=3)
+
+
+@pytest.fixture(scope="module")
+def user(recommender):
+    return recommender.user_ids[0]
+
+
+@pytest.fixture(scope="module")
+def genre(recommender):
+    [column] = recommender.dataset.item_categorical.values()
+    return column[10][0]
+
+
+def check_citations(answer):
+    """Each number that is cited is there, and each that is there is cited."""
+    cited = {int(one) for one in re.findall(r"\[(\d+)\]", answer.text)}
+    assert cited == {one.number for one in answer.citations}
+
+
+def test_recommended(answerer, recommender, user):
+    answer = answerer.ask(f"What would user {user} like and why?")
+    assert (answer.known, answer.language, answer.used) == (True, "en", "template")
+    head, *reasons = answer.text.split("\n")
+    best = recommender.recommend(user=user, k=3)
+    assert (
+        head == f"For user {user}: " + ", ".join(f'"{one.title}"' for one in best) + "."
+    )
+    assert len(reasons) == 3
+    assert any(one.edge is not None for one in answer.citations)
+    check_citations(answer)
+
+
+def test_of_a_genre(answerer, recommender, user, genre):
+    answer = answerer.ask(f"Which {genre} items would user {user} like?")
+    [column] = recommender.dataset.item_categorical.values()
+    having = [
+        one
+        for number, one in enumerate(recommender.item_ids)
+        if genre in column[number]
+    ]
+    best = recommender.recommend(user=user, k=3, among=having)
+    assert {one.id for one in best} <= set(having)
+    titles = ", ".join(f'"{one.title}"' for one in best)
+    assert answer.text.startswith(f"For user {user}: {titles}.")
+    check_citations(answer)
+
+
+def test_why_and_facts(answerer, recommender, user):
+    best = recommender.recommend(user=user, k=1)[0]
+    answer = answerer.ask(f'Why "{best.title}" for user {user}?')
+    assert " is number 1 of " in answer.text
+    check_citations(answer)
+    met = recommender.dataset.items[recommender.dataset.users == 0][0]
+    title = recommender.item_titles[int(recommender.train.csr().row(0)[0])]
+    assert met >= 0
+    assert "already" in answerer.ask(f'Why "{title}" for user {user}?').text
+    facts = answerer.ask(f'Tell me about "{best.title}"')
+    number = recommender.item_ids.index(best.id)
+    count = len(set(recommender.train.users[recommender.train.items == number]))
+    assert re.search(rf"\b{count} (?:people|person) had it", facts.text)
+    check_citations(facts)
+    counted = answerer.ask(f'How many people had "{best.title}"?')
+    assert counted.text.startswith(f"{count} p")
+
+
+def test_taste_and_counts(answerer, recommender, user, genre):
+    history = recommender.train.csr()
+    answer = answerer.ask(f"What does user {user} like?")
+    assert f"had {len(history.row(0))} items here" in answer.text
+    check_citations(answer)
+    [column] = recommender.dataset.item_categorical.values()
+    count = sum(genre in one for one in column)
+    assert (
+        f"There are {count} " in answerer.ask(f"How many {genre} items are there?").text
+    )
+    assert answerer.ask("How many users are there?").text.startswith(
+        f"There are {len(recommender.user_ids)} users"
+    )
+
+
+def test_alike(answerer, recommender):
+    title = recommender.item_titles[12]
+    answer = answerer.ask(f'What is like "{title}"?')
+    check_citations(answer)
+    assert len(answer.citations) == 3
+    best = recommender.alike(recommender.item_ids[12], k=5)
+    assert [one.rank for one in best] == [1, 2, 3, 4, 5]
+    assert recommender.item_ids[12] not in {one.id for one in best}
+    assert all(1.0001 > one.score >= best[-1].score for one in best)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What would user nobody9 like?", "There is no user 'nobody9' in the data."),
+        ("What is like Zorblax?", "Not known here: 'Zorblax'."),
+        ("What is the weather today?", "Not known here: 'weather today'."),
+        ("Hello?", "Not known here: 'Hello'."),
+        ("Why?", "This was not understood: "),
+        ("Tell me about Two Friends", "is the name of several: "),
+        ("用户nobody9喜欢什么？", "数据里没有用户'nobody9'。"),
+    ],
+)
+def test_what_is_not_known_is_said(answerer, question, words):
+    answer = answerer.ask(question)
+    assert (answer.known, answer.citations) == (False, ())
+    assert words in answer.text
+
+
+def test_near_names(answerer, recommender):
+    title = recommender.item_titles[20].rpartition(" (")[0]
+    answer = answerer.ask(f"What is like {title.replace('e', 'ee', 1)}x?")
+    assert not answer.known
+    assert "Did you mean" in answer.text
+
+
+def test_nothing_asked(answerer):
+    with pytest.raises(UserError, match="question: expected some words, got none"):
+        answerer.ask("  ")
+
+
+class Judged:
+    """A decoder that finds each character so likely, and never writes."""
+
+    def __init__(self, bits):
+        self.bits = bits
+
+    def log_likelihoods(self, prompts, continuations):
+        return [
+            TokenLikelihood(total=-0.6931471805599453 * self.bits * len(one), tokens=1)
+            for one in continuations
+        ]
+
+    def chat(self, turns):
+        raise AssertionError("nobody is asked")
+
+    generate = chat
+
+
+def test_chinese(recommender, user):
+    assert bits_a_character(Judged(7.5)) == pytest.approx(7.5)
+    assert (speaks_chinese(Judged(3.9)), speaks_chinese(Judged(6.0))) == (True, False)
+    answer = Answerer(recommender, generator=Judged(8.0), k=2).ask(
+        f"用户{user}会喜欢什么？为什么？"
+    )
+    assert (answer.language, answer.known, answer.used) == ("zh", True, "template")
+    assert answer.text.startswith(f"推荐给用户{user}：《")
+    assert answer.text.endswith("（这个语言模型不会说中文，以上由模板写成。）")
+    check_citations(answer)
+    silent = Answerer(recommender, k=2).ask(f"用户{user}会喜欢什么？为什么？")
+    assert "语言模型" not in silent.text
+
+
+def test_command(finished_run, llmgnn, refused, user):
+    question = f"What would user {user} like and why?"
+    code, out, err = llmgnn("ask", finished_run, question, "--words", "none")
+    assert code == 0, err
+    assert out.startswith(f"For user {user}: ")
+    assert "\n[1] " in out
+    code, out, err = llmgnn(
+        "ask", finished_run, question, "--words", "none", "--k", 2, "--json"
+    )
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["known"], document["used"]) == (True, "template")
+    assert document["understood"]["kind"] == "recommend"
+    assert refused("ask", finished_run, " ", "--words", "none") == (
+        "question: expected some words, got none"
+    )
+    assert "--words none" in refused("ask", finished_run, question, "--words", "gpt9")
+    assert refused(
+        "ask", finished_run, question, "--words", "none", "--k", 0
+    ).startswith("k: expected a number from 1 on")
+
+
+def test_explain_in_words(finished_run, llmgnn, user):
+    arguments = ("explain", finished_run, "--user", user, "--item", "i12")
+    code, out, err = llmgnn(*arguments, "--words", "none", "--json")
+    assert code == 0, err
+    words = json.loads(out)["words"]
+    assert words["used"] == "template"
+    assert all(f"[{one}]" in words["text"] for one in words["cited"])
