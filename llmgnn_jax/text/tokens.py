@@ -91,6 +91,12 @@ class FastTokenizer:
         self._backend.enable_truncation(max_length)
         return [encoding.ids for encoding in self._backend.encode_batch_fast(whole)]
 
+    def copy_of_backend(self) -> tokenizers.Tokenizer:
+        """The library's own object, to be set up in another way."""
+        copy = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        copy.no_truncation()
+        return copy
+
     def save(self, folder: Path) -> None:
         """Writes tokenizer.json and tokenizer_config.json, in Hugging Face's layout.
 

@@ -63,16 +63,16 @@ class Attention(nnx.Module):
             self.query_norm = RMSNorm(width, epsilon=config.rms_norm_eps)
             self.key_norm = RMSNorm(width, epsilon=config.rms_norm_eps)
 
-    def __call__(self, x_BLD: jax.Array, rows: TokenRows, turn: Turn) -> jax.Array:
-        mixed_BLF = attend(
-            self.joined(x_BLD, turn),
+    def mixed(self, joined_BLJ: jax.Array, rows: TokenRows) -> jax.Array:
+        """What `joined` gives, values mixed: (B, L, H K)."""
+        return attend(
+            joined_BLJ,
             rows,
             heads=self.num_heads,
             groups=self.num_groups,
             causal=True,
             dtype=self.dtype,
         )
-        return self.output(mixed_BLF)
 
     def joined(self, x_BLD: jax.Array, turn: Turn) -> jax.Array:
         """Each token's queries, keys and values, turned: (B, L, (H + 2 G) K)."""
@@ -102,8 +102,16 @@ class Layer(nnx.Module):
         self.down = Dense(wide, dim, dtype=dtype, bias=bias)
 
     def __call__(self, x_BLD: jax.Array, rows: TokenRows, turn: Turn) -> jax.Array:
-        normed_BLD = self.attention_norm(x_BLD)
-        x_BLD = x_BLD + self.attention(normed_BLD, rows, turn)
+        joined_BLJ = self.joined(x_BLD, turn)
+        return self.after(x_BLD, self.attention.mixed(joined_BLJ, rows))
+
+    def joined(self, x_BLD: jax.Array, turn: Turn) -> jax.Array:
+        """Queries, keys and values, turned: (B, L, (H + 2 G) K)."""
+        return self.attention.joined(self.attention_norm(x_BLD), turn)
+
+    def after(self, x_BLD: jax.Array, mixed_BLF: jax.Array) -> jax.Array:
+        """The block's result once attention has mixed values: (B, L, D)."""
+        x_BLD = x_BLD + self.attention.output(mixed_BLF)
         normed_BLD = self.mlp_norm(x_BLD)
         gate_BLF = ACTIVATIONS[self.activation](self.gate(normed_BLD))
         return x_BLD + self.down(gate_BLF * self.up(normed_BLD))
@@ -157,14 +165,28 @@ class Decoder(nnx.Module):
             nothing.
         """
         x_BLD = run_layers(
-            [getattr(self, f"layer_{number}") for number in range(self.num_layers)],
-            look_up(self.words[...], rows.ids_BL) * self.embedding_scale,
+            self.layers,
+            self.embed(rows.ids_BL),
             rows,
-            rotation(rows.places_BL, self.rope, head_dim=self.head_dim),
+            self.turn(rows.places_BL),
             scan=self.scan,
             remat=self.remat,
         )
         return self.norm(x_BLD)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The blocks, in turn."""
+        return [getattr(self, f"layer_{number}") for number in range(self.num_layers)]
+
+    def embed(self, ids_BL: jax.Array) -> jax.Array:
+        """What the first block is given: (B, L, D) float32."""
+        words_BLD = look_up(self.words[...], ids_BL).astype(jnp.float32)
+        return words_BLD * self.embedding_scale
+
+    def turn(self, places_BL: jax.Array) -> Turn:
+        """By what queries and keys at those places are turned."""
+        return rotation(places_BL, self.rope, head_dim=self.head_dim)
 
     def logits(self, hidden_BLD: jax.Array) -> jax.Array:
         """Scores of the next token, (B, L, V) float32.

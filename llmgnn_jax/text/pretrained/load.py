@@ -53,18 +53,19 @@ def load_encoder(
 
 
 def load_language_model(
-    folder: Path, *, dtype: ComputeDtype = "float32"
+    folder: Path, *, dtype: ComputeDtype = "float32", opened: GgufFile | None = None
 ) -> EncoderModel:
     """Loads a decoder with its output head, for `decoder.logits`.
 
     Args:
         folder: As in `load_encoder`.
         dtype: Likewise.
+        opened: Likewise.
 
     Raises:
         UserError: As `load_encoder`, or if it is no decoder or has no head.
     """
-    return _load(folder, dtype=dtype, with_head=True)
+    return _load(folder, dtype=dtype, with_head=True, opened=opened)
 
 
 def _load(
