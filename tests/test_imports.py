@@ -9,7 +9,8 @@ import llmgnn_jax
 ROOMS = (
     *("errors", "config", "assets", "native", "data", "graph", "text"),
     *("parallel", "models"),
-    *("evaluation", "training", "tuning", "planning", "serving", "recipes", "cli"),
+    *("evaluation", "evidence", "training", "tuning", "planning", "serving"),
+    *("recipes", "cli"),
 )
 # What a configuration or a dataset is read with must not start an accelerator.
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "jraph"}
