@@ -10,6 +10,7 @@ ROOMS = (
     *("errors", "config", "assets", "native", "data", "graph", "text"),
     *("parallel", "models"),
     *("evaluation", "evidence", "training", "tuning", "planning", "serving"),
+    "speaking",
     *("recipes", "cli"),
 )
 # What a configuration or a dataset is read with must not start an accelerator.

@@ -12,6 +12,7 @@ from llmgnn_jax.cli import commands
 from llmgnn_jax.cli.encode_texts import encode
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
+from llmgnn_jax.cli.teach import teach
 from llmgnn_jax.cli.tune_recipe import tune
 from llmgnn_jax.cli.write_back import write_back
 from llmgnn_jax.errors import UserError
@@ -26,6 +27,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "write-back": write_back,
     "encode": encode,
     "data": commands.data,
+    "teach": teach,
 }
 
 # Those that take the options of a recipe too.

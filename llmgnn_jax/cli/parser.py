@@ -6,6 +6,7 @@ import typing
 from llmgnn_jax import __version__
 from llmgnn_jax.cli.arguments import Parser, add_json
 from llmgnn_jax.cli.data_options import add_data
+from llmgnn_jax.cli.teach_options import add_teach
 from llmgnn_jax.cli.write_back_options import add_write_back
 from llmgnn_jax.config import ModelName, TextConfig
 
@@ -178,6 +179,7 @@ def build_parser() -> Parser:
     )
     add_json(predict)
     add_write_back(verb)
+    add_teach(verb)
 
     encode = verb(
         "encode",

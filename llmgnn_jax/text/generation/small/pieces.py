@@ -27,8 +27,8 @@ MIN_WRITERS = 5
 class PieceTokenizer(FastTokenizer):
     """Texts to pieces and back, without special tokens.
 
-    `end_id`, one above the last piece, begins and ends a text; no text holds it,
-    whatever is written in it.
+    `end_id`, one above the last piece, begins and ends a text and fills rows up; no
+    text holds it, whatever is written in it.
 
     Args:
         backend: Learned by `learn_pieces`, or read from its file.
@@ -37,7 +37,7 @@ class PieceTokenizer(FastTokenizer):
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         super().__init__(backend)
         self._pieces = backend
-        self.end_id = self.vocab_size
+        self.end_id = self.pad_id = self.vocab_size
         self.vocab_size += 1
 
     def decode(self, ids: Sequence[int]) -> str:
