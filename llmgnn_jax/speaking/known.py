@@ -79,6 +79,8 @@ class Known:
             )
         self.version = model_version(prepared, model)
         self.model_name = model.name
+        self.split_name = prepared.split.name
+        self.split_hash = prepared.split.split_hash
         self._prepared, self._model = prepared, model
         self._texts = [_cut(text, _REVIEW) for text in dataset.interaction_texts]
         self._slots = {one: slot for slot, one in enumerate(dataset.user_ids)}
