@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import logging
 from typing import TYPE_CHECKING, Any
 
 from llmgnn_jax.cli.output import print_json
@@ -18,6 +19,9 @@ def teach(options: argparse.Namespace) -> int:
         raise UserError.field("--show", expected="0 or more", got=options.show)
     if options.reviews < 0:
         raise UserError.field("--reviews", expected="0 or more", got=options.reviews)
+    # How a run is loaded is of no interest here; how it learns is.
+    logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
+    logging.getLogger("llmgnn_jax.speaking").setLevel(logging.INFO)
     from llmgnn_jax.speaking.speakers import SpeakerOptions
     from llmgnn_jax.speaking.teach import results_of, teach
     from llmgnn_jax.training.reporting import progress
@@ -85,13 +89,14 @@ def _print(lecture: "Lecture", shown: list[dict[str, Any]]) -> None:
     untold = "without the adapter"
     if lecture.taught.options.decoder != "adapter":
         untold = "taught without vectors"
-    print(f"{len(lecture.test.pairs)} held-out reviews  perplexity  bits a byte")
+    held_out = f"{len(lecture.test.pairs)} held-out reviews"
+    print(f"{held_out:26}  {'perplexity':>10}  {'bits a byte':>11}")
     for label, one in (
         ("told of user and item", lecture.told),
         (untold, lecture.untold),
         ("told of another pair", lecture.others),
     ):
-        print(f"  {label:24}  {one.perplexity:9.2f}  {one.bits_per_byte:11.4f}")
+        print(f"  {label:24}  {one.perplexity:10.2f}  {one.bits_per_byte:11.4f}")
     outcome = lecture.outcome
     print(
         f"best at step {outcome.best_step} of {outcome.steps}, {outcome.seconds:.0f} s"

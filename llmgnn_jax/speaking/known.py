@@ -32,10 +32,10 @@ TOLD: tuple[Told, ...] = get_args(Told)
 
 Part: TypeAlias = Literal["train"] | HeldOutPart
 
-_LIKED = 3
-_WORDS = 8
+_LIKED = 2
+_WORDS = 6
 _SHORTEST_WORD = 4
-_TITLE = 60
+_TITLE = 48
 _REVIEW = 280
 """Characters of a title and of a review; what is longer is cut, between words."""
 

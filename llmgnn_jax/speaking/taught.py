@@ -26,14 +26,11 @@ import safetensors
 import safetensors.numpy
 
 from llmgnn_jax.errors import UserError
+from llmgnn_jax.speaking.adapter import Adapter
 from llmgnn_jax.speaking.known import Known, ReviewPair
-from llmgnn_jax.speaking.speaker import Speaker
-from llmgnn_jax.speaking.speakers import (
-    SpeakerOptions,
-    language_model,
-    small_decoder,
-)
-from llmgnn_jax.text.generation.generator import GREEDY
+from llmgnn_jax.speaking.speaker import ADAPTER, Speaker
+from llmgnn_jax.speaking.speakers import SpeakerOptions, small_decoder
+from llmgnn_jax.text.generation.generator import GREEDY, TextGenerator
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.generation.small.config import SmallConfig
 from llmgnn_jax.text.generation.small.decoder import SmallDecoder
@@ -153,11 +150,14 @@ class Taught:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _document(self, results: Mapping[str, Any]) -> dict[str, Any]:
+        adapter = self.speaker.adapter
+        assert adapter is not None, "what is kept is told of its pairs"
         document: dict[str, Any] = {
             "format": _FORMAT,
             "speaker": dataclasses.asdict(self.options),
             "model": self.known.model_name,
             "version": self.known.version,
+            "adapter": dataclasses.asdict(adapter),
             "results": dict(results),
         }
         if isinstance(self.speaker.model, SmallDecoder):
@@ -183,6 +183,7 @@ class Taught:
         try:
             options = SpeakerOptions(**document["speaker"])
             model, version = document["model"], document["version"]
+            adapter = Adapter(**document["adapter"])
             config = None
             if options.decoder != "adapter":
                 config = SmallConfig(**document["shape"])
@@ -201,7 +202,6 @@ class Taught:
                 got="words for another model or an earlier state of it",
                 fix="teach again",
             )
-        inputs = known.width(options.told)
         if config is None:
             if weights_hash(folder_of(options.words)) != document.get("words_hash"):
                 raise UserError.field(
@@ -210,13 +210,18 @@ class Taught:
                     got="another one of that name",
                     fix="teach again",
                 )
-            speaker = language_model(options, inputs=inputs)
+            # As it generates fastest; only training wants matrices laid out in rows.
+            speaker = Speaker(
+                generator=TextGenerator.load(options.words, dtype=options.dtype),
+                adapter=adapter,
+                trained={ADAPTER: adapter.initial(seed=options.seed)},
+            )
         else:
             speaker = small_decoder(
                 options,
                 config=config,
                 pieces=PieceTokenizer.load(folder),
-                inputs=inputs,
+                inputs=adapter.inputs,
             )
         trained = _read_weights(folder / WEIGHTS, speaker.trained)
         return cls(options=options, speaker=speaker.taught(trained), known=known)
