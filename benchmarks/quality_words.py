@@ -49,8 +49,8 @@ from llmgnn_jax.evaluation.significance import (
 from llmgnn_jax.speaking.course import Course, Outcome
 from llmgnn_jax.speaking.known import Known, Told
 from llmgnn_jax.speaking.measured import Measured, measure, of_others
-from llmgnn_jax.speaking.speaker import Speaker
-from llmgnn_jax.speaking.speakers import DecoderName, SpeakerOptions, new_speaker
+from llmgnn_jax.speaking.pupil import Pupil
+from llmgnn_jax.speaking.pupils import DecoderName, PupilOptions, new_pupil
 from llmgnn_jax.speaking.teach import COURSES, Reviews, taught_on
 from llmgnn_jax.text.generation.small.config import SMALL_KINDS
 from llmgnn_jax.training.run import fit
@@ -73,7 +73,7 @@ class Bench:
         self.rows: dict[str, dict[str, Any]] = {}
         self.measured: dict[str, Measured] = {}
 
-    def parts(self, options: SpeakerOptions) -> tuple[Reviews, Reviews, Reviews]:
+    def parts(self, options: PupilOptions) -> tuple[Reviews, Reviews, Reviews]:
         """Train, valid and test."""
         train, valid, test = (
             Reviews.of(self._known, part, options, most=self._most)
@@ -83,29 +83,29 @@ class Bench:
 
     def small(self, kind: DecoderName, told: Told) -> None:
         """A small decoder, told the vectors, and not told the fused ones."""
-        options = SpeakerOptions(decoder=kind, told=told, seed=_SEED)
+        options = PupilOptions(decoder=kind, told=told, seed=_SEED)
         train, valid, test = self.parts(options)
-        speaker = new_speaker(options, self._known, train.pairs)
+        pupil = new_pupil(options, self._known, train.pairs)
         course = self.course(kind)
         name = kind if told == "merged" else f"{kind}, {told}"
-        outcome = taught_on(speaker, course, train=train, valid=valid)
-        self._add(name, outcome.speaker, test, course, outcome)
+        outcome = taught_on(pupil, course, train=train, valid=valid)
+        self._add(name, outcome.pupil, test, course, outcome)
         if told != "merged":
             return
-        self._add_shuffled(name, outcome.speaker, test, course)
-        outcome = taught_on(speaker.unadapted(), course, train=train, valid=valid)
-        self._add(f"{kind}, untold", outcome.speaker, test, course, outcome)
+        self._add_shuffled(name, outcome.pupil, test, course)
+        outcome = taught_on(pupil.unadapted(), course, train=train, valid=valid)
+        self._add(f"{kind}, untold", outcome.pupil, test, course, outcome)
 
     def adapter(self, words: str, dtype: str) -> None:
         """The language model without and with its adapter."""
-        options = SpeakerOptions(
+        options = PupilOptions(
             decoder="adapter",
             words=words,
             dtype=dtype,  # type: ignore[arg-type]
             seed=_SEED,
         )
         train, valid, test = self.parts(options)
-        speaker = new_speaker(options, self._known, train.pairs)
+        pupil = new_pupil(options, self._known, train.pairs)
         course = self.course("adapter")
         bare = dataclasses.replace(
             test,
@@ -114,11 +114,11 @@ class Bench:
                 for pair in test.pairs
             ],
         )
-        self._add("smollm2, no evidence", speaker.unadapted(), bare, course)
-        self._add("smollm2", speaker.unadapted(), test, course)
-        outcome = taught_on(speaker, course, train=train, valid=valid)
-        self._add("adapter", outcome.speaker, test, course, outcome)
-        self._add_shuffled("adapter", outcome.speaker, test, course)
+        self._add("smollm2, no evidence", pupil.unadapted(), bare, course)
+        self._add("smollm2", pupil.unadapted(), test, course)
+        outcome = taught_on(pupil, course, train=train, valid=valid)
+        self._add("adapter", outcome.pupil, test, course, outcome)
+        self._add_shuffled("adapter", outcome.pupil, test, course)
 
     def course(self, kind: DecoderName) -> Course:
         """Of a decoder."""
@@ -132,22 +132,22 @@ class Bench:
         )
 
     def _add_shuffled(
-        self, name: str, speaker: Speaker, test: Reviews, course: Course
+        self, name: str, pupil: Pupil, test: Reviews, course: Course
     ) -> None:
         others = of_others(test.vectors_NC, seed=_SEED)
         shuffled = dataclasses.replace(test, vectors_NC=others)
-        self._add(f"{name}, shuffled", speaker, shuffled, course)
+        self._add(f"{name}, shuffled", pupil, shuffled, course)
 
     def _add(
         self,
         name: str,
-        speaker: Speaker,
+        pupil: Pupil,
         test: Reviews,
         course: Course,
         outcome: Outcome | None = None,
     ) -> None:
         started = time.perf_counter()
-        found = measure(speaker, test.pairs, test.vectors_NC, rows=course.batch_size)
+        found = measure(pupil, test.pairs, test.vectors_NC, rows=course.batch_size)
         seconds = time.perf_counter() - started
         low, high = ratio_intervals(
             found.nats_N[:, None] / math.log(2), found.bytes_N, seed=_SEED
@@ -160,8 +160,8 @@ class Bench:
             },
             "ci95": {"bits_per_byte": [float(low[0]), float(high[0])]},
             "tokens": int(found.tokens_N.sum()),
-            "trained_parameters": _size(speaker.trained) if outcome else 0,
-            "parameters": _size([speaker.params, speaker.trained.get("adapter")]),
+            "trained_parameters": _size(pupil.trained) if outcome else 0,
+            "parameters": _size([pupil.params, pupil.trained.get("adapter")]),
             "teach_seconds": outcome.seconds if outcome else 0.0,
             "steps": outcome.steps if outcome else 0,
             "best_step": outcome.best_step if outcome else 0,
@@ -213,12 +213,12 @@ def _size(params: Any) -> int:
 
 
 def words_table(document: Mapping[str, Any]) -> str:
-    """One row a speaker, the fewest bits first."""
+    """One row a decoder, the fewest bits first."""
     models = document["models"]
     p_values = {
         one["b"]: one["p"] for one in document["comparisons"] if one["a"] == "adapter"
     }
-    heads = ["speaker", "bits a byte", "95 %", "perplexity", "p beside adapter"]
+    heads = ["decoder", "bits a byte", "95 %", "perplexity", "p beside adapter"]
     heads += ["trained parameters", "taught", "peak MB"]
     rows = []
     for name in sorted(models, key=lambda one: models[one]["test"]["bits_per_byte"]):

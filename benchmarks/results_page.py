@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import fusion_by_loss
+from benchmarks import explanations, fusion_by_loss
 from benchmarks.quality_cora_text import BY_PAPERS, BY_SPLITS
 from benchmarks.quality_tables import (
     Document,
@@ -123,9 +123,16 @@ def _fusions(document: Document, section: Section) -> str:
 
 
 def _worded(document: Document, section: Section) -> str:
-    """Of speakers that foresee reviews."""
+    """Of decoders that foresee reviews."""
     what = document["protocol"]["split_name"]
     return f"{words_table(document)}\n\n{_origin(document, section, what)}"
+
+
+def _removals(document: Document, section: Section) -> str:
+    """Of the benchmark of explanations."""
+    what = f"mean of {document['draws']} random draws a pair"
+    tables = explanations.markdown(document)
+    return f"{tables}\n{_origin(document, section, what)}"
 
 
 SECTIONS = (
@@ -349,6 +356,17 @@ SECTIONS = (
         "bits are better; perplexity goes by tokens, which differ. p-values go by "
         "reviews.",
         body=_worded,
+    ),
+    Section(
+        title="Explanations",
+        file="explanations",
+        metric="drop",
+        says="MovieLens-100K, users drawn at random with the item that stands first in "
+        "their lists: how far its score falls when the twelve edges that the explanation "
+        "cites are taken away, and when as many random ones are. What sums are divided "
+        "by stays as it was, see [explanations.md](explanations.md). Of the user and the "
+        "item themselves there are few edges to draw from, the cited ones among them.",
+        body=_removals,
     ),
 )
 

@@ -10,8 +10,7 @@ ROOMS = (
     *("errors", "config", "assets", "native", "data", "graph", "text"),
     *("parallel", "models"),
     *("evaluation", "evidence", "training", "tuning", "planning", "serving"),
-    "speaking",
-    *("recipes", "cli"),
+    *("speaking", "recipes", "cli"),
 )
 # What a configuration or a dataset is read with must not start an accelerator.
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "jraph"}

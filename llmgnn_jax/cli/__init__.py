@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from llmgnn_jax.cli import commands
+from llmgnn_jax.cli.ask import ask
 from llmgnn_jax.cli.encode_texts import encode
+from llmgnn_jax.cli.explain import explain
+from llmgnn_jax.cli.generate_text import generate
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
 from llmgnn_jax.cli.teach import teach
@@ -23,9 +26,12 @@ _INTERRUPTED = 130
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": commands.evaluate,
     "recommend": commands.recommend,
+    "ask": ask,
     "predict": commands.predict,
+    "explain": explain,
     "write-back": write_back,
     "encode": encode,
+    "generate": generate,
     "data": commands.data,
     "teach": teach,
 }

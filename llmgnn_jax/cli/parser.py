@@ -5,7 +5,10 @@ import typing
 
 from llmgnn_jax import __version__
 from llmgnn_jax.cli.arguments import Parser, add_json
+from llmgnn_jax.cli.ask_options import add_ask
 from llmgnn_jax.cli.data_options import add_data
+from llmgnn_jax.cli.explain_options import add_explain
+from llmgnn_jax.cli.generate_text import add_generate
 from llmgnn_jax.cli.teach_options import add_teach
 from llmgnn_jax.cli.write_back_options import add_write_back
 from llmgnn_jax.config import ModelName, TextConfig
@@ -178,6 +181,8 @@ def build_parser() -> Parser:
         "--model", choices=("graph", "text", "fused"), help="default: the run's last"
     )
     add_json(predict)
+    add_explain(verb)
+    add_ask(verb)
     add_write_back(verb)
     add_teach(verb)
 
@@ -234,6 +239,7 @@ def build_parser() -> Parser:
         "--out", metavar="FILE", help="write the vectors too: float32, a row a text"
     )
     add_json(encode)
+    add_generate(verb)
 
     plan = verb(
         "plan",

@@ -22,12 +22,12 @@ def teach(options: argparse.Namespace) -> int:
     # How a run is loaded is of no interest here; how it learns is.
     logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
     logging.getLogger("llmgnn_jax.speaking").setLevel(logging.INFO)
-    from llmgnn_jax.speaking.speakers import SpeakerOptions
+    from llmgnn_jax.speaking.pupils import PupilOptions
     from llmgnn_jax.speaking.teach import results_of, teach
     from llmgnn_jax.training.reporting import progress
 
     course = _course(options)
-    speaker = SpeakerOptions(
+    pupil = PupilOptions(
         decoder=options.decoder,
         words=options.words,
         told=options.told,
@@ -38,7 +38,7 @@ def teach(options: argparse.Namespace) -> int:
     with progress("steps", total=course.steps) as update:
         lecture = teach(
             options.run,
-            speaker,
+            pupil,
             course=course,
             name=options.name,
             model=options.model,

@@ -10,6 +10,7 @@ _METRIC = re.compile(r"[a-z][a-z0-9_]*(@[1-9][0-9]*)?")
 _HASH = re.compile(r"[0-9a-f]{8,64}")
 _COMPARISON = {"a", "b", "metric", "delta", "p", "method", "correction"}
 _RECOMMENDATION = {"rank", "title", "score", "hit"}
+_EXPLANATION = ("sentences", "drawing")
 
 
 def check_results(document: Any) -> None:
@@ -87,6 +88,14 @@ def _check_example(example: Any, where: str) -> None:
         )
         expected = "a list of objects with " + ", ".join(sorted(_RECOMMENDATION))
         _need(complete, f"{where}.recommendations.{name}", expected, items)
+    # Runs of before there were explanations have none.
+    explanation = example.get("explanation")
+    complete = explanation is None or (
+        isinstance(explanation, dict)
+        and all(isinstance(explanation.get(name), str) for name in _EXPLANATION)
+    )
+    expected = "null, or strings " + " and ".join(_EXPLANATION)
+    _need(complete, f"{where}.explanation", expected, explanation)
 
 
 def _check_metrics(metrics: Any, where: str) -> None:

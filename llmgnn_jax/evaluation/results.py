@@ -110,12 +110,21 @@ class Recommendation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why the first item of an example has its score: in words, and as SVG."""
+
+    sentences: str
+    drawing: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Example:
     """Recommendations to look at: some of the history, then a list for each model."""
 
     label: str
     history: Sequence[str]
     recommendations: Mapping[str, Sequence[Recommendation]]
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,8 +121,10 @@ class Evidence:
         score: What the item is ranked by, in a run that predicts ratings the rating
             before it is clipped.
         score_without_edges: With every edge of the graph taken away.
-        edges: Those that are cited, the largest attribution (by its size) first.
+        edges: Those that are cited, the largest attribution first; of a predicted
+            rating the largest by its size, whether it speaks for or against.
         other_edges: The sum of the attributions of all others.
+        others_at_item: The part of it that is of edges of the item.
         text: What texts add, None for a model that reads none.
         paths: The cited edges by what they tell, the largest share first.
     """
@@ -135,6 +137,7 @@ class Evidence:
     other_edges: float
     text: TextOverlap | None
     paths: tuple[EvidencePath, ...]
+    others_at_item: float = 0.0
 
     @property
     def residual(self) -> float:

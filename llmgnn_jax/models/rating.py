@@ -75,14 +75,25 @@ class RatingModel(RecommenderModel):
         held = (self.mean + biases_B, ones_B) if of == "user" else (ones_B, biases_B)
         return jnp.concatenate([vectors_BD, jnp.stack(held, axis=1)], axis=1)
 
-    def all_vectors(
-        self, features: Features, placement: Placement | None = None
+    def vectors_of(
+        self,
+        features: Features,
+        users_B: jax.Array | None,
+        items_C: jax.Array | None,
+        placement: Placement | None = None,
     ) -> tuple[jax.Array, jax.Array]:
-        """(U, D' + 2) and (I, D' + 2), every slot's vector with its bias."""
-        users_UD, items_ID = super().all_vectors(features, placement)
+        """(B, D' + 2) and (C, D' + 2), as of `RecommenderModel`, with biases."""
+        users_BD, items_CD = super().vectors_of(features, users_B, items_C, placement)
+        user_bias_B, item_bias_C = (
+            bias[...] if numbers is None else bias[numbers]
+            for bias, numbers in (
+                (self.user_bias, users_B),
+                (self.item_bias, items_C),
+            )
+        )
         return (
-            self.with_biases(users_UD, self.user_bias[...], of="user"),
-            self.with_biases(items_ID, self.item_bias[...], of="item"),
+            self.with_biases(users_BD, user_bias_B, of="user"),
+            self.with_biases(items_CD, item_bias_C, of="item"),
         )
 
     def readers(self, text_BT: jax.Array) -> jax.Array:

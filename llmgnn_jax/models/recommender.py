@@ -1,12 +1,13 @@
 """The model: graph side, text side, fusion, and the dot product that ranks.
 
-Shapes: B rows, U user slots, I item slots, N nodes, T stored text width, D width.
+Shapes: B, C rows, U user slots, I item slots, N nodes, T stored text width, D width.
 
 Declared with Flax NNX and run as plain JAX: `nnx.split` once, then `nnx.merge` inside
 `jax.jit` on a pure dict of parameters. It holds no random state: what is dropped in
 training comes in as masks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -345,30 +346,54 @@ class RecommenderModel(nnx.Module):
         Returns:
             (U, D') and (I, D') with D' as `merge` gives it, and K wider with a filter.
         """
-        users = jnp.arange(self.spec.user_capacity)
+        return self.vectors_of(features, None, None, placement)
+
+    def vectors_of(
+        self,
+        features: Features,
+        users_B: jax.Array | None,
+        items_C: jax.Array | None,
+        placement: Placement | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Some slots' vectors, as `all_vectors` gives those of all.
+
+        Args:
+            features: What the model reads.
+            users_B: (B,) user slots; None for all.
+            items_C: (C,) item slots; None for all.
+            placement: As in `propagate`.
+
+        Returns:
+            (B, D') and (C, D').
+        """
+        users = _rows_of(users_B)
+        items = _rows_of(items_C)
         user_graph, item_graph = None, None
         user_connected, item_connected = None, None
         if self.spec.uses_graph:
-            user_graph, item_graph = self.propagate(features.graph, placement)
-            user_connected, item_connected = features.graph.split_nodes(
-                features.graph.connected
-            )
+            graph = features.graph
+            user_graph, item_graph = self.propagate(graph, placement)
+            user_graph, item_graph = users(user_graph), items(item_graph)
+            user_connected, item_connected = graph.split_nodes(graph.connected)
+            user_connected = users(user_connected)
+            item_connected = items(item_connected)
         user_text, item_text, user_known, item_known = None, None, None, None
         if self.spec.uses_text:
             assert features.text is not None
-            # All rows in order: the tables themselves.
             user_text, user_known = features.text.of_users(
-                users, take=lambda table, _: table
+                jnp.arange(self.spec.user_capacity) if users_B is None else users_B,
+                take=lambda table, _: users(table),
             )
-            item_text, item_known = features.text.item_IT, features.text.item_known_I
-        users_UD = self.merge(
+            item_text = items(features.text.item_IT)
+            item_known = items(features.text.item_known_I)
+        users_BD = self.merge(
             of="user",
             graph_BD=user_graph,
             graph_known_B=user_connected,
             text_BT=user_text,
             text_known_B=user_known,
         )
-        items_ID = self.merge(
+        items_CD = self.merge(
             of="item",
             graph_BD=item_graph,
             graph_known_B=item_connected,
@@ -376,16 +401,16 @@ class RecommenderModel(nnx.Module):
             text_known_B=item_known,
         )
         if not self.spec.filter_rank:
-            return users_UD, items_ID
+            return users_BD, items_CD
         assert features.filter is not None
-        item_IK = features.filter.item_IK
+        item_CK = items(features.filter.item_IK)
         if not self.spec.uses_text:
             assert item_connected is not None
             # What texts say of items that nobody had is not for a model of ids alone.
-            item_IK = jnp.where(item_connected[:, None], item_IK, 0.0)
+            item_CK = jnp.where(item_connected[:, None], item_CK, 0.0)
         return (
-            self.with_filter(users_UD, features.filter.user_UK),
-            self.with_filter(items_ID, item_IK),
+            self.with_filter(users_BD, users(features.filter.user_UK)),
+            self.with_filter(items_CD, item_CK),
         )
 
     def readers(self, text_BT: jax.Array) -> jax.Array:
@@ -405,6 +430,11 @@ class RecommenderModel(nnx.Module):
         """(B, D' + K): inner products are the model's and the filter's, weighed."""
         scale = self.spec.filter_weight**0.5
         return jnp.concatenate([vectors_BD, scale * filter_BK], axis=1)
+
+
+def _rows_of(numbers: jax.Array | None) -> Callable[[jax.Array], jax.Array]:
+    """Takes these rows of a table; of all in order, the table itself."""
+    return lambda table: table if numbers is None else table[numbers]
 
 
 def _embedding(rngs: nnx.Rngs, spec: ModelSpec) -> jax.Array:

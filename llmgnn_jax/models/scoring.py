@@ -30,7 +30,7 @@ class Scorer:
         spec: ModelSpec,
         placement: Placement | None = None,
     ) -> None:
-        self.spec = spec
+        self.definition, self.spec = definition, spec
 
         def vectors(params: Any, features: Features) -> tuple[jax.Array, jax.Array]:
             model: RecommenderModel = nnx.merge(definition, params)

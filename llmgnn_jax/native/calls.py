@@ -1,5 +1,6 @@
 """Calls of C++ kernels from traced code."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,7 +9,11 @@ from llmgnn_jax.errors import UserError
 
 
 def call_kernel(
-    name: str, results: Any, *arguments: jax.Array, **attributes: Any
+    name: str,
+    results: Any,
+    *arguments: jax.Array,
+    in_place: Mapping[int, int] | None = None,
+    **attributes: Any,
 ) -> Any:
     """Calls a kernel that `Library` made known to XLA.
 
@@ -19,6 +24,7 @@ def call_kernel(
         name: XLA's name of it.
         results: `jax.ShapeDtypeStruct`, or a tuple of them.
         arguments: Arrays.
+        in_place: Number of an argument -> number of the result that takes its memory.
         attributes: NumPy scalars, bools.
 
     Returns:
@@ -30,7 +36,12 @@ def call_kernel(
 
     @jax.custom_jvp
     def kernel(*arguments: jax.Array) -> Any:
-        call = jax.ffi.ffi_call(name, results, vmap_method="sequential")
+        call = jax.ffi.ffi_call(
+            name,
+            results,
+            vmap_method="sequential",
+            input_output_aliases=None if in_place is None else dict(in_place),
+        )
         return call(*arguments, **attributes)
 
     @kernel.defjvp

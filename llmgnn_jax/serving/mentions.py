@@ -76,11 +76,11 @@ class NameIndex:
         }
 
     def _add(self, item: int, name: str, *, is_id: bool) -> None:
-        written = _written(name)
+        written = plainly_written(name)
         if len(written) < 2 or written.isnumeric():
             return
         one = _Name(item, written, is_id, as_written=written.isalpha())
-        self._names.setdefault(_folded(written), []).append(one)
+        self._names.setdefault(without_capitals(written), []).append(one)
 
     def find(self, sentence: str) -> list[Mention]:
         """The items that are named, each once, in the order of the sentence.
@@ -88,8 +88,8 @@ class NameIndex:
         Raises:
             UserError: If a name is that of several items; it lists them.
         """
-        written = _written(sentence)
-        folded = _folded(written)
+        written = plainly_written(sentence)
+        folded = without_capitals(written)
         found: dict[int, Mention] = {}
         place = 0
         while place < len(folded):
@@ -102,12 +102,12 @@ class NameIndex:
     def _at(self, place: int, written: str, folded: str) -> Mention | None:
         """What is named by the longest name that begins at a place."""
         lengths = self._lengths.get(folded[place : place + 2], ())
-        if not lengths or _cuts_a_word(written, place):
+        if not lengths or cuts_a_word(written, place):
             return None
         for length in lengths:
             stop = place + length
             names = self._names.get(folded[place:stop], ())
-            if not names or stop > len(folded) or _cuts_a_word(written, stop):
+            if not names or stop > len(folded) or cuts_a_word(written, stop):
                 continue
             words = written[place:stop]
             items = _meant(names, words)
@@ -144,18 +144,18 @@ def _meant(names: Sequence[_Name], words: str) -> list[int]:
     return list(dict.fromkeys(name.item for name in by_id or fitting))
 
 
-def _written(text: str) -> str:
-    """With one space between words, and without what does not tell characters apart:
+def plainly_written(text: str) -> str:
+    """With one space between words, without what does not tell characters apart:
     full width (ａ１), how an accent is composed."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def _folded(text: str) -> str:
+def without_capitals(text: str) -> str:
     """Without capitals, each character in its place."""
     return "".join(c.casefold() if len(c.casefold()) == 1 else c for c in text)
 
 
-def _cuts_a_word(text: str, place: int) -> bool:
+def cuts_a_word(text: str, place: int) -> bool:
     """Whether text[:place] and text[place:] have a part of one word each."""
     if not 0 < place < len(text):
         return False

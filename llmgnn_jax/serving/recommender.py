@@ -5,12 +5,13 @@ recommender.recommend(user="196")
 recommender.recommend(items=["Toy Story", "50"])
 recommender.recommend(text="a heist film with robots")
 recommender.recommend(sentence="I like Toy Story and Fargo")
+recommender.explain(user="196", item="Fargo")
 Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item="50")
 """
 
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,16 @@ import numpy as np
 
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data import catalog
-from llmgnn_jax.data.dataset import Csr
+from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import pairs_among
 from llmgnn_jax.data.people import with_oneself
+from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker
 from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.evidence.attribute import Explainer
+from llmgnn_jax.evidence.explanation import Evidence
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.new_items import with_new_items
 from llmgnn_jax.models.newcomers import fold_in_users
@@ -32,6 +36,7 @@ from llmgnn_jax.serving.loaded import load_run, model_version
 from llmgnn_jax.serving.mentions import Mention, NameIndex
 from llmgnn_jax.serving.titles import TitleIndex
 from llmgnn_jax.text.interface import Encoder, refusing_bad_weights
+from llmgnn_jax.training.explained import explainer_of
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.rating_data import clipped
 from llmgnn_jax.training.trained import TrainedModel
@@ -105,6 +110,7 @@ class Recommender:
         dataset = prepared.dataset
         self._slots = {one: number for number, one in enumerate(dataset.user_ids)}
         self._met = _all_met(prepared)
+        self._item_texts: Sequence[str] = dataset.item_texts
         self._know(model.features, dataset.item_ids, dataset.item_titles)
 
     def _know(
@@ -118,6 +124,7 @@ class Recommender:
         rates = self._prepared.config.task == "rating"
         self._items = np.asarray(items) if rates else None
         self._features, self._item_ids, self._item_titles = features, ids, titles
+        self._explainer: Explainer | None = None
         self._titles = TitleIndex(ids, titles)
         self._names: NameIndex | None = None
         # Those that training never met, and all that came after it.
@@ -161,6 +168,57 @@ class Recommender:
         return self._prepared.dataset.user_ids
 
     @property
+    def dataset(self) -> Dataset:
+        """Names, titles and attributes; its interactions are those of all parts."""
+        return self._prepared.dataset
+
+    @property
+    def train(self) -> TrainSplit:
+        """The interactions that it was trained on."""
+        return self._prepared.train
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The items that lists are of, those that were added included."""
+        return tuple(self._item_ids)
+
+    @property
+    def item_titles(self) -> Sequence[str]:
+        """Theirs, "" where unknown."""
+        return self._item_titles
+
+    def alike(self, item: str, *, k: int = 10) -> list[RecommendedItem]:
+        """The items whose vectors lie nearest to that of an item.
+
+        Args:
+            item: Id or title.
+            k: Length of the list, from 1. Scores are cosines.
+
+        Raises:
+            UserError: For an unknown or ambiguous item.
+        """
+        _check_length(k)
+        place = self._titles.find(item)
+        _, items = self._model.scorer.vectors(self._model.params, self._features)
+        vectors_ID = np.asarray(items)[: len(self._item_ids)]
+        lengths_I = np.linalg.norm(vectors_ID, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores_I = vectors_ID @ vectors_ID[place] / (lengths_I * lengths_I[place])
+        # What nothing is known of is like nothing.
+        scores_I = np.nan_to_num(scores_I, nan=-1.0)
+        scores_I[place] = -np.inf
+        nearest = np.argsort(-scores_I, kind="stable")[: min(k, len(scores_I) - 1)]
+        return [
+            RecommendedItem(
+                id=self._item_ids[one],
+                title=self._title(one),
+                score=float(scores_I[one]),
+                rank=rank,
+            )
+            for rank, one in enumerate(nearest.tolist(), start=1)
+        ]
+
+    @property
     def text_encoder(self) -> Encoder | None:
         """What reads its texts, as it was trained; None for a model without text.
 
@@ -176,6 +234,7 @@ class Recommender:
         text: str | None = None,
         sentence: str | None = None,
         k: int = 10,
+        among: Collection[str] | None = None,
     ) -> list[RecommendedItem]:
         """The k best items that were not met yet; fewer where the catalogue ends.
 
@@ -189,6 +248,7 @@ class Recommender:
             sentence: What someone says of what they like. The items that it names (see
                 `named`) are as in `items`; where it names none, it is a text.
             k: Length of the list, from 1.
+            among: Ids of the items that may be in a user's list; None: all.
 
         Raises:
             UserError: For an unknown user, an unknown or ambiguous item, an empty text,
@@ -210,7 +270,10 @@ class Recommender:
         _check_length(k)
         if user is not None:
             slot = self._user_slot(user)
-            return self._rank(self._users[slot], self._met.row(slot), k)
+            met = self._met.row(slot)
+            return self._rank(self._users[slot], met, k, among=among)
+        if among is not None:
+            raise UserError.field("among", expected="a user", got="none")
         if items:
             return self._rank_liked([self._titles.find(item) for item in items], k)
         if sentence is not None:
@@ -254,6 +317,51 @@ class Recommender:
             title=self._title(place),
             rating=float(clipped(rating, prepared)),
         )
+
+    def explain(
+        self, *, user: str, item: str, most_edges: int = 12, show_ids: bool = False
+    ) -> Evidence:
+        """Why an item has its score for a user: the edges that carry it.
+
+        Any item has one, met or not. The first explanation compiles a program.
+
+        Args:
+            user: External id of a trained user.
+            item: Id or title, of one that was added later too.
+            most_edges: How many edges are cited at most, from 1. Where items are
+                ranked, those that add most to the score; of a predicted rating, those
+                that move it most, up or down.
+            show_ids: Whether other users are named by their ids.
+
+        Raises:
+            UserError: For an unknown user, or an unknown or ambiguous item.
+        """
+        if most_edges < 1:
+            raise UserError.field(
+                "most_edges", expected="a number from 1 on", got=most_edges
+            )
+        slot, place = self._user_slot(user), self._titles.find(item)
+        return self.explainer.explain(
+            slot,
+            place,
+            most_edges=most_edges,
+            by_size=self._prepared.config.task == "rating",
+            ids="all" if show_ids else "asked",
+        )
+
+    @property
+    def explainer(self) -> Explainer:
+        """Explains scores by slots: `user_ids` and the items have theirs in order."""
+        if self._explainer is None:
+            self._explainer = explainer_of(
+                self._prepared,
+                self._model,
+                features=self._features,
+                item_ids=self._item_ids,
+                item_titles=self._item_titles,
+                item_texts=self._item_texts,
+            )
+        return self._explainer
 
     def lists(
         self, *, users: Sequence[str] | None = None, k: int = 10
@@ -348,6 +456,7 @@ class Recommender:
             self._met.num_rows,
         )
         titles = [*self._item_titles, *(item.title for item in items)]
+        self._item_texts = [*self._item_texts, *texts]
         self._know(features, ids, titles)
         self._met = met
 
@@ -447,15 +556,33 @@ class Recommender:
         return self._rank(self._newcomer(liked), np.unique(liked), k)
 
     def _rank(
-        self, vector: np.ndarray, met: np.ndarray, k: int
+        self,
+        vector: np.ndarray,
+        met: np.ndarray,
+        k: int,
+        *,
+        among: Collection[str] | None = None,
     ) -> list[RecommendedItem]:
         """Of items that are not in `met`, ascending and distinct."""
         seen = Csr(indptr=np.array([0, len(met)]), indices=met)
-        return self._listed(self._rankings(vector[None, :], seen, k), 0)
+        allowed = None
+        if among is not None:
+            wanted = frozenset(among)
+            allowed = np.zeros(len(self._in_use), bool)
+            allowed[: len(self._item_ids)] = [one in wanted for one in self._item_ids]
+        rankings = self._rankings(vector[None, :], seen, k, allowed=allowed)
+        return self._listed(rankings, 0)
 
-    def _rankings(self, vectors_BD: np.ndarray, seen: Csr, k: int) -> Rankings:
-        """Of items that are in use and not seen."""
-        in_use = self._in_use
+    def _rankings(
+        self,
+        vectors_BD: np.ndarray,
+        seen: Csr,
+        k: int,
+        *,
+        allowed: np.ndarray | None = None,
+    ) -> Rankings:
+        """Of items that are in use, allowed and not seen."""
+        in_use = self._in_use if allowed is None else self._in_use & allowed
 
         def ranked(candidates: np.ndarray | None) -> Rankings:
             return self._ranker.rank(

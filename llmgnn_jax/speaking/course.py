@@ -1,4 +1,4 @@
-"""The loop that teaches a `Speaker`, and when it stops.
+"""The loop that teaches a `Pupil`, and when it stops.
 
 AdamW, the rate rising over the first twentieth of the steps and falling to 0 as a
 cosine does; gradients are cut to length 1. Of all that was validated the best is kept.
@@ -18,7 +18,7 @@ import optax
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.speaking.lessons import Lessons
-from llmgnn_jax.speaking.speaker import Speaker, step
+from llmgnn_jax.speaking.pupil import Pupil, step
 
 logger = logging.getLogger(__name__)
 
@@ -65,32 +65,32 @@ class Outcome:
     """What came of it.
 
     Attributes:
-        speaker: As it was at the best validation.
+        pupil: As it was at the best validation.
         best_step: When that was; 0: before the first step.
         steps: Steps taken.
         curve: (step, mean loss of a validation token in nats) of each validation.
         seconds: All of it, with compiling and validating.
     """
 
-    speaker: Speaker
+    pupil: Pupil
     best_step: int
     steps: int
     curve: tuple[tuple[int, float], ...]
     seconds: float
 
 
-def teach_speaker(
-    speaker: Speaker,
+def teach_pupil(
+    pupil: Pupil,
     course: Course,
     *,
     train: Lessons,
     valid: Lessons,
     progress: Callable[[int, str], None] | None = None,
 ) -> Outcome:
-    """Trains what is trained of a speaker.
+    """Trains what is trained of a pupil.
 
     Args:
-        speaker: As it starts.
+        pupil: As it starts.
         course: How.
         train: What it learns from.
         valid: What says which step was the best.
@@ -101,20 +101,20 @@ def teach_speaker(
     """
     started = time.perf_counter()
     optimizer = _optimizer(course)
-    trained = jax.tree.map(jnp.array, speaker.trained)
-    frozen = None if speaker.trains_decoder else speaker.generator.params
+    trained = jax.tree.map(jnp.array, pupil.trained)
+    frozen = None if pupil.trains_decoder else pupil.generator.params
     moments = optimizer.init(trained)
     tokens = sum(map(len, valid.reviews))
 
-    def validated(speaker: Speaker) -> float:
-        return float(-speaker.scores(valid, rows=course.batch_size).sum() / tokens)
+    def validated(pupil: Pupil) -> float:
+        return float(-pupil.scores(valid, rows=course.batch_size).sum() / tokens)
 
     # At step 0 an adapter may be no better than none, and training may make it worse.
     best = Outcome(
-        speaker=speaker.taught(jax.tree.map(jnp.array, trained)),
+        pupil=pupil.taught(jax.tree.map(jnp.array, trained)),
         best_step=0,
         steps=0,
-        curve=((0, validated(speaker)),),
+        curve=((0, validated(pupil)),),
         seconds=0.0,
     )
     curve = list(best.curve)
@@ -122,8 +122,8 @@ def teach_speaker(
     lessons = train.endless(rows=course.batch_size, seed=course.seed)
     for number in range(1, course.steps + 1):
         trained, moments, loss = step(
-            speaker.model,
-            speaker.adapter,
+            pupil.model,
+            pupil.adapter,
             optimizer,
             trained,
             frozen,
@@ -134,7 +134,7 @@ def teach_speaker(
             progress(number, f"valid {curve[-1][1]:.3f}")
         if number % course.validate_every and number != course.steps:
             continue
-        value = validated(speaker.taught(trained))
+        value = validated(pupil.taught(trained))
         curve.append((number, value))
         logger.info("step %d: train %.3f, valid %.3f", number, float(loss), value)
         if not (jnp.isfinite(loss) and jnp.isfinite(value)):
@@ -147,8 +147,8 @@ def teach_speaker(
         if value < lowest:
             lowest, worse = value, 0
             # A copy: the step gives its arguments away.
-            kept = speaker.taught(jax.tree.map(jnp.array, trained))
-            best = dataclasses.replace(best, speaker=kept, best_step=number)
+            kept = pupil.taught(jax.tree.map(jnp.array, trained))
+            best = dataclasses.replace(best, pupil=kept, best_step=number)
         else:
             worse += 1
             if worse == course.patience:

@@ -1,7 +1,7 @@
-"""How well a speaker foresees reviews that it was not taught.
+"""How well a pupil foresees reviews that it was not taught.
 
-Perplexity goes by the speaker's own tokens. Bits a byte go by the text, so they compare
-speakers of different tokens: all are lossless. The end of a text is not counted.
+Perplexity goes by the pupil's own tokens. Bits a byte go by the text, so they compare
+pupils of different tokens: all are lossless. The end of a text is not counted.
 
 Shapes: N reviews, C width of what is told of a pair.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmgnn_jax.speaking.known import ReviewPair
-from llmgnn_jax.speaking.speaker import Speaker
-from llmgnn_jax.speaking.speakers import lessons_of
+from llmgnn_jax.speaking.pupil import Pupil
+from llmgnn_jax.speaking.pupils import lessons_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,25 +48,25 @@ class Measured:
 
 
 def measure(
-    speaker: Speaker,
+    pupil: Pupil,
     pairs: Sequence[ReviewPair],
     vectors_NC: np.ndarray,
     *,
     rows: int,
     lengths: tuple[int, ...] | None = None,
 ) -> Measured:
-    """Measures a speaker.
+    """Measures a pupil.
 
     Args:
-        speaker: Who speaks.
+        pupil: Who speaks.
         pairs: N reviews, and what is told before them.
         vectors_NC: What is told of each pair.
         rows: Reviews at a time.
         lengths: See `lessons_of`.
     """
-    lessons = lessons_of(speaker, pairs, vectors_NC, ends=False, lengths=lengths)
+    lessons = lessons_of(pupil, pairs, vectors_NC, ends=False, lengths=lengths)
     return Measured(
-        nats_N=-speaker.scores(lessons, rows=rows),
+        nats_N=-pupil.scores(lessons, rows=rows),
         tokens_N=np.array([len(ids) for ids in lessons.reviews]),
         bytes_N=np.array([len(pair.review.encode()) for pair in pairs]),
     )

@@ -1,4 +1,4 @@
-"""`Taught`: a speaker and the run whose users and items it speaks of; on disk.
+"""`Taught`: a pupil and the run whose users and items it speaks of; on disk.
 
     taught = Taught.load("runs/cards/20260101-120000/words/adapter")
     taught.review("A1B2C3", "Amazon eGift Card")
@@ -28,8 +28,8 @@ import safetensors.numpy
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.speaking.adapter import Adapter
 from llmgnn_jax.speaking.known import Known, ReviewPair
-from llmgnn_jax.speaking.speaker import ADAPTER, Speaker
-from llmgnn_jax.speaking.speakers import SpeakerOptions, small_decoder
+from llmgnn_jax.speaking.pupil import ADAPTER, Pupil
+from llmgnn_jax.speaking.pupils import PupilOptions, small_decoder
 from llmgnn_jax.text.generation.generator import GREEDY, TextGenerator
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.generation.small.config import SmallConfig
@@ -47,16 +47,16 @@ _FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Taught:
-    """A speaker that can be asked for reviews.
+    """A pupil that can be asked for reviews.
 
     Attributes:
-        options: Which speaker.
-        speaker: As it was taught.
+        options: Which pupil.
+        pupil: As it was taught.
         known: What the run knows.
     """
 
-    options: SpeakerOptions
-    speaker: Speaker
+    options: PupilOptions
+    pupil: Pupil
     known: Known
 
     def review(
@@ -98,12 +98,12 @@ class Taught:
     ) -> list[str]:
         """A review for each pair, on one line; what they wrote is not looked at."""
         vectors_NC = self.vectors(pairs)
-        found = self.speaker.speaks().generate(
-            self.speaker.prompts([pair.prompt for pair in pairs]),
+        found = self.pupil.speaks().generate(
+            self.pupil.prompts([pair.prompt for pair in pairs]),
             max_new_tokens=max_new_tokens,
             options=options,
             seed=seed,
-            prefix_BPD=self.speaker.soft_tokens(vectors_NC),
+            prefix_BPD=self.pupil.soft_tokens(vectors_NC),
         )
         return [" ".join(one.text.split()) for one in found]
 
@@ -129,13 +129,13 @@ class Taught:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             unfinished.mkdir()
-            arrays = flat(self.speaker.trained)
+            arrays = flat(self.pupil.trained)
             write_tensors(
                 unfinished / WEIGHTS,
                 {name: np.asarray(array) for name, array in arrays.items()},
             )
-            if self.speaker.pieces is not None:
-                self.speaker.pieces.save(unfinished)
+            if self.pupil.pieces is not None:
+                self.pupil.pieces.save(unfinished)
             write_json(unfinished / DOCUMENT, self._document(results))
             if folder.exists():
                 shutil.rmtree(folder)
@@ -150,18 +150,18 @@ class Taught:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _document(self, results: Mapping[str, Any]) -> dict[str, Any]:
-        adapter = self.speaker.adapter
+        adapter = self.pupil.adapter
         assert adapter is not None, "what is kept is told of its pairs"
         document: dict[str, Any] = {
             "format": _FORMAT,
-            "speaker": dataclasses.asdict(self.options),
+            "pupil": dataclasses.asdict(self.options),
             "model": self.known.model_name,
             "version": self.known.version,
             "adapter": dataclasses.asdict(adapter),
             "results": dict(results),
         }
-        if isinstance(self.speaker.model, SmallDecoder):
-            document["shape"] = dataclasses.asdict(self.speaker.model.config)
+        if isinstance(self.pupil.model, SmallDecoder):
+            document["shape"] = dataclasses.asdict(self.pupil.model.config)
         else:
             document["words_hash"] = weights_hash(folder_of(self.options.words))
         return document
@@ -181,7 +181,7 @@ class Taught:
         folder = Path(folder).expanduser()
         document = _read(folder / DOCUMENT)
         try:
-            options = SpeakerOptions(**document["speaker"])
+            options = PupilOptions(**document["pupil"])
             model, version = document["model"], document["version"]
             adapter = Adapter(**document["adapter"])
             config = None
@@ -211,20 +211,20 @@ class Taught:
                     fix="teach again",
                 )
             # As it generates fastest; only training wants matrices laid out in rows.
-            speaker = Speaker(
+            pupil = Pupil(
                 generator=TextGenerator.load(options.words, dtype=options.dtype),
                 adapter=adapter,
                 trained={ADAPTER: adapter.initial(seed=options.seed)},
             )
         else:
-            speaker = small_decoder(
+            pupil = small_decoder(
                 options,
                 config=config,
                 pieces=PieceTokenizer.load(folder),
                 inputs=adapter.inputs,
             )
-        trained = _read_weights(folder / WEIGHTS, speaker.trained)
-        return cls(options=options, speaker=speaker.taught(trained), known=known)
+        trained = _read_weights(folder / WEIGHTS, pupil.trained)
+        return cls(options=options, pupil=pupil.taught(trained), known=known)
 
 
 def _read(path: Path) -> dict[str, Any]:

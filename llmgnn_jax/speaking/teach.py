@@ -19,15 +19,15 @@ import numpy as np
 from llmgnn_jax.assets.bucket import is_url
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.errors import UserError
-from llmgnn_jax.speaking.course import Course, Outcome, teach_speaker
+from llmgnn_jax.speaking.course import Course, Outcome, teach_pupil
 from llmgnn_jax.speaking.known import Known, Part, ReviewPair
 from llmgnn_jax.speaking.measured import Measured, measure, of_others
-from llmgnn_jax.speaking.speaker import Speaker
-from llmgnn_jax.speaking.speakers import (
+from llmgnn_jax.speaking.pupil import Pupil
+from llmgnn_jax.speaking.pupils import (
     DecoderName,
-    SpeakerOptions,
+    PupilOptions,
     lessons_of,
-    new_speaker,
+    new_pupil,
 )
 from llmgnn_jax.speaking.taught import Taught
 
@@ -61,7 +61,7 @@ class Reviews:
 
     @classmethod
     def of(
-        cls, known: Known, part: Part, options: SpeakerOptions, *, most: int = 0
+        cls, known: Known, part: Part, options: PupilOptions, *, most: int = 0
     ) -> "Reviews":
         """Those of a part; a random draw of `most` of them where that is not 0."""
         pairs = known.pairs(part)
@@ -103,7 +103,7 @@ class Lecture:
 
 def teach(
     run: str | Path,
-    options: SpeakerOptions,
+    options: PupilOptions,
     *,
     course: Course | None = None,
     name: str | None = None,
@@ -140,45 +140,43 @@ def teach(
             raise UserError.field(
                 "reviews", expected=f"some in the {part} part", got="none"
             )
-    speaker = new_speaker(options, known, train.pairs)
-    outcome = taught_on(speaker, course, train=train, valid=valid, progress=progress)
-    without = outcome.speaker.unadapted()
-    if speaker.trains_decoder:
+    pupil = new_pupil(options, known, train.pairs)
+    outcome = taught_on(pupil, course, train=train, valid=valid, progress=progress)
+    without = outcome.pupil.unadapted()
+    if pupil.trains_decoder:
         logger.info("the same without vectors, to compare")
-        without = taught_on(
-            speaker.unadapted(), course, train=train, valid=valid
-        ).speaker
+        without = taught_on(pupil.unadapted(), course, train=train, valid=valid).pupil
     rows = course.batch_size
     shuffled = of_others(test.vectors_NC, seed=course.seed)
     lecture = Lecture(
         folder=folder,
-        taught=Taught(options=options, speaker=outcome.speaker, known=known),
+        taught=Taught(options=options, pupil=outcome.pupil, known=known),
         outcome=outcome,
         test=test,
-        told=measure(outcome.speaker, test.pairs, test.vectors_NC, rows=rows),
+        told=measure(outcome.pupil, test.pairs, test.vectors_NC, rows=rows),
         untold=measure(without, test.pairs, test.vectors_NC, rows=rows),
-        others=measure(outcome.speaker, test.pairs, shuffled, rows=rows),
+        others=measure(outcome.pupil, test.pairs, shuffled, rows=rows),
     )
     lecture.taught.save(folder, results_of(lecture, course))
     return lecture
 
 
 def taught_on(
-    speaker: Speaker,
+    pupil: Pupil,
     course: Course,
     *,
     train: Reviews,
     valid: Reviews,
     progress: Callable[[int, str], None] | None = None,
 ) -> Outcome:
-    """Teaches a speaker some reviews, see `teach_speaker`."""
-    lessons = lessons_of(speaker, train.pairs, train.vectors_NC, ends=True)
-    return teach_speaker(
-        speaker,
+    """Teaches a pupil some reviews, see `teach_pupil`."""
+    lessons = lessons_of(pupil, train.pairs, train.vectors_NC, ends=True)
+    return teach_pupil(
+        pupil,
         course,
         train=lessons,
         valid=lessons_of(
-            speaker,
+            pupil,
             valid.pairs,
             valid.vectors_NC,
             ends=False,

@@ -1,12 +1,12 @@
 """A few users' lists, to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.evaluation.ranking import Rankings
-from llmgnn_jax.evaluation.results import Example, Recommendation
+from llmgnn_jax.evaluation.results import Example, Explanation, Recommendation
 from llmgnn_jax.training.lists import EXAMPLE_ITEMS, latest_titles
 from llmgnn_jax.training.prepare import Prepared
 
@@ -21,12 +21,15 @@ def examples_of(
     prepared: Prepared,
     test: Csr,
     *,
+    explain: Callable[[int, int], Explanation],
     show_ids: bool = False,
 ) -> list[Example]:
     """A few users with their latest train items, told by a letter.
 
     Only with `show_ids` by their id too: results and reports are meant to be shared.
-    None where items are people, whom their lists would name.
+    None where items are people, whom their lists would name. Of the first user's list,
+    as the last of the models has it, the first item is explained, by `explain` from
+    their slots.
     """
     if prepared.train.people:
         return []
@@ -38,6 +41,8 @@ def examples_of(
     examples = []
     for number, user in enumerate(chosen.tolist()):
         targets = set(test.row(user).tolist())
+        first = int(lists[names[-1]].items[user, 0])
+        explanation = explain(user, first) if not number and first >= 0 else None
         examples.append(
             Example(
                 label=f"User {chr(ord('A') + number)}"
@@ -62,6 +67,7 @@ def examples_of(
                     ]
                     for name in names
                 },
+                explanation=explanation,
             )
         )
     return examples

@@ -21,6 +21,7 @@ from llmgnn_jax.evaluation.question import (
 from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import ModelResult, Protocol, Results
 from llmgnn_jax.training.examples import examples_of
+from llmgnn_jax.training.explained import explained
 from llmgnn_jax.training.lists import (
     judge_of,
     model_vectors,
@@ -139,6 +140,7 @@ def measure(
             lists,
             prepared,
             on_test.positives,
+            explain=functools.partial(explained, last, prepared, show_ids),
             show_ids=show_ids,
         ),
         comparisons=comparisons(last.name, values, metric=metric),

@@ -1,5 +1,6 @@
 """The parts of the page that come from `results.json`."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -228,7 +229,24 @@ def _example(example: Document) -> Markup:
         element("h3", example["label"]),
         element("p", "History: ", history) if history else None,
         element("div", *lists, class_="lists"),
+        _explanation(example.get("explanation")),
         class_="example",
+    )
+
+
+def _explanation(explanation: Document | None) -> Markup | None:
+    """The picture as an image: what is in it can neither run nor style the page."""
+    if explanation is None:
+        return None
+    encoded = base64.b64encode(explanation["drawing"].encode()).decode("ascii")
+    sentences = explanation["sentences"]
+    source = f"data:image/svg+xml;base64,{encoded}"
+    return element(
+        "figure",
+        element("figcaption", "Why the first of them"),
+        element("p", sentences),
+        element("div", element("img", src=source, alt=sentences), class_="scroll"),
+        class_="why",
     )
 
 

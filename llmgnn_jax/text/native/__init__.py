@@ -15,5 +15,7 @@ library = Library(
         "llmgnn_norm": "LlmgnnNorm",
         "llmgnn_norm_gradient": "LlmgnnNormGradient",
         "llmgnn_column_sums": "LlmgnnColumnSums",
+        "llmgnn_panel_product": "LlmgnnPanelProduct",
+        "llmgnn_decode_step": "LlmgnnDecodeStep",
     },
 )

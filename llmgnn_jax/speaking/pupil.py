@@ -1,4 +1,4 @@
-"""`Speaker`: a decoder that is told of a user and an item, and what it is taught.
+"""`Pupil`: a decoder that is told of a user and an item, and what it is taught.
 
 Either a language model, which stays as it is, with an adapter that is trained; or a
 small decoder, which is trained too.
@@ -33,11 +33,11 @@ Params: TypeAlias = dict[str, Any]
 """Nested dict with names as keys and arrays as leaves."""
 
 ADAPTER, DECODER = "adapter", "decoder"
-"""What is trained: keys of `Speaker.trained`."""
+"""What is trained: keys of `Pupil.trained`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Speaker:
+class Pupil:
     """A decoder and what tells it of whom and what it speaks.
 
     Attributes:
@@ -69,11 +69,11 @@ class Speaker:
         """The decoder's parameters."""
         return self.trained.get(DECODER, self.generator.params)
 
-    def taught(self, trained: Params) -> "Speaker":
+    def taught(self, trained: Params) -> "Pupil":
         """The same with other trained parameters."""
         return dataclasses.replace(self, trained=trained)
 
-    def unadapted(self) -> "Speaker":
+    def unadapted(self) -> "Pupil":
         """The decoder alone, told nothing but the prompt."""
         trained = {DECODER: self.trained[DECODER]} if self.trains_decoder else {}
         return dataclasses.replace(self, adapter=None, trained=trained)
@@ -135,7 +135,7 @@ def step(
         model: The decoder.
         adapter: Or None.
         optimizer: Of the trained parameters.
-        trained: See `Speaker.trained`.
+        trained: See `Pupil.trained`.
         frozen: The decoder's parameters where it is not trained, else None.
         moments: The optimizer's state.
         lesson: What is learned from.

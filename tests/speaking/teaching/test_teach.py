@@ -12,7 +12,7 @@ from llmgnn_jax.speaking import taught as taught_file
 from llmgnn_jax.speaking.course import Course
 from llmgnn_jax.speaking.known import Known
 from llmgnn_jax.speaking.measured import measure
-from llmgnn_jax.speaking.speakers import SpeakerOptions
+from llmgnn_jax.speaking.pupils import PupilOptions
 from llmgnn_jax.speaking.taught import Taught
 from llmgnn_jax.speaking.teach import Lecture, teach, words_folder
 
@@ -26,7 +26,7 @@ def lecture(review_run: Path, cache_folder: Path) -> Lecture:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("LLMGNN_CACHE", str(cache_folder))
         monkeypatch.setenv("LLMGNN_OFFLINE", "1")
-        return teach(review_run, SpeakerOptions(decoder="lstm"), course=COURSE)
+        return teach(review_run, PupilOptions(decoder="lstm"), course=COURSE)
 
 
 def test_what_it_is_told_helps(lecture: Lecture) -> None:
@@ -42,7 +42,7 @@ def test_loaded_it_says_the_same(lecture: Lecture, known: Known) -> None:
     again = Taught.load(lecture.folder, known=known)
     pairs = lecture.test.pairs[:4]
     assert again.reviews(pairs) == lecture.taught.reviews(pairs)
-    found = measure(again.speaker, lecture.test.pairs, lecture.test.vectors_NC, rows=32)
+    found = measure(again.pupil, lecture.test.pairs, lecture.test.vectors_NC, rows=32)
     np.testing.assert_allclose(found.nats_N, lecture.told.nats_N, rtol=1e-5)
     user, item = known.names(pairs[0])
     assert again.review(user, item) == again.reviews(pairs[:1])[0]
@@ -149,7 +149,7 @@ def test_by_the_command_line(
         {"item", "written", "said"}
     ] * 2
     taught = Taught.load(document["words"], known=known)
-    assert set(taught.speaker.trained) == {"adapter"}
+    assert set(taught.pupil.trained) == {"adapter"}
     assert "no words of that name" in refused(*words, *few)
     code, out, err = llmgnn(*words, *few, "--overwrite", "--show", 1)
     assert code == 0, err
@@ -160,7 +160,7 @@ def test_by_the_command_line(
 def test_the_adapter_helps_a_language_model(
     review_run: Path, tiny_llama: Path, quiet: None
 ) -> None:
-    options = SpeakerOptions(decoder="adapter", words=str(tiny_llama))
+    options = PupilOptions(decoder="adapter", words=str(tiny_llama))
     course = Course(steps=40, batch_size=16, learning_rate=0.03, validate_every=10)
     lecture = teach(review_run, options, course=course, name="helps", most_reviews=64)
     assert lecture.told.perplexity < 0.9 * lecture.untold.perplexity
@@ -185,7 +185,7 @@ def test_refusals(
 def test_every_small_decoder_listens(
     review_run: Path, quiet: None, kind: str, told: str
 ) -> None:
-    options = SpeakerOptions(decoder=kind, told=told)  # type: ignore[arg-type]
+    options = PupilOptions(decoder=kind, told=told)  # type: ignore[arg-type]
     lecture = teach(review_run, options, course=COURSE, name=f"{kind}-{told}")
     assert lecture.told.bits_per_byte < 0.95 * lecture.untold.bits_per_byte
     assert lecture.told.bits_per_byte < 0.95 * lecture.others.bits_per_byte
@@ -215,7 +215,7 @@ def test_real_reviews_are_foreseen_better(
     run = tmp_path / "cards"
     fit(config, out=run, command="llmgnn train ml-100k")
     course = Course(steps=200, batch_size=32, learning_rate=3e-3)
-    lecture = teach(run, SpeakerOptions(decoder="lstm"), course=course)
+    lecture = teach(run, PupilOptions(decoder="lstm"), course=course)
     assert lecture.told.bits_per_byte < lecture.untold.bits_per_byte
     first, last = lecture.outcome.curve[0][1], min(v for _, v in lecture.outcome.curve)
     assert last < first - 2

@@ -1,0 +1,112 @@
+"""An explanation as a JSON document, and as lines for a terminal."""
+
+import unicodedata
+from typing import Any
+
+from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
+from llmgnn_jax.evidence.labels import Language, label_of, plain
+from llmgnn_jax.evidence.template import cites, signed
+
+_SUMS: dict[Language, tuple[str, str, str]] = {
+    "en": ("all other edges", "without any edge", "score"),
+    "zh": ("其余的边", "没有边时", "得分"),
+}
+
+
+def document(evidence: Evidence) -> dict[str, Any]:
+    """JSON types alone. Slots stay out: they would name those who are not named."""
+
+    def entity(one: Entity) -> dict[str, Any]:
+        return {
+            "kind": one.relation_kind or one.kind,
+            "id": one.id or None,
+            "title": one.name,
+            "label": label_of(evidence, one),
+        }
+
+    text = evidence.text
+    return {
+        "user": entity(evidence.user),
+        "item": entity(evidence.item),
+        "score": evidence.score,
+        "score_without_edges": evidence.score_without_edges,
+        "other_edges": evidence.other_edges,
+        "others_at_item": evidence.others_at_item,
+        "residual": evidence.residual,
+        "edges": [
+            {
+                "number": edge.number,
+                "head": entity(edge.head),
+                "tail": entity(edge.tail),
+                "relation": edge.relation,
+                "attribution": edge.attribution,
+                "weight": edge.weight,
+            }
+            for edge in evidence.edges
+        ],
+        "paths": [
+            {
+                "kind": path.kind,
+                "edges": list(path.edges),
+                "share": path.share,
+                "people": path.people,
+            }
+            for path in evidence.paths
+        ],
+        "text": text
+        and {
+            "score": text.score,
+            "words": list(text.words),
+            "from_history": text.from_history,
+        },
+    }
+
+
+def listing(evidence: Evidence, *, language: Language = "en") -> str:
+    """The edges in a table, and what they sum to."""
+    rows = [
+        (
+            cites((edge.number,)),
+            signed(edge.attribution),
+            *edge_words(evidence, edge, language),
+        )
+        for edge in evidence.edges
+    ]
+    for amount, name in zip(
+        (evidence.other_edges, evidence.score_without_edges, evidence.score),
+        _SUMS[language],
+        strict=True,
+    ):
+        rows.append(("", signed(amount), name, "", ""))
+    widths = [max(_width(row[column]) for row in rows) for column in range(5)]
+    lines = [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                row[1].rjust(widths[1]),
+                *(
+                    cell + " " * (width - _width(cell))
+                    for cell, width in zip(row[2:], widths[2:], strict=True)
+                ),
+            ]
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def edge_words(
+    evidence: Evidence, edge: EvidenceEdge, language: Language = "en"
+) -> tuple[str, str, str]:
+    """The head of an edge, its relation with its weight, its tail."""
+    weight = "" if edge.weight == 1 else f" ({edge.weight:g})"
+    return (
+        label_of(evidence, edge.head, language),
+        plain(edge.relation) + weight,
+        label_of(evidence, edge.tail, language),
+    )
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: characters of Chinese take two."""
+    return sum(1 + (unicodedata.east_asian_width(one) in "WF") for one in text)

@@ -1,0 +1,150 @@
+"""`Account`: what one explanation may say, and what it has to."""
+
+import dataclasses
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from llmgnn_jax.evidence.explanation import Entity, Evidence
+from llmgnn_jax.evidence.labels import plain
+from llmgnn_jax.speaking.names import ItemName, Named, Names, ValueName, year_of
+from llmgnn_jax.speaking.numbers import Role
+from llmgnn_jax.speaking.quoting import quoted
+from llmgnn_jax.speaking.reasons import Reason, reasons_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Account:
+    """The reasons of an item, and the names and numbers that tell them.
+
+    Attributes:
+        evidence: Where they come from.
+        reasons: Those that are told, each of them.
+        names: What the item and the reasons' entities are called.
+        asked: Genres, tags and others that the question named: they may be repeated.
+        highest_rating: 5 where ratings are stars; None where there are none.
+    """
+
+    evidence: Evidence
+    reasons: tuple[Reason, ...]
+    names: Names
+    asked: frozenset[str]
+    highest_rating: float | None
+
+    @classmethod
+    def of(
+        cls,
+        evidence: Evidence,
+        *,
+        asked: Iterable[str] = (),
+        highest_rating: float | None = None,
+        most: int = 2,
+    ) -> "Account":
+        """The account of some evidence.
+
+        Args:
+            evidence: The evidence.
+            asked: Values that the question named.
+            highest_rating: See the class.
+            most: Reasons at most.
+        """
+        reasons = reasons_of(evidence, most=most)
+        entities = [one.entity for one in reasons if one.entity is not None]
+        items = [evidence.item, *(one for one in entities if one.kind == "item")]
+        titles = [(one.slot, title) for one in items for title in _spellings(one)]
+        values = [
+            ValueName(one.relation_kind, title)
+            for one in entities
+            if one.kind == "other"
+            for title in _spellings(one)
+        ]
+        return cls(
+            evidence=evidence,
+            reasons=reasons,
+            names=Names(titles, values),
+            asked=frozenset(map(str.lower, asked)),
+            highest_rating=highest_rating,
+        )
+
+    def alone(self, reason: Reason) -> "Account":
+        """What a sentence about one of the reasons may say."""
+        return dataclasses.replace(self, reasons=(reason,))
+
+    def allows(self, names: Collection[Named]) -> bool:
+        """Whether one of these may be named."""
+        text = self.evidence.text
+        words = self.asked | frozenset(text.words if text is not None else ())
+        return (
+            self.is_target(names)
+            or any(self.tells(reason, names) for reason in self.reasons)
+            or any(
+                isinstance(one, ValueName) and one.value.lower() in words
+                for one in names
+            )
+        )
+
+    def tells(self, reason: Reason, names: Collection[Named]) -> bool:
+        """Whether one of these is what a reason is about."""
+        return reason.entity is not None and any(
+            _is(reason.entity, name) for name in names
+        )
+
+    def is_target(self, names: Collection[Named]) -> bool:
+        """Whether one of these is the item that is explained."""
+        return any(_is(self.evidence.item, name) for name in names)
+
+    def was_rated_low(self, names: Collection[Named]) -> bool:
+        """Whether the user rated one of these in the lower half."""
+        highest = self.highest_rating
+        return highest is not None and any(
+            reason.rating is not None
+            and reason.rating <= highest / 2
+            and self.tells(reason, names)
+            for reason in self.reasons
+        )
+
+    def years_of(self, names: Collection[Named]) -> set[int]:
+        """The years of those of these that may be named."""
+        found = set()
+        for entity in self._items():
+            year = year_of(entity.name)
+            if year is not None and any(_is(entity, name) for name in names):
+                found.add(year)
+        return found
+
+    def allows_number(self, value: float, role: Role) -> bool:
+        """Whether the evidence has a number."""
+        people = {float(one.people) for one in self.reasons if one.people}
+        years = {float(year_of(one.name) or 0) for one in self._items()}
+        ratings = {one.rating for one in self.reasons if one.rating is not None}
+        if ratings and self.highest_rating is not None and self.highest_rating > 1:
+            ratings.add(self.highest_rating)
+        if role == "people":
+            return value in people
+        if role == "year":
+            return value in years
+        if role == "rating":
+            return value in ratings
+        if role == "amount":
+            return any(abs(value - one.amount) < 0.0051 for one in self.reasons)
+        # So many things that are named.
+        return value == len(self.reasons) + 1 or value == len(self.reasons) > 1
+
+    def is_user(self, words: str) -> bool:
+        """Whether an id is that of the user who was asked about."""
+        return words == self.evidence.user.id
+
+    def _items(self) -> list[Entity]:
+        named = [one.entity for one in self.reasons if one.entity is not None]
+        return [self.evidence.item, *(one for one in named if one.kind == "item")]
+
+
+def _spellings(entity: Entity) -> list[str]:
+    """A name as the data have it, as templates do and as prompts do."""
+    name = entity.label
+    return list(dict.fromkeys((name, plain(name), quoted(name))))
+
+
+def _is(entity: Entity, name: Named) -> bool:
+    if isinstance(name, ItemName):
+        return entity.kind == "item" and entity.slot == name.item
+    return entity.kind == "other" and entity.label.lower() == name.value.lower()
