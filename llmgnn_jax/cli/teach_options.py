@@ -43,8 +43,8 @@ def add_teach(verb: Verb) -> None:
     teach.add_argument(
         "--dtype",
         choices=("float32", "bfloat16"),
-        default="float32",
-        help="operands of the language model's products (default: float32)",
+        default="bfloat16",
+        help="operands of the language model's products (default: bfloat16)",
     )
     teach.add_argument("--steps", type=int, metavar="N", help="steps at most")
     teach.add_argument("--batch-size", type=int, metavar="N", help="reviews of a step")

@@ -93,7 +93,7 @@ def test_padding_changes_no_step(kind: str, adapted: Pupil) -> None:
     optimizer = optax.sgd(0.1)
     found = []
     for rows in (10, 14):
-        lessons = lessons_of(pupil, PAIRS, VECTORS, ends=True, lengths=(64,))
+        lessons = lessons_of(pupil, PAIRS, VECTORS, ends=True, lengths=(56,))
         lesson = jax.tree.map(jnp.asarray, lessons.lesson(np.arange(10), rows=rows))
         trained = jax.tree.map(jnp.array, pupil.trained)
         frozen = None if pupil.trains_decoder else pupil.generator.params
@@ -128,7 +128,7 @@ def test_it_learns_whom_it_is_told_of() -> None:
         outcome.pupil, pairs[40:], np.roll(vectors[40:], 1, axis=1), rows=20
     )
     assert told.perplexity < 1.2
-    assert others.perplexity > 2
+    assert others.perplexity > 1.5
     said = outcome.pupil.speaks().generate(
         [""] * 3,
         max_new_tokens=24,
