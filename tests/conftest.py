@@ -296,5 +296,5 @@ def refused(
 @pytest.fixture(autouse=True)
 def log_levels() -> None:
     """A command that ran within another test has made no logger quieter for this."""
-    for name in ("llmgnn_jax", "llmgnn_jax.serving"):
+    for name in ("llmgnn_jax", "llmgnn_jax.serving", "llmgnn_jax.speaking"):
         logging.getLogger(name).setLevel(logging.NOTSET)

@@ -15,6 +15,7 @@ from llmgnn_jax.cli.explain import explain
 from llmgnn_jax.cli.generate_text import generate
 from llmgnn_jax.cli.interrupt import never_lost
 from llmgnn_jax.cli.parser import build_parser
+from llmgnn_jax.cli.teach import teach
 from llmgnn_jax.cli.tune_recipe import tune
 from llmgnn_jax.cli.write_back import write_back
 from llmgnn_jax.errors import UserError
@@ -32,6 +33,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "encode": encode,
     "generate": generate,
     "data": commands.data,
+    "teach": teach,
 }
 
 # Those that take the options of a recipe too.

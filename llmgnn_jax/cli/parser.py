@@ -9,6 +9,7 @@ from llmgnn_jax.cli.ask_options import add_ask
 from llmgnn_jax.cli.data_options import add_data
 from llmgnn_jax.cli.explain_options import add_explain
 from llmgnn_jax.cli.generate_text import add_generate
+from llmgnn_jax.cli.teach_options import add_teach
 from llmgnn_jax.cli.write_back_options import add_write_back
 from llmgnn_jax.config import ModelName, TextConfig
 
@@ -183,6 +184,7 @@ def build_parser() -> Parser:
     add_explain(verb)
     add_ask(verb)
     add_write_back(verb)
+    add_teach(verb)
 
     encode = verb(
         "encode",

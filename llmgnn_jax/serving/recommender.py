@@ -10,15 +10,12 @@ Recommender.load("runs/ml-100k-rating/20260101-120000").predict(user="196", item
 """
 
 import functools
-import hashlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.memory import Held
@@ -28,14 +25,14 @@ from llmgnn_jax.evidence.attribute import Explainer
 from llmgnn_jax.evidence.explanation import Evidence
 from llmgnn_jax.serving.answers import PredictedRating, RecommendedItem
 from llmgnn_jax.serving.askers import newcomer_vector, reader_vector
+from llmgnn_jax.serving.loaded import load_run, model_version
 from llmgnn_jax.serving.mentions import Mention
 from llmgnn_jax.serving.new_items import NewItem, shelf_with
 from llmgnn_jax.serving.shelf import Shelf
 from llmgnn_jax.text.interface import Encoder
-from llmgnn_jax.training.prepare import Prepared, prepare
+from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.rating_data import clipped
-from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
-from llmgnn_jax.training.trained import TrainedModel, load_trained
+from llmgnn_jax.training.trained import TrainedModel
 
 __all__ = ["NewItem", "PredictedRating", "RecommendedItem", "Recommender"]
 
@@ -76,22 +73,7 @@ class Recommender:
             UserError: If the folder is no run, its checkpoint cannot be read, or the
                 data are no longer those that it was trained on.
         """
-        folder = run_path(run)
-        config = on_one_device(read_config(folder))
-        if config.task not in ("ranking", "rating"):
-            raise UserError.field(
-                str(folder),
-                expected="a run that ranks items",
-                got=f"one of the task {config.task}",
-            )
-        name = model or config.models[-1]
-        if name not in config.models:
-            raise UserError.field(
-                "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
-            )
-        prepared = prepare(config, dataset=dataset)
-        check_split(folder, config, data_hash=prepared.data_hash)
-        return cls(prepared, load_trained(name, prepared, folder=folder))
+        return cls(*load_run(run, model=model, dataset=dataset))
 
     @property
     def model_name(self) -> ModelName:
@@ -104,15 +86,7 @@ class Recommender:
 
         Two runs that came out the same, bit for bit, share it.
         """
-        hasher = hashlib.sha256(self._prepared.data_hash.encode())
-        hasher.update(self._model.name.encode())
-        leaves, structure = jax.tree.flatten(self._model.params)
-        hasher.update(str(structure).encode())
-        for leaf in leaves:
-            array = np.ascontiguousarray(leaf)
-            hasher.update(f"{array.dtype}{array.shape}".encode())
-            hasher.update(array.tobytes())
-        return hasher.hexdigest()[:16]
+        return model_version(self._prepared, self._model)
 
     @property
     def user_ids(self) -> tuple[str, ...]:

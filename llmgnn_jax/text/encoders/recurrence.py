@@ -73,6 +73,47 @@ def recur(
     return _recur(gates_LBG, kernel_HG, mask_LB, starts_LB, reverse, dtype)
 
 
+def states_and_cells(
+    gates_LBG: jax.Array,
+    kernel_HG: jax.Array,
+    mask_LB: jax.Array,
+    *,
+    dtype: ComputeDtype,
+) -> tuple[jax.Array, jax.Array]:
+    """h and c after each place, from left to right: for what goes on from the last.
+
+    Args:
+        gates_LBG: As in `recur`.
+        kernel_HG: Likewise.
+        mask_LB: Likewise.
+        dtype: Operands of the products.
+
+    Returns:
+        (L, B, H) and (L, B, H) float32.
+    """
+    run = _run(gates_LBG, kernel_HG, mask_LB, jnp.zeros_like(mask_LB), False, dtype)
+    return run.states_LBH, run.cells_LBH
+
+
+def stepped(
+    gates_BG: jax.Array,
+    kernel_HG: jax.Array,
+    state: tuple[jax.Array, jax.Array],
+    *,
+    dtype: ComputeDtype,
+) -> tuple[jax.Array, jax.Array]:
+    """(B, H) h and c after one more place.
+
+    Args:
+        gates_BG: What the inputs and the biases give to the gates.
+        kernel_HG: As in `recur`.
+        state: (B, H) h and c before.
+        dtype: Operands of the products.
+    """
+    h_BH, c_BH, _ = _read(gates_BG, kernel_HG, *state, dtype)
+    return h_BH, c_BH
+
+
 def _run(
     gates_LBG: jax.Array,
     kernel_HG: jax.Array,
@@ -83,19 +124,13 @@ def _run(
 ) -> _Run:
     _, batch, width = gates_LBG.shape
     kernel_HG = kernel_HG.astype(dtype)
-    half_4 = np.asarray([0.5, 0.5, 1, 0.5], np.float32)
-    half_1G = jnp.asarray(np.repeat(half_4, width // 4))[None]
 
     def step(
         state: tuple[jax.Array, jax.Array], place: tuple[jax.Array, ...]
     ) -> tuple[tuple[jax.Array, jax.Array], _Run]:
         gates_BG, mask_B, starts_B = place
         h_BH, c_BH = (jnp.where(starts_B[:, None], 0.0, each) for each in state)
-        gates_BG = gates_BG + product("bh,hg->bg", h_BH, kernel_HG, dtype=dtype)
-        tanh_BG = jnp.tanh(gates_BG * half_1G)
-        i, f, g, o = _gates(tanh_BG)
-        new_c = f * c_BH + i * g
-        new_h = o * jnp.tanh(new_c)
+        new_h, new_c, tanh_BG = _read(gates_BG, kernel_HG, h_BH, c_BH, dtype)
         h_BH = jnp.where(mask_B[:, None], new_h, h_BH)
         c_BH = jnp.where(mask_B[:, None], new_c, c_BH)
         return (h_BH, c_BH), _Run(h_BH, c_BH, tanh_BG)
@@ -174,6 +209,23 @@ def _backward(
         "lbh,lbg->hg", before(run.states_LBH), d_gates_LBG, dtype=dtype
     )
     return d_gates_LBG, d_kernel_HG, None, None
+
+
+def _read(
+    gates_BG: jax.Array,
+    kernel_HG: jax.Array,
+    h_BH: jax.Array,
+    c_BH: jax.Array,
+    dtype: ComputeDtype,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """h and c after one more place, and tanh of the gates as in `_Run`."""
+    half_4 = np.asarray([0.5, 0.5, 1, 0.5], np.float32)
+    half_1G = jnp.asarray(np.repeat(half_4, h_BH.shape[-1]))[None]
+    gates_BG = gates_BG + product("bh,hg->bg", h_BH, kernel_HG, dtype=dtype)
+    tanh_BG = jnp.tanh(gates_BG * half_1G)
+    i, f, g, o = _gates(tanh_BG)
+    new_c = f * c_BH + i * g
+    return o * jnp.tanh(new_c), new_c, tanh_BG
 
 
 def _gates(tanh_BG: jax.Array) -> tuple[jax.Array, ...]:

@@ -1,0 +1,1 @@
+"""Small decoders of our own: LSTM, CNN and Transformer, trained from nothing."""
