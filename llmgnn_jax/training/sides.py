@@ -117,7 +117,8 @@ class Sides:
         merged_SD = self._merged(
             jax.tree.map(lambda *sides: jnp.concatenate(sides), users, items)
         )
-        return tuple(jnp.split(merged_SD, [len(self._batch.rows_B)]))
+        rows = len(self._batch.rows_B)
+        return merged_SD[:rows], merged_SD[rows:]
 
     def _merged(self, inputs: dict[str, jax.Array | None]) -> jax.Array:
         return self._model.merge_projected(**inputs)
