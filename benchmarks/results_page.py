@@ -219,14 +219,14 @@ SECTIONS = (
         file="gift-cards-links",
         metric="ndcg@10",
         says="What the page of a card names as bought or looked at too, 1,918 and "
-        "1,497 links between the 148 cards, 2,407 pairs in all, as edges of the graph, "
-        "or left out; random 8:1:1 within each user, three seeds. The graph's model "
-        "was tuned with links and without by six trials each, on the validation parts of "
-        "seeds 0 and 1 (`gift-cards-links-tuned.json`); the fused one has its values "
-        "and a gate. The shop drew its links from all that its customers did, what is "
-        "held out here included. They bring nothing, on valid (.2306 beside .2309 "
-        "without) nor on test: what they say of cards seems to be in who bought what already. The "
-        "pairs were tested by themselves, as two.",
+        "1,497 links between the 148 cards, 2,407 pairs in all, as edges of the "
+        "graph, or left out; random 8:1:1 within each user, three seeds. The "
+        "graph's model was tuned with links and without by six trials each, on "
+        "the validation parts of seeds 0 and 1 (`gift-cards-links-tuned.json`); "
+        "the fused one has its values and a gate. The shop drew its links from "
+        "all that its customers did, what is held out here included. They bring "
+        "nothing, on valid (.2306 beside .2309 without) nor on test. The pairs "
+        "were tested by themselves, as two.",
     ),
     Section(
         title="Last.fm, warm",
