@@ -245,7 +245,8 @@ SECTIONS = (
         "graph's model was tuned with links and without by six trials each, on "
         "the validation parts of seeds 0 and 1 (`gift-cards-links-tuned.json`); "
         "the fused one has its values and a gate. The shop drew its links from "
-        "all that its customers did, what is held out here included. The pairs "
+        "all that its customers did, what is held out here included. They bring "
+        "nothing, on valid (.2306 beside .2309 without) nor on test. The pairs "
         "were tested by themselves, as two.",
     ),
     Section(
@@ -352,7 +353,8 @@ SECTIONS = (
         metric="rmse",
         says="The same with the settings of MovieLens-100K, nothing chosen here. "
         "Ratings go from 0.5 to 5 by halves, and half of the films have three or "
-        "fewer.",
+        "fewer. The fused model is not told from the two best baselines here, which "
+        "are before it. Seconds were taken beside much other work.",
         body=_rated,
     ),
     Section(

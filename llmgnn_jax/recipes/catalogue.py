@@ -90,8 +90,10 @@ def gift_cards() -> Config:
 
     Command:   python train.py gift-cards --data.source FOLDER
     Hardware:  2 CPU cores, jax 0.10.2
-    Time:      not yet run
-    Metric:    not yet run
+    Time:      graph 16 s, fused 31 s, beside much other work
+    Metric:    test ndcg@10, mean of seeds 0-2: fused 0.2461, graph 0.2383 (item kNN
+               0.2323, EASE 0.2300); with links 0.2440 and 0.2357 (p 0.38 for either),
+               see docs/results.md
     """
     return Config(
         recipe="gift-cards",

@@ -6,7 +6,6 @@ many rows its files say that there are.
 
 import codecs
 import gzip
-import importlib.util
 import io
 import string
 from collections.abc import Callable, Mapping
@@ -123,21 +122,6 @@ def table_rows(path: Path) -> int | None:
     return lines(path, headers=1, blank=blank)
 
 
-def _parquet() -> dict[str, Format]:
-    """The same table in Parquet, where there is what reads it."""
-    if importlib.util.find_spec("pyarrow") is None:
-        return {}
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns = dict(zip(ORDERS[0], zip(*ORDERS[1:], strict=True), strict=True))
-    file = io.BytesIO()
-    parquet.write_table(
-        pa.table({name: list(of) for name, of in columns.items()}), file
-    )
-    return {"table-parquet": _table("orders.parquet", file.getvalue())}
-
-
 def _shop_rows(folder: Path) -> int | None:
     """None is told where the mapping may name another table."""
     unchanged = (folder / "shop.toml").read_bytes() == MAPPING
@@ -228,7 +212,6 @@ FORMATS: dict[str, Format] = {
         "orders.jsonl",
         json_of(*(dict(zip(ORDERS[0], row, strict=True)) for row in ORDERS[1:])),
     ),
-    **_parquet(),
     "mapping": Format(
         files=small_folders.SHOP,
         read=lambda folder: read_mapping(folder / "shop.toml"),
