@@ -185,8 +185,8 @@ class TextGenerator:
         Raises:
             UserError: If one is no str, or a prompt is too long.
         """
-        ids = self._encode(prompts, prefix_BPD, max_new_tokens)
         stop = check_stops(stop)
+        ids = self._encode(prompts, prefix_BPD, max_new_tokens)
         found: dict[int, Generated] = {}
         for batch in prompt_batches(
             ids, new=max_new_tokens, prefix=prefix_BPD, pad_id=self.tokenizer.pad_id
@@ -221,8 +221,8 @@ class TextGenerator:
         Together they are the text that `generate` gives; arguments as there.
         """
         prefix_BPD = None if prefix_PD is None else np.asarray(prefix_PD)[None]
-        ids = self._encode([prompt], prefix_BPD, max_new_tokens)
         stop = check_stops(stop)
+        ids = self._encode([prompt], prefix_BPD, max_new_tokens)
         (batch,) = prompt_batches(
             ids, new=max_new_tokens, prefix=prefix_BPD, pad_id=self.tokenizer.pad_id
         )

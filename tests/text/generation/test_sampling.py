@@ -82,6 +82,23 @@ def test_greedy_takes_the_first_of_the_likeliest() -> None:
     np.testing.assert_allclose(gained[0], -np.log(2 + np.exp(-3.0)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("vocabulary", [1, 15, 16, 17, 49_152, 50_001])
+def test_the_likeliest_of_any_vocabulary(vocabulary: int) -> None:
+    logits = logits_of(2, rows=5, vocabulary=vocabulary) * 4
+    # Twice the same: the first of them is taken.
+    logits[1, -1] = logits[1].max()
+    logits[2] -= 1e4
+    keys = jax.random.split(jax.random.key(0), 5)
+    ids, gained = choose(logits, options=SamplingOptions(), keys_B=keys)
+    assert ids.tolist() == logits.argmax(axis=-1).tolist()
+    exact = np.float64(logits)
+    shifted = exact - exact.max(axis=-1, keepdims=True)
+    wanted = -np.log(np.exp(shifted).sum(axis=-1))
+    # A float32 of 1e4 has no digits below 1e-3.
+    np.testing.assert_allclose(gained, wanted, atol=2e-3, rtol=1e-5)
+    np.testing.assert_allclose(np.delete(gained, 2), np.delete(wanted, 2), atol=2e-5)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
