@@ -132,7 +132,12 @@ class Checker:
     def _read(self, raw: str, account: Account, language: Language) -> _Sentence:
         if any(unicodedata.category(one) in ("Cc", "Cf", "Co", "Cs") for one in raw):
             raise _Refused("control characters")
-        text = plainly_written(_CITED.sub("", raw))
+        text = _CITED.sub("", raw)
+        if language == "zh":
+            # Its punctuation is full width, and stays so.
+            text = " ".join(unicodedata.normalize("NFC", text).split())
+        else:
+            text = plainly_written(text)
         if not text:
             raise _Refused("empty")
         if text[-1] not in ".!?。！？\"”'" or len(text.split()) > _MOST_WORDS:
@@ -302,7 +307,8 @@ def _with_citations(sentence: _Sentence, account: Account) -> Checked:
         edges = sorted(set(places[stop]))
         cited |= set(edges)
         marks = "".join(f"[{edge}]" for edge in edges)
-        text = f"{text[:stop]} {marks}{text[stop:]}"
+        space = "" if text[stop - 1] in "》」人" else " "
+        text = f"{text[:stop]}{space}{marks}{text[stop:]}"
     return Checked(text=text, cited=tuple(sorted(cited)))
 
 

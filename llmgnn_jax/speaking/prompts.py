@@ -1,9 +1,10 @@
 """Prompts that ask a decoder to tell one reason in one sentence.
 
 A prompt holds the item, the reason and nothing else: no other user, no text that a user
-wrote, and of the catalogue the names alone, each as one line in quotes. Two worked
-examples come before it as turns of the conversation; their names are of no catalogue,
-so that what a decoder copies from them is refused.
+wrote, and of the catalogue the names alone, each as one line in quotes. A worked
+example comes before it as turns of the conversation; its names are of no catalogue, so
+that what a decoder copies from them is refused. They have no years: SmolLM2-135M copied
+those into every sixth sentence.
 
 A small decoder keeps two names and a number apart, and seldom three and two: so each
 reason is asked for by itself. What comes first in the answer comes first in the facts.
@@ -37,14 +38,8 @@ class _Shape:
     told: tuple[str, ...]
 
 
-# Two examples each: (item, what the user had, people).
-_EXAMPLES = {
-    "en": (
-        ("Velmora, The (1996)", "Ostrava Kid (1990)", 112),
-        ("Quillmere (1971)", "Dornwick, A (1983)", 38),
-    ),
-    "zh": (("维尔莫拉", "奥斯特拉", 112), ("奎尔米尔", "多恩维克", 38)),
-}
+# (item, what the user had, people)
+_EXAMPLE = {"en": ("Quillmere", "Dornwick", 38), "zh": ("奎尔米尔", "多恩维克", 38)}
 _SHAPES: dict[Language, dict[str, _Shape]] = {
     "en": {
         "had": _Shape(
@@ -141,16 +136,15 @@ def turns(
     """
     shape = _SHAPES[language][_kind(reason)]
     told = shape.told[place % len(shape.told)]
-    conversation = [Turn(role="system", text=_SYSTEM[language])]
-    for other, name, people in _EXAMPLES[language]:
-        known = {"item": other, "name": name, "people": people}
-        conversation += [
-            Turn(role="user", text=shape.facts.format(**known)),
-            Turn(role="assistant", text=told.format(**known)),
-        ]
+    known = dict(zip(("item", "name", "people"), _EXAMPLE[language], strict=True))
     name = "" if reason.entity is None else shown(reason.entity)
     asked = shape.facts.format(item=shown(item), name=name, people=reason.people)
-    return [*conversation, Turn(role="user", text=asked)]
+    return [
+        Turn(role="system", text=_SYSTEM[language]),
+        Turn(role="user", text=shape.facts.format(**known)),
+        Turn(role="assistant", text=told.format(**known)),
+        Turn(role="user", text=asked),
+    ]
 
 
 def _kind(reason: Reason) -> str:
