@@ -51,14 +51,14 @@ _RECOMMENDED = re.compile(
     re.IGNORECASE,
 )
 _WITH_IT = re.compile(
-    rf"(?:(?:together|along) with|both (?:that|it|this)? ?and|also {_HAD}"
+    rf"(?:(?:together|along) with|both (?:that|it|this)? ?and|(?<!user )also {_HAD}"
     rf"|leads? to|linked to|comes? to)[\s\"“”'《]*({_MARK})",
     re.IGNORECASE,
 )
 _HAD_IT = re.compile(
     r"(?:^|[.;,:!?]\s*|\b(?:and|as|since|because|that|so|while|when)\s+)"
-    r"(?:(?:this |the )?user(?: \w+)??|they|he|she|you)"
-    rf"(?: have| has| also| already| really)* {_HAD}[\s\"“”'《]*({_MARK})"
+    r"(?:(?:this |the )?user(?: +\w+)??|they|he|she|you)"
+    rf" *(?: have| has| also| already| really)* +{_HAD}[\s\"“”'《]*({_MARK})"
     rf"|(?:^|[。，；])(?:这位|该)?用户\w*?(?:也|还)?(?:有过|看过|喜欢)[“《]*({_MARK})",
     re.IGNORECASE,
 )
@@ -165,7 +165,14 @@ class Checker:
             ]
             last = span.stop
         masked.append(text[last:])
-        sentence = _Sentence(text=text, masked="".join(masked), spans=spans)
+        known = re.escape(account.evidence.user.id)
+        hidden = re.sub(
+            rf"(?<=\buser ){known}(?![A-Za-z0-9])|(?<=用户){known}(?![A-Za-z0-9])",
+            lambda match: " " * len(match[0]),
+            "".join(masked),
+            flags=re.IGNORECASE,
+        )
+        sentence = _Sentence(text=text, masked=hidden, spans=spans)
         sentence.numbers = numbers_in(sentence.masked)
         return sentence
 
@@ -198,8 +205,6 @@ def _check_repetition(text: str) -> None:
 
 def _check_numbers(sentence: _Sentence, account: Account) -> None:
     for number in sentence.numbers:
-        if number.role == "user" and account.is_user(number.words):
-            continue
         if number.value is None or not account.allows_number(number.value, number.role):
             raise _Refused(
                 f"tells {number.words!r}, which is no number of the evidence"

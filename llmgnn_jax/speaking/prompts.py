@@ -1,10 +1,10 @@
 """Prompts that ask a decoder to tell one reason in one sentence.
 
 A prompt holds the item, the reason and nothing else: no other user, no text that a user
-wrote, and of the catalogue the names alone, each as one line in quotes. A worked
-example comes before it as turns of the conversation; its names are of no catalogue, so
-that what a decoder copies from them is refused. They have no years: SmolLM2-135M copied
-those into every sixth sentence.
+wrote, and of the catalogue the names alone, each as one line in quotes. Two worked
+examples come before it as turns of the conversation; their names are of no catalogue,
+so that what a decoder copies from them is refused. One example is not enough, with
+years or without: SmolLM2-135M then copies its numbers into every sixth sentence.
 
 A small decoder keeps two names and a number apart, and seldom three and two: so each
 reason is asked for by itself. What comes first in the answer comes first in the facts.
@@ -38,8 +38,14 @@ class _Shape:
     told: tuple[str, ...]
 
 
-# (item, what the user had, people)
-_EXAMPLE = {"en": ("Quillmere", "Dornwick", 38), "zh": ("奎尔米尔", "多恩维克", 38)}
+# Two examples each: (item, what the user had, people).
+_EXAMPLES = {
+    "en": (
+        ("Velmora, The (1996)", "Ostrava Kid (1990)", 112),
+        ("Quillmere (1971)", "Dornwick, A (1983)", 38),
+    ),
+    "zh": (("维尔莫拉", "奥斯特拉", 112), ("奎尔米尔", "多恩维克", 38)),
+}
 _SHAPES: dict[Language, dict[str, _Shape]] = {
     "en": {
         "had": _Shape(
@@ -48,7 +54,7 @@ _SHAPES: dict[Language, dict[str, _Shape]] = {
             told=(
                 'This user had "{name}", and {people} people who had it also had '
                 '"{item}".',
-                'Of those who had "{name}" like this user, {people} people had '
+                'This user also had "{name}", and {people} people who had it had '
                 '"{item}" too.',
             ),
         ),
@@ -136,15 +142,16 @@ def turns(
     """
     shape = _SHAPES[language][_kind(reason)]
     told = shape.told[place % len(shape.told)]
-    known = dict(zip(("item", "name", "people"), _EXAMPLE[language], strict=True))
+    conversation = [Turn(role="system", text=_SYSTEM[language])]
+    for other, name, people in _EXAMPLES[language]:
+        known = {"item": other, "name": name, "people": people}
+        conversation += [
+            Turn(role="user", text=shape.facts.format(**known)),
+            Turn(role="assistant", text=told.format(**known)),
+        ]
     name = "" if reason.entity is None else shown(reason.entity)
     asked = shape.facts.format(item=shown(item), name=name, people=reason.people)
-    return [
-        Turn(role="system", text=_SYSTEM[language]),
-        Turn(role="user", text=shape.facts.format(**known)),
-        Turn(role="assistant", text=told.format(**known)),
-        Turn(role="user", text=asked),
-    ]
+    return [*conversation, Turn(role="user", text=asked)]
 
 
 def _kind(reason: Reason) -> str:

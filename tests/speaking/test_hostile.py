@@ -141,8 +141,8 @@ def test_prompts_keep_it_in_its_place(text, evidence, parrot):
         prompt = parrot.chat(asked)
         assert isinstance(prompt, ChatPrompt)
         marks = [piece for piece in prompt.pieces if isinstance(piece, Mark)]
-        # System, an example of two turns, the question, and the answer's start.
-        assert len(marks) == 2 * 4 + 1
+        # System, two examples of two turns each, the question, and the answer's start.
+        assert len(marks) == 2 * 6 + 1
         said = asked[-1].text
         assert said.count("\n") == 2
         assert said.count('"') == 6

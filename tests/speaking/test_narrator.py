@@ -108,9 +108,9 @@ def test_what_examples_show_is_what_is_accepted(names, evidence, language):
                 asked = turns(shown.item, reason, place=style, language=language)
                 answer = asked[-2].text
                 example = {
-                    "Quillmere": "Fargo (1996)",
+                    "Quillmere (1971)": "Fargo (1996)",
                     "奎尔米尔": "Fargo (1996)",
-                    "Dornwick": reason.entity.label if reason.entity else "",
+                    "Dornwick, A (1983)": reason.entity.label if reason.entity else "",
                     "多恩维克": reason.entity.label if reason.entity else "",
                     "38": str(reason.people),
                 }
