@@ -124,14 +124,13 @@ class Account:
             return value in years
         if role == "rating":
             return value in ratings
+        if role == "user":
+            # That of the one who was asked about is looked for by itself.
+            return False
         if role == "amount":
             return any(abs(value - one.amount) < 0.0051 for one in self.reasons)
         # So many things that are named.
         return value == len(self.reasons) + 1 or value == len(self.reasons) > 1
-
-    def is_user(self, words: str) -> bool:
-        """Whether an id is that of the user who was asked about."""
-        return words == self.evidence.user.id
 
     def _items(self) -> list[Entity]:
         named = [one.entity for one in self.reasons if one.entity is not None]

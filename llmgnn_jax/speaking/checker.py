@@ -51,14 +51,14 @@ _RECOMMENDED = re.compile(
     re.IGNORECASE,
 )
 _WITH_IT = re.compile(
-    rf"(?:(?:together|along) with|both (?:that|it|this)? ?and|also {_HAD}"
+    rf"(?:(?:together|along) with|both (?:that|it|this)? ?and|(?<!user )also {_HAD}"
     rf"|leads? to|linked to|comes? to)[\s\"“”'《]*({_MARK})",
     re.IGNORECASE,
 )
 _HAD_IT = re.compile(
     r"(?:^|[.;,:!?]\s*|\b(?:and|as|since|because|that|so|while|when)\s+)"
-    r"(?:(?:this |the )?user(?: \w+)??|they|he|she|you)"
-    rf"(?: have| has| also| already| really)* {_HAD}[\s\"“”'《]*({_MARK})"
+    r"(?:(?:this |the )?user(?: +\w+)??|they|he|she|you)"
+    rf" *(?: have| has| also| already| really)* +{_HAD}[\s\"“”'《]*({_MARK})"
     rf"|(?:^|[。，；])(?:这位|该)?用户\w*?(?:也|还)?(?:有过|看过|喜欢)[“《]*({_MARK})",
     re.IGNORECASE,
 )
@@ -132,7 +132,12 @@ class Checker:
     def _read(self, raw: str, account: Account, language: Language) -> _Sentence:
         if any(unicodedata.category(one) in ("Cc", "Cf", "Co", "Cs") for one in raw):
             raise _Refused("control characters")
-        text = plainly_written(_CITED.sub("", raw))
+        text = _CITED.sub("", raw)
+        if language == "zh":
+            # Its punctuation is full width, and stays so.
+            text = " ".join(unicodedata.normalize("NFC", text).split())
+        else:
+            text = plainly_written(text)
         if not text:
             raise _Refused("empty")
         if text[-1] not in ".!?。！？\"”'" or len(text.split()) > _MOST_WORDS:
@@ -160,7 +165,14 @@ class Checker:
             ]
             last = span.stop
         masked.append(text[last:])
-        sentence = _Sentence(text=text, masked="".join(masked), spans=spans)
+        known = re.escape(account.evidence.user.id)
+        hidden = re.sub(
+            rf"(?<=\buser ){known}(?![A-Za-z0-9])|(?<=用户){known}(?![A-Za-z0-9])",
+            lambda match: " " * len(match[0]),
+            "".join(masked),
+            flags=re.IGNORECASE,
+        )
+        sentence = _Sentence(text=text, masked=hidden, spans=spans)
         sentence.numbers = numbers_in(sentence.masked)
         return sentence
 
@@ -193,8 +205,6 @@ def _check_repetition(text: str) -> None:
 
 def _check_numbers(sentence: _Sentence, account: Account) -> None:
     for number in sentence.numbers:
-        if number.role == "user" and account.is_user(number.words):
-            continue
         if number.value is None or not account.allows_number(number.value, number.role):
             raise _Refused(
                 f"tells {number.words!r}, which is no number of the evidence"
@@ -302,7 +312,8 @@ def _with_citations(sentence: _Sentence, account: Account) -> Checked:
         edges = sorted(set(places[stop]))
         cited |= set(edges)
         marks = "".join(f"[{edge}]" for edge in edges)
-        text = f"{text[:stop]} {marks}{text[stop:]}"
+        space = "" if text[stop - 1] in "》」人" else " "
+        text = f"{text[:stop]}{space}{marks}{text[stop:]}"
     return Checked(text=text, cited=tuple(sorted(cited)))
 
 

@@ -27,7 +27,7 @@ _NUMBER = re.compile(
     rf"|\b(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_UNITS[1:10])}))?\b"
     rf"|\b(?P<word>{'|'.join(_UNITS)})\b|\b(?P<vague>{_VAGUE})\b"
     r"|(?P<zh>[〇零一二两三四五六七八九十百千万亿]{2,}|[二两三四五六七八九十百千万亿])"
-    r"(?=[人个位名年部分星])|(?P<glued>\d\w*)",
+    r"(?=[人个位名年部分星])|(?P<glued>[A-Za-z_]\w*?\d[A-Za-z0-9_]*|\d\w*)",
     re.IGNORECASE,
 )
 _PEOPLE = re.compile(

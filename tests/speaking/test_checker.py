@@ -137,7 +137,7 @@ def test_chinese(checker, account):
     checked = checker.check(said, account, language="zh")
     assert checked.refusal == ""
     assert checked.cited == (1, 2)
-    assert "《The Godfather》 [1]" in checked.text
+    assert "《The Godfather》[1]，120人" in checked.text
     for false, reason in (
         (said.replace("120", "121"), "'121'"),
         (said + "还有《无名》。", "无名"),

@@ -181,6 +181,7 @@ def test_nobody_else_is_told_of(finished_run, parrot, workplace):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_real_decoder_is_not_talked_into_anything(evidence, titles):
     if assets.where("smollm2-135m") is None:
         pytest.skip("smollm2-135m is not in the cache")
