@@ -55,6 +55,8 @@ from llmgnn_jax.speaking.teach import COURSES, Reviews, taught_on
 from llmgnn_jax.text.generation.small.config import SMALL_KINDS
 from llmgnn_jax.training.run import fit
 
+logger = logging.getLogger("llmgnn_jax.benchmarks")
+
 METHOD = "paired permutation of reviews"
 _SEED = 0
 
@@ -170,7 +172,7 @@ class Bench:
             # Of the process so far: who takes the least goes first.
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-        logging.info(
+        logger.info(
             "%s: %.4f bits a byte, perplexity %.2f, %.0f s",
             name,
             found.bits_per_byte,
@@ -265,6 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = Path(folder) / "run"
         fit(config, out=run, command="benchmarks.quality_words")
         known = Known.load(run)
+    # What stores checkpoints has made the root logger quieter.
+    logging.getLogger("llmgnn_jax").setLevel(logging.INFO)
     bench = Bench(known, steps=chosen.steps, reviews=chosen.reviews)
     started = time.perf_counter()
     for kind in SMALL_KINDS:

@@ -91,12 +91,13 @@ def _print(lecture: "Lecture", shown: list[dict[str, Any]]) -> None:
         untold = "taught without vectors"
     held_out = f"{len(lecture.test.pairs)} held-out reviews"
     print(f"{held_out:26}  {'perplexity':>10}  {'bits a byte':>11}")
-    for label, one in (
+    for label, measured in (
         ("told of user and item", lecture.told),
         (untold, lecture.untold),
         ("told of another pair", lecture.others),
     ):
-        print(f"  {label:24}  {one.perplexity:10.2f}  {one.bits_per_byte:11.4f}")
+        values = f"{measured.perplexity:10.2f}  {measured.bits_per_byte:11.4f}"
+        print(f"  {label:24}  {values}")
     outcome = lecture.outcome
     print(
         f"best at step {outcome.best_step} of {outcome.steps}, {outcome.seconds:.0f} s"

@@ -128,7 +128,7 @@ def teach_pupil(
             trained,
             frozen,
             moments,
-            jax.tree.map(jnp.asarray, next(lessons)),
+            next(lessons),
         )
         if progress is not None:
             progress(number, f"valid {curve[-1][1]:.3f}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.config import ModelName
@@ -204,12 +205,12 @@ class Known:
                     got=repr(told),
                     fix="choose the model text or fused",
                 )
-            users, _ = text.of_users(np.arange(len(text.user_UT)))
+            users, _ = text.of_users(jnp.arange(len(text.user_UT)))
             both = (users, text.item_IT)
-        used = (dataset.num_users, dataset.num_items)
-        return tuple(
-            _standardised(np.asarray(rows)[:count])
-            for rows, count in zip(both, used, strict=True)
+        users_UD, items_ID = map(np.asarray, both)
+        return (
+            _standardised(users_UD[: dataset.num_users]),
+            _standardised(items_ID[: dataset.num_items]),
         )
 
     def _title(self, item: int) -> str:

@@ -144,16 +144,16 @@ def step(
         The trained parameters, the state, and the mean loss of a token in nats.
     """
 
+    ids_BL, lengths_B, starts_B, vectors_BC = map(jnp.asarray, lesson)
+
     def loss(trained: Params) -> jax.Array:
         soft_BPD = None
         if adapter is not None:
-            soft_BPD = adapter(trained[ADAPTER], lesson.vectors_BC)
-        prompt = Prompt(lesson.ids_BL, lesson.lengths_B, soft_BPD)
+            soft_BPD = adapter(trained[ADAPTER], vectors_BC)
+        prompt = Prompt(ids_BL, lengths_B, soft_BPD)
         found_BL = token_log_probabilities(model, trained.get(DECODER, frozen), prompt)
         places = jnp.arange(found_BL.shape[1])[None, :]
-        counts_BL = (places >= lesson.starts_B[:, None]) & (
-            places < lesson.lengths_B[:, None]
-        )
+        counts_BL = (places >= starts_B[:, None]) & (places < lengths_B[:, None])
         total = jnp.where(counts_BL, found_BL, 0.0).sum()
         return -total / jnp.maximum(counts_BL.sum(), 1)
 
