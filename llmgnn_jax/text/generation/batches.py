@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.text.generation.model import Prompt
@@ -68,11 +69,11 @@ def prompt_batches(
             tokens[place, : counts[row]] = ids[row]
         yield PromptBatch(
             prompt=Prompt(
-                ids_BL=tokens,
-                lengths_B=np.where(rows >= 0, counts[rows], 1).astype(np.int32),
+                ids_BL=jnp.asarray(tokens),
+                lengths_B=jnp.asarray(np.where(rows >= 0, counts[rows], 1), jnp.int32),
                 prefix_BPD=None
                 if prefix is None
-                else np.asarray(prefix, np.float32)[rows],
+                else jnp.asarray(prefix, jnp.float32)[rows],
             ),
             rows=rows,
         )

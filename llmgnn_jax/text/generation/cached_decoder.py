@@ -149,7 +149,8 @@ def _hidden(
     turn, kept = decoder.turn(rows.places_BL), []
     for layer in decoder.layers:
         joined_BMJ = layer.joined(x_BMD, turn)
-        kept.append(_split(layer, joined_BMJ)[1:])
+        _, key, value = _split(layer, joined_BMJ)
+        kept.append((key, value))
         x_BMD = layer.after(x_BMD, layer.attention.mixed(joined_BMJ, rows))
     return decoder.norm(x_BMD), kept
 

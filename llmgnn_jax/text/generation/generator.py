@@ -198,7 +198,7 @@ class TextGenerator:
                 decoded = self._until_texts(batch, ids, stop, settings)
             else:
                 decoded = decode(self.model, self.params, batch.prompt, **settings)
-            decoded = Decoded(*map(np.asarray, decoded))
+            decoded = jax.tree.map(np.asarray, decoded)
             for place, row in enumerate(batch.rows):
                 if row >= 0:
                     found[int(row)] = self._generated(
@@ -359,14 +359,14 @@ class TextGenerator:
         progress = begin(self.model, self.params, batch.prompt, **settings)
         until = 1
         while True:
-            decoded = Decoded(*map(np.asarray, progress.decoded))
+            decoded = jax.tree.map(np.asarray, progress.decoded)
             done = np.array(progress.done_B)
             for place, row in enumerate(batch.rows):
                 if not done[place]:
                     found = decoded.ids_BN[place, : decoded.lengths_B[place]].tolist()
                     text = self.tokenizer.decode(found, after=ids[row][-1])
                     done[place] = cut_at(text, stop) is not None
-            if done.all() or int(progress.count) >= settings["max_new_tokens"]:
+            if done.all() or int(progress.num_tokens) >= settings["max_new_tokens"]:
                 return decoded
             until += _LOOK
             progress = progress._replace(done_B=done)

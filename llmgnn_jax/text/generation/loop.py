@@ -43,14 +43,14 @@ class Progress(NamedTuple):
         last_B: int32, the token of each row that it is to read next.
         decoded: So far.
         done_B: bool, whether a row has come to a stop.
-        count: int32, tokens so far, the stop among them.
+        num_tokens: int32, tokens so far, the stop among them.
     """
 
     state: State
     last_B: jax.Array
     decoded: Decoded
     done_B: jax.Array
-    count: jax.Array
+    num_tokens: jax.Array
 
 
 _STATIC = ("model", "options", "max_new_tokens", "stop_ids")
@@ -179,7 +179,7 @@ def _begun(
             log_probabilities_BN=jnp.zeros(shape, jnp.float32),
         ),
         done_B=jnp.zeros(batch, bool) if rows_B is None else rows_B < 0,
-        count=jnp.int32(0),
+        num_tokens=jnp.int32(0),
     )
     return _with_next(
         start, logits_BV, options=options, stop_ids=stop_ids, key=key, rows_B=rows_B
@@ -201,7 +201,7 @@ def _advanced(
     end = jnp.minimum(jnp.int32(until), max_new_tokens)
 
     def goes_on(progress: Progress) -> jax.Array:
-        return (progress.count < end) & ~progress.done_B.all()
+        return (progress.num_tokens < end) & ~progress.done_B.all()
 
     def one_more(progress: Progress) -> Progress:
         logits_BV, state = model.step(params, progress.state, progress.last_B)
@@ -227,7 +227,7 @@ def _with_next(
     rows_B: jax.Array | None,
 ) -> Progress:
     """Draws the next token of each row and writes it down."""
-    batch, decoded, count = logits_BV.shape[0], progress.decoded, progress.count
+    batch, decoded, count = logits_BV.shape[0], progress.decoded, progress.num_tokens
     numbers_B = jnp.arange(batch) if rows_B is None else rows_B
     keys_B = jax.vmap(
         lambda row: jax.random.fold_in(jax.random.fold_in(key, row), count)
@@ -249,5 +249,5 @@ def _with_next(
             ),
         ),
         done_B=done_B,
-        count=count + 1,
+        num_tokens=count + 1,
     )
