@@ -119,9 +119,9 @@ def test_a_few_tokens_at_a_time_are_the_same_tokens() -> None:
     prompt = prompt_of(1, 5)
     whole = decode(Counting(), jnp.float32(3), prompt, **run)
     progress = begin(Counting(), jnp.float32(3), prompt, **run)
-    assert int(progress.count) == 1
+    assert int(progress.num_tokens) == 1
     for until in (2, 3, 7, 50):
         progress = advance(Counting(), jnp.float32(3), progress, until=until, **run)
-        assert int(progress.count) <= min(until, 20)
+        assert int(progress.num_tokens) <= min(until, 20)
     for one, two in zip(progress.decoded, whole, strict=True):
         np.testing.assert_array_equal(one, two)
