@@ -44,7 +44,7 @@ COURSES: dict[DecoderName, Course] = {
     "cnn": Course(steps=600, batch_size=32, learning_rate=2e-3),
     "transformer": Course(steps=600, batch_size=32, learning_rate=1e-3),
 }
-"""Chosen on the validation part of the gift cards."""
+"""By default; how many steps are good is told by the validation part in the run."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
