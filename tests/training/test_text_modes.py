@@ -613,9 +613,7 @@ def test_a_held_out_review_changes_no_bit(
             for row in getattr(split, part):
                 reviews[row] = f"{markers[part]} {reviews[row]}"
         dataset = dataclasses.replace(plain, interaction_texts=tuple(reviews))
-        monkeypatch.setattr(
-            catalog, "load", lambda source, dataset=dataset, **_: dataset
-        )
+        monkeypatch.setattr(catalog, "load", lambda source, made=dataset, **_: made)
         base = prepare(config(mode, **{"train.steps": 4}))
         texts[where] = base.features.text.item_IT
         ids = set(np.asarray(trained_text(base).inputs.ids_IL).reshape(-1).tolist())
