@@ -4,7 +4,7 @@ A prompt holds the item, the reason and nothing else: no other user, no text tha
 wrote, and of the catalogue the names alone, each as one line in quotes. Two worked
 examples come before it as turns of the conversation; their names are of no catalogue,
 so that what a decoder copies from them is refused. One example is not enough, with
-years or without: SmolLM2-135M then copies its numbers into every sixth sentence.
+years or without: SmolLM2-135M then copies its numbers into one of seven sentences.
 
 A small decoder keeps two names and a number apart, and seldom three and two: so each
 reason is asked for by itself. What comes first in the answer comes first in the facts.

@@ -24,7 +24,7 @@ class PromptBatch:
     """Prompts of one fixed shape.
 
     Attributes:
-        prompt: Arrays of the host.
+        prompt: What is read.
         rows: (B,) int64 number of each row's prompt; -1 for rows of padding, which are
             the last ones.
     """
