@@ -41,6 +41,8 @@ def test_in_a_callback_of_the_garbage_collector(as_in_a_terminal: None) -> None:
             for _ in range(500):
                 time.sleep(0.01)
 
+    # What other tests left behind has finalizers that would take the signal.
+    gc.collect()
     gc.callbacks.append(callback)
     try:
         with pytest.raises(KeyboardInterrupt):
