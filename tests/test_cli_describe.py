@@ -74,7 +74,10 @@ def test_png(llmgnn, workplace, monkeypatch, refused):
     ("arguments", "part"),
     [
         ([], "SOURCE"),
-        (["nowhere"], "dataset: expected one of ml-100k, ml-100k-recbole, gowalla, synthetic"),
+        (
+            ["nowhere"],
+            "dataset: expected one of ml-100k, ml-100k-recbole, gowalla, synthetic",
+        ),
         (["synthetic", "--out", "around.jpg"], "ends in .svg or .png, got around.jpg"),
         (["synthetic", "--out", "no/around.svg"], "make the folder first"),
         (["synthetic", "--out", "full.svg"], "a file in a folder that is there"),

@@ -1,6 +1,7 @@
 """The command line: `llmgnn VERB ...`. With `--json` one document goes to stdout."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -76,6 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         else:
             print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = str(error.filename)
+        print(
+            f"error: {name[:40]}...: expected a path, got a name of {len(name)} "
+            "characters, which is too long",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         hint = _GOES_ON.get(arguments[0], "") if arguments else ""

@@ -56,7 +56,9 @@ def explain(options: argparse.Namespace) -> int:
     if told is not None:
         print(f"\n{told.text}")
         if told.used == "template" and options.words != "none":
-            print(f"(by template: {options.words} had nothing that holds)")
+            silent = options.language == "zh" and not answerer.speaks_chinese
+            why = "does not speak Chinese" if silent else "had nothing that holds"
+            print(f"(by template: {options.words} {why})")
     if out is not None:
         print(f"\npicture  {out}")
     return 0

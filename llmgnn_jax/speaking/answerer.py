@@ -191,6 +191,9 @@ class _Answering:
         if asked.unknown_user:
             words = quoted(asked.unknown_user)
             said.append(say["unknown user"].format(words=words))
+        if asked.other_user:
+            words = quoted(asked.other_user)
+            said.append(say["other user"].format(words=words))
         for words, items in asked.several:
             listed = self._join(
                 say["title"].format(title=self._catalogue.title(item))

@@ -3,7 +3,7 @@
 import re
 
 USER = re.compile(
-    r"(?:\busers?|用户)\s*#?\s*[\"'“]?([A-Za-z0-9_][A-Za-z0-9_.:@-]*)",
+    r"(?:\busers?\b|用户)\s*#?\s*[\"'“]?([A-Za-z0-9_][A-Za-z0-9_.:@-]*)",
     re.IGNORECASE,
 )
 ITEM = re.compile(
@@ -14,6 +14,10 @@ ITEM = re.compile(
 
 WHY = re.compile(r"\bwhy\b|\breasons?\b|\bexplain|为什么|为何|理由|原因|解释", re.I)
 COUNT = re.compile(r"\bhow many\b|\bnumber of\b|\bcount\b|多少|几[个部人位]", re.I)
+KINDS = re.compile(
+    r"\b(?:genres|kinds|types|ratings|years|tags)\b|种类|类型|评分", re.I
+)
+CROWD = re.compile(r"\b(?:people|persons|viewers|customers)\b|多少人|几个人", re.I)
 RECOMMEND = re.compile(
     r"\brecommend\w*|\bsuggest\w*|\b(?:would|will|should|might|may|could)\b"
     r"|\bnext\b|推荐|会喜欢|应该|可能喜欢|想看|建议",
@@ -61,6 +65,6 @@ _KNOWN_ZH = """
     给 向 对 的 了 和 与 及 并 且 还 也 吗 呢 吧 啊 是 有 有过 看过 看 过 多少 几 个
     部 位 人 名 种 类 类型 片 电影 影片 作品 物品 商品 东西 类似 相似 相近 像 一样
     介绍 关于 年份 年 口味 偏好 爱好 兴趣 被 把 在 里 中 这 那 它 他 她 你 我 们 能
-    可以 告诉 知道 热门 一共 总共 共 以及 说明 数据 其 都 说 一 不
+    可以 告诉 知道 热门 一共 总共 共 以及 说明 数据 其 都 说 一
 """
 KNOWN_WORDS_ZH = sorted(_KNOWN_ZH.split(), key=len, reverse=True)

@@ -40,6 +40,7 @@ class Question:
         why: Whether reasons are asked for.
         of_people: Whether people are counted.
         unknown_user: An id that is no user's; "" where there is none.
+        other_user: The id of another user than the first; "" where one is named.
         unknown: What else is named and not known, in its order.
         several: Names that several items have, with their numbers.
     """
@@ -53,6 +54,7 @@ class Question:
     why: bool = False
     of_people: bool = False
     unknown_user: str = ""
+    other_user: str = ""
     unknown: tuple[str, ...] = ()
     several: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
@@ -77,7 +79,7 @@ def understand(
     line = plainly_written("".join(c if c.isprintable() else " " for c in text))
     language: Language = "zh" if _CHINESE.search(line) else "en"
     rest = list(line)
-    user, unknown_user = _user(line, rest, user_ids)
+    user, unknown_user, other_user = _user(line, rest, user_ids)
     items: dict[int, None] = {}
     values: dict[str, ValueName] = {}
     several: list[tuple[str, tuple[int, ...]]] = []
@@ -110,6 +112,7 @@ def understand(
         why=grammar.WHY.search(left) is not None,
         of_people=grammar.PEOPLE.search(left) is not None,
         unknown_user=unknown_user,
+        other_user=other_user,
         unknown=unknown,
         several=tuple(several),
     )
@@ -117,9 +120,9 @@ def understand(
 
 def _user(
     line: str, rest: list[str], user_ids: Collection[str]
-) -> tuple[str | None, str]:
-    """The user that is named, and an id that is nobody's."""
-    user, unknown = None, ""
+) -> tuple[str | None, str, str]:
+    """The user that is named, an id that is nobody's, and that of another user."""
+    user, unknown, other = None, "", ""
     for match in grammar.USER.finditer(line):
         said = match[1]
         # "user 196's", "user 196?"
@@ -127,15 +130,17 @@ def _user(
         known = next((one for one in forms if one in user_ids), None)
         if known is None and said.lower() in grammar.KNOWN_WORDS:
             continue
-        if known is None or (user is not None and known != user):
+        if known is None:
             unknown = unknown or said
+        elif user is not None and known != user:
+            other = other or known
         else:
             user = known
         stop = match.start(1) + len(known or said)
         _blank(rest, match.start(1), stop)
         if possessive := re.match(r"['’]s\b", line[stop:]):
             _blank(rest, stop, stop + possessive.end())
-    return user, unknown
+    return user, unknown, other
 
 
 def _kind(
@@ -145,7 +150,9 @@ def _kind(
         return pattern.search(left) is not None
 
     if says(grammar.COUNT):
-        return "count"
+        # What is there, and who had what: not what would be, nor of what kinds it is.
+        would = user is not None and (says(grammar.RECOMMEND) or says(grammar.CROWD))
+        return "unknown" if would or says(grammar.KINDS) else "count"
     if user is not None and items:
         return "why"
     if user is not None:

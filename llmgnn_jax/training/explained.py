@@ -39,7 +39,10 @@ def explainer_of(
         scorer=model.scorer,
         params=model.params,
         features=model.features if features is None else features,
-        relations=dict.fromkeys(graph.relations, graph.relation_weight),
+        # Names that stand for several are spelled out there.
+        relations=dict.fromkeys(
+            prepared.train.relations if graph.relations else (), graph.relation_weight
+        ),
         rating_power=graph.rating_power if by_rating else 0.0,
         item_ids=item_ids,
         item_titles=item_titles,

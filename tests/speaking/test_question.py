@@ -94,3 +94,41 @@ def test_what_is_not_known(asked, text, unknown, user):
 def test_a_name_of_several(asked):
     assert asked("Tell me about Sabrina").several == (("Sabrina", (6, 7)),)
     assert asked("Tell me about Sabrina (1954)").items == (7,)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("What does user 196 like, and what does user 12 like?", "12"),
+        ("用户196和用户12都喜欢什么？", "12"),
+        ("What does user 196 like, and why does user 196 like it?", ""),
+    ],
+)
+def test_one_user_at_a_time(asked, text, other):
+    question = asked(text)
+    assert (question.user, question.unknown_user) == ("196", "")
+    assert question.other_user == other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How many genres are there?",
+        "How many films would user 196 like?",
+        "How many people like user 196 are there?",
+    ],
+)
+def test_what_is_not_counted_is_not_understood(asked, text):
+    assert asked(text).kind == "unknown"
+
+
+def test_words_about_users_are_no_ids(asked):
+    assert asked("Count the users").unknown_user == ""
+    assert asked("Count the users").kind == "count"
+
+
+@pytest.mark.parametrize(
+    "text", ["用户196不喜欢什么电影？", "为什么用户196不喜欢《Fargo》？"]
+)
+def test_a_negation_is_not_ignored(asked, text):
+    assert any("不" in words for words in asked(text).unknown)

@@ -340,6 +340,10 @@ class TextGenerator:
             raise UserError.field(
                 "max_new_tokens", expected="1 or more", got=max_new_tokens
             )
+        if type(seed) is not int or not 0 <= seed < 2**63:
+            raise UserError.field(
+                "seed", expected="a whole number of up to 63 bits", got=seed
+            )
         return {
             "options": options,
             "max_new_tokens": max_new_tokens,

@@ -18,6 +18,8 @@ from llmgnn_jax.text import kernels
 from llmgnn_jax.text.kernel_calls import float32
 from llmgnn_jax.text.native import library
 
+# Logits that are divided by less would be no numbers.
+_COLDEST = 1e-6
 # No logit: the token is out of the question.
 _NEVER = -jnp.inf
 
@@ -41,9 +43,12 @@ class SamplingOptions:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
+        drawn = _COLDEST <= self.temperature < math.inf
+        if not (self.temperature == 0 or drawn):
             raise UserError.field(
-                "temperature", expected="0 or more", got=self.temperature
+                "temperature",
+                expected=f"0, or a number from {_COLDEST:g} on",
+                got=self.temperature,
             )
         if type(self.top_k) is not int or self.top_k < 0:
             raise UserError.field(
