@@ -203,16 +203,27 @@ def _below_shared(path: Path) -> Path:
     return path
 
 
-def load_any(source: str | Path) -> Dataset | NodeSplit:
+def load_any(source: str | Path, *, seed: int = 0) -> Dataset | NodeSplit:
     """Loads what `load` loads, or else what `load_nodes` does.
+
+    Args:
+        source: As of either.
+        seed: Of the split, for nodes that come without one.
 
     Raises:
         UserError: As they do.
     """
-    folder = Path(source).expanduser()
-    if str(source) in NODE_NAMES or (folder.is_dir() and is_planetoid(folder)):
-        return load_nodes(source)
+    folder = _below_shared(Path(source).expanduser())
+    if str(source) in NODE_NAMES or (folder.is_dir() and _holds_nodes(folder)):
+        loaded = _loaded_nodes(str(source))
+        if isinstance(loaded, NodeSplit):
+            return loaded
+        return split_nodes(loaded, seed=seed)
     return load(source)
+
+
+def _holds_nodes(folder: Path) -> bool:
+    return is_planetoid(folder) or _has(folder, CANE_FILES)
 
 
 def fetch(name: str) -> Path:
@@ -241,7 +252,7 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
     read = _layout_of(folder)
     if read is not None:
         return read(folder, name=name)
-    if is_planetoid(folder) or _has(folder, CANE_FILES):
+    if _holds_nodes(folder):
         raise UserError.field(
             str(folder),
             expected="interactions of users with items",

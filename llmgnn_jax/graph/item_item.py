@@ -112,9 +112,10 @@ def check_dense(num_items: int) -> None:
     if num_items > MAX_DENSE_ITEMS:
         raise UserError.field(
             "num_items",
-            expected=f"at most {MAX_DENSE_ITEMS} for dense weights between items",
+            expected=f"at most {MAX_DENSE_ITEMS} for dense weights between items, of "
+            "the filter 'item_item' and of some baselines",
             got=num_items,
-            fix="leave them out",
+            fix="add --graph.filter spectral (or none), or --data.min_per_item 5",
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from llmgnn_jax.data import catalog
+from llmgnn_jax.data.describe.nodes import describe_nodes
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
 from llmgnn_jax.data.sources.cane import read_cane
 from llmgnn_jax.errors import UserError
@@ -157,3 +158,21 @@ def test_the_asset_is_what_lies_there(cora: NodeDataset) -> None:
     from llmgnn_jax import assets
 
     assert cora.content_hash() == assets.ASSETS["cora-text"].content_sha256
+
+
+def test_nodes_without_a_split_are_described_by_a_drawn_one(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    count = 40
+    made = folder(
+        data="".join(f"text {number}\n" for number in range(count)),
+        group="".join(f"{number % 2}\n" for number in range(count)),
+        graph="".join(f"{number} {number + 1}\n" for number in range(count - 1)),
+    )
+    drawn = catalog.load_any(made, seed=3)
+    assert isinstance(drawn, NodeSplit)
+    described = describe_nodes(drawn)
+    assert (described.nodes, described.features, described.filled) == (count, 0, 0.0)
+    again = catalog.load_any(made, seed=3)
+    assert isinstance(again, NodeSplit)
+    assert again.split_hash == drawn.split_hash

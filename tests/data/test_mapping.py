@@ -223,6 +223,10 @@ RELATION = (
     ("document", "said"),
     [
         ("a = ", "shop.toml: expected TOML, got"),
+        (
+            SMALL + RELATION.replace(".near]", ".all]"),
+            "relations.all: expected another name, got one that stands for all",
+        ),
         ("", "shop.toml: expected a table [interactions], got none"),
         (
             "[interaction]",

@@ -97,7 +97,8 @@ def describe_nodes(split: NodeSplit) -> NodeDescription:
         nodes=data.num_nodes,
         edges=data.num_edges,
         features=data.num_features,
-        filled=sparse.nnz / (data.num_nodes * data.num_features),
+        # Nodes that come with texts have no features.
+        filled=sparse.nnz / max(1, data.num_nodes * data.num_features),
         degrees=degrees(counts),
         isolated=isolated,
         components=int(components),

@@ -64,6 +64,7 @@ from llmgnn_jax.errors import UserError, excerpt
 MAPPING = ".toml"
 NEO4J = "neo4j"
 
+_TAKEN = ("all", "interactions")
 _ENDS = ("user", "item")
 _KEYS = ("name", "interactions", "items", "users", "entities", "relations")
 T = TypeVar("T")
@@ -134,6 +135,12 @@ def mapped_of(document: Mapping[str, Any], *, folder: Path, source: str) -> Mapp
         )
     known = (*_ENDS, *entities)
     for name_, links in relations.items():
+        if name_ in _TAKEN:
+            raise UserError.field(
+                f"{source}: relations.{name_}",
+                expected="another name",
+                got="one that stands for all relations, or for the interactions",
+            )
         for end in ("heads_of", "tails_of"):
             kind = getattr(links, end)
             if kind not in known and (near := did_you_mean(kind, known)):

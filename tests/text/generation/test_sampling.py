@@ -102,8 +102,12 @@ def test_the_likeliest_of_any_vocabulary(vocabulary: int) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"temperature": -1.0}, "temperature: expected 0 or more, got -1.0"),
-        ({"temperature": float("nan")}, "temperature: expected 0 or more"),
+        ({"temperature": 1e-38}, "temperature: expected 0, or a number"),
+        (
+            {"temperature": -1.0},
+            "temperature: expected 0, or a number from 1e-06 on, got -1.0",
+        ),
+        ({"temperature": float("nan")}, "temperature: expected 0, or a number"),
         ({"top_k": -2}, "top_k: expected a number of tokens"),
         ({"top_k": 2.5}, "top_k: expected a number of tokens"),
         ({"top_p": 0.0}, "top_p: expected a probability above 0"),
