@@ -45,7 +45,7 @@ def test_it_says_what_the_generator_says(
     ("words", "message"),
     [
         (("--max-new-tokens", 0), "--max-new-tokens: expected 1 or more, got 0"),
-        (("--temperature", -1), "temperature: expected 0 or more"),
+        (("--temperature", -1), "temperature: expected 0, or a number"),
         (("--plain", "--system", "x"), "--system: expected none with --plain"),
         (("--stop", ""), "stop: expected texts that are not empty"),
         (("--decoder", "no/such/folder"), "no/such/folder"),

@@ -38,6 +38,9 @@ __all__ = ["NewItem", "PredictedRating", "RecommendedItem", "Recommender"]
 
 logger = logging.getLogger(__name__)
 
+MOST_EDGES = 1000
+"""That an explanation may cite: nobody reads more."""
+
 
 class Recommender:
     """A run, loaded. Use `load`.
@@ -237,17 +240,19 @@ class Recommender:
         Args:
             user: External id of a trained user.
             item: Id or title, of one that was added later too.
-            most_edges: How many edges are cited at most, from 1. Where items are
-                ranked, those that add most to the score; of a predicted rating, those
-                that move it most, up or down.
+            most_edges: How many edges are cited at most, up to `MOST_EDGES`. Where
+                items are ranked, those that add most to the score; of a predicted
+                rating, those that move it most, up or down.
             show_ids: Whether other users are named by their ids.
 
         Raises:
             UserError: For an unknown user, or an unknown or ambiguous item.
         """
-        if most_edges < 1:
+        if not 1 <= most_edges <= MOST_EDGES:
             raise UserError.field(
-                "most_edges", expected="a number from 1 on", got=most_edges
+                "most_edges",
+                expected=f"a number from 1 to {MOST_EDGES}",
+                got=most_edges,
             )
         slot, place = self._user_slot(user), self._shelf.find(item)
         return self.explainer.explain(

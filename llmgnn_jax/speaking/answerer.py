@@ -28,6 +28,9 @@ from llmgnn_jax.speaking.wording import Language
 _SHOWN = 6
 """Of what is not known, or could be meant."""
 
+_MOST = 100
+"""Items that are recommended in words: nobody reads more."""
+
 _SHARED = 5
 """So many people had both, where there are such: a like vector alone may be chance."""
 
@@ -71,8 +74,8 @@ class Answerer:
         generator: Speaker | None = None,
         k: int = 3,
     ) -> None:
-        if k < 1:
-            raise UserError.field("k", expected="a number from 1 on", got=k)
+        if not 1 <= k <= _MOST:
+            raise UserError.field("k", expected=f"a number from 1 to {_MOST}", got=k)
         self._recommender, self._generator, self._k = recommender, generator, k
         self.catalogue = Catalogue(recommender)
         self._narrator = Narrator(

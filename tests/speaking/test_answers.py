@@ -196,7 +196,7 @@ def test_command(finished_run, llmgnn, refused, user):
     assert "--words none" in refused("ask", finished_run, question, "--words", "gpt9")
     assert refused(
         "ask", finished_run, question, "--words", "none", "--k", 0
-    ).startswith("k: expected a number from 1 on")
+    ).startswith("k: expected a number from 1 to 100")
 
 
 def test_explain_in_words(finished_run, llmgnn, user):
