@@ -1,4 +1,4 @@
-"""What is false in a sentence is found, however it was put there."""
+"""Planted names, numbers, genres and years are found; what else is false may pass."""
 
 import collections
 
