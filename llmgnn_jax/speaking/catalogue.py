@@ -125,7 +125,7 @@ class Catalogue:
         return dict(pairs)
 
     def taste(self, items: Sequence[int]) -> list[tuple[str, int]]:
-        """Values of the first field that items have, and of how many, most first."""
+        """Values of all fields that items have, and of how many, most first."""
         counts = Counter(
             one.value
             for item in items

@@ -150,9 +150,7 @@ class Checker:
         ]
         for span in spans:
             if not account.allows(span.of):
-                raise _Refused(
-                    f"names {span.words!r}, which is no part of the evidence"
-                )
+                raise _Refused(_no_part(span.words))
         masked: list[str] = []
         last = 0
         for place, span in enumerate(spans):

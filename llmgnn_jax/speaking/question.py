@@ -222,7 +222,7 @@ def _is_known_chinese(words: str) -> bool:
 
 
 def _is_title(line: str, start: int, stop: int) -> bool:
-    """Whether quotes stand around a name, or it begins with a capital."""
+    """Whether quotes stand around a name."""
     around = line[max(start - 1, 0) : start] + line[stop : stop + 1]
     return around in ('""', "“”", "《》")
 
