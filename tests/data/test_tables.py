@@ -104,6 +104,13 @@ def test_what_is_read_and_said(write: Write, caplog: pytest.LogCaptureFixture) -
     ]
 
 
+@pytest.mark.usefixtures("either_reader")
+def test_a_long_review_is_read(tmp_path: Path) -> None:
+    path, review = tmp_path / "r.csv", "so good " * 25_000
+    path.write_text(f"user,item,rating,review\nu,i,5,{review.strip()}\n", "utf-8")
+    assert catalog.load(path).interaction_texts == (review.strip(),)
+
+
 @pytest.mark.parametrize(
     "name", ["r.csv", "R.CSV.gz", "r.tsv", "r.jsonl", "r.jsonl.gz"]
 )

@@ -15,6 +15,8 @@ from llmgnn_jax.errors import UserError, excerpt
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_ROWS = 65_536
+# Bytes of a field: a review may be longer than the module's own limit.
+_LONGEST = 2**30
 
 
 def read_csv(
@@ -73,6 +75,7 @@ def _numbered_rows(
     file: Iterable[bytes], path: Path, *, delimiter: str, quoted: bool
 ) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row; a row may be several lines long."""
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
     lines = (decode(raw, path, first_line=n) for n, raw in enumerate(file, start=1))
     reader = csv.reader(
         lines,
