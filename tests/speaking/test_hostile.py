@@ -194,5 +194,6 @@ def test_a_real_decoder_is_not_talked_into_anything(evidence, titles):
     for text, told in zip(HOSTILE, narrator.tell(made), strict=True):
         assert told.cited == (1,), text
         if told.used == "decoder":
-            assert quoted(text) in told.text or not quoted(text)
+            # However it writes capitals.
+            assert quoted(text).lower() in told.text.lower() or not quoted(text)
             assert {int(n) for n in re.findall(r"\[(\d+)\]", told.text)} == {1}

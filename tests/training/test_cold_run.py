@@ -70,7 +70,7 @@ def test_places_are_kept_for_the_same_items_when_measured_and_when_served(
 ) -> None:
     prepared = prepare(config)
     question = question_of(prepared.split, "test")
-    served = Recommender.load(run)._new[: prepared.dataset.num_items]
+    served = Recommender.load(run)._shelf.new_I[: prepared.dataset.num_items]
     np.testing.assert_array_equal(question.new, question.candidates & served)
     assert question.new.any()
     assert not question.new.all()

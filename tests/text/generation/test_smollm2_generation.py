@@ -72,7 +72,9 @@ def test_conversations_are_cut_into_tokens_as_transformers_does(folder: Path) ->
     theirs = transformers.AutoTokenizer.from_pretrained(str(folder), gguf_file=name)
     turns = [
         Turn(role="system", text="Be brief."),
-        Turn(role="user", text="  Hello\n\n2024 films?"),
+        # transformers reads empty lines before a digit otherwise than llama.cpp, and
+        # than the model's own tokenizer, which split digits off first.
+        Turn(role="user", text="  Hello\n\nWhich 2024 films?"),
         Turn(role="assistant", text="Yes: 3."),
         Turn(role="user", text="我喜欢电影"),
     ]
