@@ -78,6 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        hint = _GOES_ON.get(arguments[0], "") if arguments else ""
+        print(f"interrupted{hint}", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has gone: `llmgnn ... | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
@@ -88,14 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    except KeyboardInterrupt:
-        hint = _GOES_ON.get(arguments[0], "") if arguments else ""
-        print(f"interrupted{hint}", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe has gone: `llmgnn ... | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _run(arguments: list[str]) -> int:
