@@ -90,11 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno != errno.ENAMETOOLONG:
             raise
         name = str(error.filename)
-        print(
-            f"error: {name[:40]}...: expected a path, got a name of {len(name)} "
-            "characters, which is too long",
-            file=sys.stderr,
+        told = UserError.field(
+            f"{name[:40]}...",
+            expected="a path",
+            got=f"a name of {len(name)} characters, which is too long",
         )
+        print(f"error: {told}", file=sys.stderr)
         return 2
 
 

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evidence.explanation import Evidence
+from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.abilities import Judge, speaks_chinese
 from llmgnn_jax.speaking.catalogue import Catalogue
@@ -23,7 +24,6 @@ from llmgnn_jax.speaking.narrator import Decoder, Narrator, Told
 from llmgnn_jax.speaking.phrases import ANSWERS
 from llmgnn_jax.speaking.question import Question, understand
 from llmgnn_jax.speaking.quoting import quoted
-from llmgnn_jax.speaking.wording import Language
 
 _SHOWN = 6
 """Of what is not known, or could be meant."""

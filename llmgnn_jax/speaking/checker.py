@@ -16,11 +16,12 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
+from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.serving.mentions import plainly_written, without_capitals
 from llmgnn_jax.speaking.account import Account
 from llmgnn_jax.speaking.names import ItemName, Names, Span, find_names
 from llmgnn_jax.speaking.numbers import Number, numbers_in
-from llmgnn_jax.speaking.wording import Language, may_begin, refused_wording
+from llmgnn_jax.speaking.wording import may_begin, refused_wording
 
 _CITED = re.compile(r"\s*\[\d+\](?:,?\s*\[\d+\])*")
 _MOST_WORDS = 70

@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.explanation import Evidence, EvidenceEdge
-from llmgnn_jax.evidence.labels import label_of
-from llmgnn_jax.speaking.wording import Language
+from llmgnn_jax.evidence.labels import Language, label_of
 
 _CITED = re.compile(r"\[(\d+)\]")
 

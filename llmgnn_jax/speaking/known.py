@@ -162,6 +162,12 @@ class Known:
         chosen = (users_UD[np.asarray(users, int)], items_ID[np.asarray(items, int)])
         return np.concatenate(chosen, axis=1)
 
+    def vectors_of(self, pairs: Sequence[ReviewPair], *, told: Told) -> np.ndarray:
+        """(B, C), `vectors` of the users and items of pairs."""
+        return self.vectors(
+            [pair.user for pair in pairs], [pair.item for pair in pairs], told=told
+        )
+
     def width(self, told: Told) -> int:
         """C."""
         return self.vectors([0], [0], told=told).shape[1]

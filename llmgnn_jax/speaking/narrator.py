@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from llmgnn_jax.evidence.explanation import Evidence
+from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.evidence.template import PHRASES, path_sentence, sentence
 from llmgnn_jax.speaking.account import Account
 from llmgnn_jax.speaking.checker import Checker
 from llmgnn_jax.speaking.names import Names
 from llmgnn_jax.speaking.prompts import turns
-from llmgnn_jax.speaking.wording import Language
 from llmgnn_jax.text.generation.chat import ChatPrompt, Turn
 from llmgnn_jax.text.generation.generator import Generated
 from llmgnn_jax.text.generation.sampling import SamplingOptions

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from llmgnn_jax.speaking.wording import Language
+from llmgnn_jax.evidence.labels import Language
 
 _ENGLISH = {
     "joined": ", ",

@@ -13,9 +13,9 @@ reason is asked for by itself. What comes first in the answer comes first in the
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.explanation import Entity
+from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.speaking.quoting import shown
 from llmgnn_jax.speaking.reasons import Reason
-from llmgnn_jax.speaking.wording import Language
 from llmgnn_jax.text.generation.chat import Turn
 
 _SYSTEM = {

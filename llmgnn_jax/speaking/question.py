@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.serving.mentions import plainly_written
 from llmgnn_jax.speaking import grammar
 from llmgnn_jax.speaking.names import ItemName, Names, ValueName
-from llmgnn_jax.speaking.wording import Language
 
 Kind: TypeAlias = Literal[
     "recommend", "why", "alike", "taste", "facts", "count", "popular", "unknown"

@@ -109,11 +109,7 @@ class Taught:
 
     def vectors(self, pairs: Sequence[ReviewPair]) -> np.ndarray:
         """(N, C) what is told of each pair."""
-        return self.known.vectors(
-            [pair.user for pair in pairs],
-            [pair.item for pair in pairs],
-            told=self.options.told,
-        )
+        return self.known.vectors_of(pairs, told=self.options.told)
 
     def save(self, folder: Path, results: Mapping[str, Any]) -> None:
         """Writes it, all or nothing.

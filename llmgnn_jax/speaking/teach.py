@@ -69,11 +69,7 @@ class Reviews:
             rng = np.random.default_rng(options.seed)
             chosen = np.sort(rng.choice(len(pairs), most, replace=False))
             pairs = [pairs[number] for number in chosen]
-        vectors_NC = known.vectors(
-            [pair.user for pair in pairs],
-            [pair.item for pair in pairs],
-            told=options.told,
-        )
+        vectors_NC = known.vectors_of(pairs, told=options.told)
         return cls(pairs=pairs, vectors_NC=vectors_NC)
 
 

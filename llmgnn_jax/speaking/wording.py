@@ -1,9 +1,8 @@
 """Words that sentences may not have, and those that they may begin with."""
 
 import re
-from typing import Literal, TypeAlias
 
-Language: TypeAlias = Literal["en", "zh"]
+from llmgnn_jax.evidence.labels import Language
 
 # Evidence is of what speaks for an item; what turns it round is refused unread.
 _NEGATION = {

@@ -77,30 +77,24 @@ def loss_of_scores(
         if data.hidden_I is not None:
             keep_BK &= ~data.hidden_I[None, :]
         log_expected_K = jnp.zeros(keep_BK.shape[1])
-        if kernels.usable():
-            return Scored(
-                kernels.softmax_targets(
-                    user_BD, item_RD, log_expected_K, keep_BK, positives_B
-                )
-            )
-        positive_BD = item_RD[positives_B]
-        negative_BK = user_BD @ item_RD.T
+        compared_KD, own_B = item_RD, positives_B
     elif sampled_BK is None:
         everyones_K = placement.everyones(positives_B)
         keep_BK = ~unfit(everyones_K[None, :], shared=True)
         # The other rows' positives: drawn by popularity.
         counts_K = placement.take(data.item_counts_I, everyones_K)
         log_expected_K = jnp.log(counts_K * ((size - 1) / data.num_examples))
-        everyones_KD = placement.everyones(item_RD)
+        compared_KD, own_B = placement.everyones(item_RD), placement.row_numbers(size)
+    if sampled_BK is None:
+        # A row's positive is among what all rows are compared with.
         if kernels.usable() and train.loss == "sampled_softmax":
-            own_B = placement.row_numbers(size)  # A row's positive is a column too.
             return Scored(
                 kernels.softmax_targets(
-                    user_BD, everyones_KD, log_expected_K, keep_BK, own_B
+                    user_BD, compared_KD, log_expected_K, keep_BK, own_B
                 )
             )
-        positive_BD = item_RD
-        negative_BK = user_BD @ everyones_KD.T
+        positive_BD = item_RD[positives_B] if train.negatives == "all" else item_RD
+        negative_BK = user_BD @ compared_KD.T
     else:
         positive_BD, negative_RD = jnp.split(item_RD, [len(users_B)])
         shared = train.loss == "sampled_softmax"  # All rows have the same draws.

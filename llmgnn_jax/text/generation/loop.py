@@ -88,8 +88,8 @@ def decode(
         "key": key,
         "rows_B": rows_B,
     }
-    progress = _begun(model, params, prompt, **settings)
-    return _advanced(model, params, progress, until=max_new_tokens, **settings).decoded
+    progress = begin(model, params, prompt, **settings)
+    return advance(model, params, progress, until=max_new_tokens, **settings).decoded
 
 
 @functools.partial(jax.jit, static_argnames=_STATIC)
@@ -105,15 +105,22 @@ def begin(
     rows_B: jax.Array | None = None,
 ) -> Progress:
     """The first token of each row; arguments as those of `decode`."""
-    return _begun(
-        model,
-        params,
-        prompt,
-        options=options,
-        max_new_tokens=max_new_tokens,
-        stop_ids=stop_ids,
-        key=key,
-        rows_B=rows_B,
+    batch = prompt.ids_BL.shape[0]
+    logits_BV, state = model.prefill(params, prompt, capacity=max_new_tokens)
+    shape = (batch, max_new_tokens)
+    start = Progress(
+        state=state,
+        last_B=jnp.zeros(batch, jnp.int32),
+        decoded=Decoded(
+            ids_BN=jnp.zeros(shape, jnp.int32),
+            lengths_B=jnp.zeros(batch, jnp.int32),
+            log_probabilities_BN=jnp.zeros(shape, jnp.float32),
+        ),
+        done_B=jnp.zeros(batch, bool) if rows_B is None else rows_B < 0,
+        num_tokens=jnp.int32(0),
+    )
+    return _with_next(
+        start, logits_BV, options=options, stop_ids=stop_ids, key=key, rows_B=rows_B
     )
 
 
@@ -143,61 +150,6 @@ def advance(
         key: Likewise.
         rows_B: Likewise.
     """
-    return _advanced(
-        model,
-        params,
-        progress,
-        until=until,
-        options=options,
-        max_new_tokens=max_new_tokens,
-        stop_ids=stop_ids,
-        key=key,
-        rows_B=rows_B,
-    )
-
-
-def _begun(
-    model: GenerativeModel,
-    params: Any,
-    prompt: Prompt,
-    *,
-    options: SamplingOptions,
-    max_new_tokens: int,
-    stop_ids: tuple[int, ...],
-    key: jax.Array,
-    rows_B: jax.Array | None,
-) -> Progress:
-    batch = prompt.ids_BL.shape[0]
-    logits_BV, state = model.prefill(params, prompt, capacity=max_new_tokens)
-    shape = (batch, max_new_tokens)
-    start = Progress(
-        state=state,
-        last_B=jnp.zeros(batch, jnp.int32),
-        decoded=Decoded(
-            ids_BN=jnp.zeros(shape, jnp.int32),
-            lengths_B=jnp.zeros(batch, jnp.int32),
-            log_probabilities_BN=jnp.zeros(shape, jnp.float32),
-        ),
-        done_B=jnp.zeros(batch, bool) if rows_B is None else rows_B < 0,
-        num_tokens=jnp.int32(0),
-    )
-    return _with_next(
-        start, logits_BV, options=options, stop_ids=stop_ids, key=key, rows_B=rows_B
-    )
-
-
-def _advanced(
-    model: GenerativeModel,
-    params: Any,
-    progress: Progress,
-    *,
-    until: jax.Array | int,
-    options: SamplingOptions,
-    max_new_tokens: int,
-    stop_ids: tuple[int, ...],
-    key: jax.Array,
-    rows_B: jax.Array | None,
-) -> Progress:
     end = jnp.minimum(jnp.int32(until), max_new_tokens)
 
     def goes_on(progress: Progress) -> jax.Array:
