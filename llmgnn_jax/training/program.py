@@ -1,5 +1,6 @@
 """The compiled program that runs many training steps of any task."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -94,6 +95,10 @@ def compile_steps(
         return jax.lax.scan(add, zeros, jnp.arange(parts, dtype=jnp.int32))[0]
 
     def one_step(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
+        with contextlib.nullcontext() if strategy is None else strategy.traced():
+            return advanced(state, data)
+
+    def advanced(state: TrainState, data: Any) -> tuple[TrainState, StepMetrics]:
         value, missed, gradients = averaged(of_batch(state, data))
         missed = missed * parts  # A number, not a mean.
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)

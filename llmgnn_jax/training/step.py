@@ -3,7 +3,6 @@
 Shapes: B rows, R items that a batch names, D width of a ranked vector.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -180,18 +179,17 @@ def build_program(
         step: jax.Array,
         part: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
-        with contextlib.nullcontext() if strategy is None else strategy.traced():
-            return (of_batch or batch_loss)(
-                params,
-                definition,
-                data,
-                key=key,
-                step=step,
-                config=config,
-                encoder=encoder,
-                placement=placement,
-                part=part,
-            )
+        return (of_batch or batch_loss)(
+            params,
+            definition,
+            data,
+            key=key,
+            step=step,
+            config=config,
+            encoder=encoder,
+            placement=placement,
+            part=part,
+        )
 
     return compile_steps(
         loss,
