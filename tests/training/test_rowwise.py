@@ -6,8 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from llmgnn_jax.config import Config, TrainConfig
+from llmgnn_jax.parallel.mesh import AXES
+from llmgnn_jax.parallel.strategy import Meshed
+from llmgnn_jax.text import kernels
 from llmgnn_jax.training.optimizer import build_optimizer
 from llmgnn_jax.training.program import compile_steps
 from llmgnn_jax.training.rowwise import EPS, scale_by_rowwise_adagrad
@@ -142,8 +146,8 @@ def test_a_sampled_step_moves_the_rows_that_it_reads(small):
     np.testing.assert_allclose(metrics.gradient_norm[0], norm, rtol=1e-5)
 
 
-def passes(name):
-    """Bytes that a step of few rows reads and writes, in tables."""
+def lowered(name, strategy=None):
+    """A step of few rows of a large table."""
     params = {"node_embedding": jnp.ones((20_000, 64))}
     config = Config(recipe="r", train=TrainConfig(table_optimizer=name))
     optimizer = build_optimizer(config)
@@ -152,10 +156,30 @@ def passes(name):
         value = jnp.sum(jnp.sin(params["node_embedding"][rows]))
         return value, jnp.zeros((), jnp.int32)
 
-    program = compile_steps(loss, optimizer, capacity=1)
     state = create_state(params, optimizer, seed=0)
-    lowered = program.lower(state, jnp.arange(8), jnp.int32(1))
-    return lowered.compile().cost_analysis()["bytes accessed"] / (20_000 * 64 * 4)
+    rows = jnp.arange(8)
+    if strategy is not None:
+        state, rows = strategy.place(state), strategy.place(rows)
+    program = compile_steps(loss, optimizer, capacity=1, strategy=strategy, state=state)
+    return program.lower(state, rows, jnp.int32(1))
+
+
+def passes(name):
+    """Bytes that it reads and writes, in tables."""
+    cost = lowered(name).compile().cost_analysis()
+    return cost["bytes accessed"] / (20_000 * 64 * 4)
+
+
+@pytest.mark.parametrize("name", ["adam", "rowwise_adagrad"])
+def test_no_kernel_is_called_for_tables_in_pieces(name):
+    """It cannot be cut: XLA would bring the whole table to each device."""
+    mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), AXES)
+    pieces = Meshed(
+        mesh=mesh, backend="segment", exchange="all_to_all", slack=1.5, row_slack=1.5
+    )
+    assert "llmgnn_" not in lowered(name, pieces).as_text()
+    if kernels.usable():
+        assert "llmgnn_row_squares" in lowered(name).as_text()
 
 
 def test_a_step_passes_over_the_table_seldom():
