@@ -141,7 +141,7 @@ def add_shares(document: dict[str, Any], _: Path | None) -> None:
         sizes = [
             one["notes"]["bytes_a_step"]
             for one in of_case
-            if "bytes_a_step" in one["notes"]
+            if "bytes_a_step" in one.get("notes", ())
         ]
         if row["unit"] == "tokens/s" and reads and sizes:
             steps_per_s = row["median"] / int(row["size"].split()[-1])

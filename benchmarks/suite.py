@@ -114,7 +114,7 @@ BENCHMARKS = (
         name="generation",
         # A run is 64 steps, and what compiles takes a minute to be ready.
         full=("--rounds", "3"),
-        short=(*_SHORT, *_only("generate", "packed")),
+        short=(*_SHORT, "--size", "batch 8", *_only("packed")),
     ),
     Benchmark(
         name="text_encode",
