@@ -16,14 +16,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.labels import Language
-from llmgnn_jax.serving.mentions import without_capitals
 from llmgnn_jax.speaking.account import Account
 from llmgnn_jax.speaking.claims import backed
 from llmgnn_jax.speaking.marking import with_citations
 from llmgnn_jax.speaking.names import Names
 from llmgnn_jax.speaking.parsing import parsed
 from llmgnn_jax.speaking.phrasing import GRAMMARS
-from llmgnn_jax.speaking.reading import Refused, read
+from llmgnn_jax.speaking.reading import Reading, Refused, read
 
 _REPEATED = 4
 """So many words in a row may stand in a text once, or twice."""
@@ -66,7 +65,7 @@ class Checker:
         """
         try:
             reading = read(text, account, self._names, language=language)
-            _check_repetition(reading.text)
+            _check_repetition(reading)
             clauses = parsed(reading, GRAMMARS[language])
             marked, cited = with_citations(
                 reading, backed(clauses, reading, account), account
@@ -76,12 +75,13 @@ class Checker:
         return Checked(text=marked, cited=cited)
 
 
-def _check_repetition(text: str) -> None:
-    words = re.findall(r"\w+", without_capitals(text))
+def _check_repetition(reading: Reading) -> None:
+    """Names may be repeated, a row of words and a sentence may not."""
+    words = reading.skeleton.split()
     rows = Counter(
         tuple(words[at : at + _REPEATED]) for at in range(len(words) - _REPEATED + 1)
     )
-    sentences = Counter(re.split(r"(?<=[.!])\s+|(?<=[。！])", text))
+    sentences = Counter(re.split(r"(?<=[.!])\s+|(?<=[。！])", reading.text))
     if max(rows.values(), default=0) > 2 or any(
         count > 1 for one, count in sentences.items() if one
     ):

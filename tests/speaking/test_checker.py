@@ -63,7 +63,7 @@ SOUND = 'This user had "The Godfather" and "Alien", so "Fargo" fits.'
         ("", "is empty"),
         ("   ", "is empty"),
         ("This user had The Godfather and Alien", "is unfinished"),
-        ("This user had The Godfather and Alien, and", "not understood: ', and'"),
+        ("This user had The Godfather and Alien, and", "not understood: 'and'"),
         ("This user had The Godfather. " * 2 + "Alien.", "repeats itself"),
         (SOUND + " Heat fits too.", "names 'Heat'"),
         (SOUND + " So does the Godfather: Part II.", "names 'the Godfather: Part II'"),
@@ -110,8 +110,8 @@ def test_people_alone_are_counted(checker, evidence):
 
 def test_values_of_the_evidence(checker, evidence):
     account = Account.of(evidence(0, genre="Crime"))
-    checked = checker.check("Fargo is crime, and genre Crime leads to it.", account)
-    assert checked.text == "Fargo is crime [1], and genre Crime leads to it."
+    checked = checker.check("Fargo is crime; genre Crime leads to it.", account)
+    assert checked.text == "Fargo is crime [1]; genre Crime leads to it."
     refused = checker.check("Fargo is crime and drama.", account)
     assert refused.refusal.startswith("names 'drama'")
     # That a genre was asked for does not make the item one of it.
