@@ -94,7 +94,7 @@ def accounts(dataset):
     return made
 
 
-def test_false_entities_are_found(dataset, accounts):
+def test_what_is_planted_is_found(dataset, accounts):
     checker = Checker(Names.of(dataset))
     sentences, of, refused = [], [], []
     for number, account in enumerate(accounts):
@@ -124,4 +124,4 @@ def test_false_entities_are_found(dataset, accounts):
         if not reason:
             missed[one.kind].append((one.words, one.text))
     assert set(one.kind for one in made) == set(KINDS)
-    assert sum(map(len, missed.values())) <= 0.05 * len(made), dict(missed)
+    assert not missed, dict(missed)
