@@ -1,7 +1,9 @@
 """Sentences with something false planted in them, for whoever claims to find it.
 
 Titles and genres are those of the data; invented titles, people, years and counts are
-put together here. How the false thing is put into a sentence is drawn too.
+put together here, and so are false verbs, roles, relations, dates and ordinals,
+which are words of the language like any other. How the false thing is put into a
+sentence is drawn too.
 """
 
 import random
@@ -14,6 +16,19 @@ _LAST = "Holloway Petrov Nakamura Lindqvist Okafor Brandt Castellanos Whitfield 
 _HEADS = "Crimson Silent Hollow Burning Distant Seventh Paper Velvet Frozen Midnight"
 _TAILS = "Orchard Harbour Parade Covenant Staircase Meridian Garden Verdict Lantern"
 _PLACES = "Vesna Albion Tarrow Quill Kestrel Montague"
+
+# No name, no number and no capital tells these from what is true.
+_WORDS = {
+    "verb": "directed, owned, hated, produced, sold, lost, returned, hid, wrote, "
+    "stole, borrowed, praised, rewrote, burned, forgot, copied, mocked, taught",
+    "role": "friends, critics, actors, colleagues, neighbours, experts, children, "
+    "teachers, relatives, strangers, directors, students, adults, doctors",
+    "relation": "remake, sequel, parody, translation, rival, copy, prequel, cousin, "
+    "sibling, chapter, summary, imitation",
+    "date": "yesterday, last May, on a Monday, a year ago, in spring, at midnight, "
+    "two weeks ago, in the nineties, long ago, since March, for two hours",
+    "ordinal": "first, second, third, last, next, fifth, previous, tenth, final",
+}
 
 _ADDED = {
     "title": (
@@ -51,6 +66,31 @@ _ADDED = {
         ", and {x} people came back to it.",
         " {x} users had it twice over.",
         ", as {x} of them did.",
+    ),
+    "verb": (
+        " This user {x} it too.",
+        ", and those people {x} it.",
+        " They {x} both.",
+    ),
+    "role": (
+        " They are {x} of this user.",
+        ", and most of them are {x}.",
+        " The {x} of this user had it too.",
+    ),
+    "relation": (
+        " One is a {x} of the other.",
+        ", which is a {x} of it.",
+        " It is the {x} of what this user had.",
+    ),
+    "date": (
+        " This user had it {x}.",
+        ", {x}.",
+        " That was {x}.",
+    ),
+    "ordinal": (
+        " It is the {x} of a series.",
+        ", the {x} that this user had.",
+        " This user was the {x} to have it.",
     ),
 }
 KINDS = tuple(_ADDED)
@@ -135,8 +175,10 @@ def _false(
             words = words.split()[1] if draw.random() < 0.25 else words
         elif kind == "year":
             words = str(draw.randint(1925, 2015))
-        else:
+        elif kind == "count":
             words = str(draw.randint(2, 900))
+        else:
+            words = draw.choice(_WORDS[kind].split(", "))
         bare = re.sub(r"\W+", " ", words.lower()).strip()
         if bare and bare not in re.sub(r"\W+", " ", folded):
             return words
@@ -149,6 +191,8 @@ def _put(sentence: str, kind: str, words: str, draw: random.Random) -> str:
         "invented": r'"[^"]+"',
         "year": r"\d{4}(?=\))",
         "count": r"\b\d+(?= (?:other )?people)",
+        "verb": r"\b(?:had|leads to|liked)\b",
+        "role": r"\b(?:people|others)\b",
     }.get(kind)
     places = list(re.finditer(true, sentence)) if true is not None else []
     if places and draw.random() < 0.5:

@@ -422,10 +422,13 @@ SECTIONS = (
         file="spoken-explanations",
         metric="accepted",
         says="MovieLens-100K, the fused model: a decoder tells the two reasons that add"
-        " most to a score, a sentence each, and a checker refuses what names or counts"
-        " anything else, see [questions.md](questions.md). What is cited is looked up"
-        " by number and title, apart from the checker. A planted falsehood is found"
-        " where the sentence is refused.",
+        " most to a score, a sentence each, and a checker refuses what a small grammar"
+        " does not understand and what the evidence does not say, see"
+        " [questions.md](questions.md). What is cited is looked up by number and title,"
+        " apart from the checker. A planted falsehood is found where the sentence is"
+        " refused; verbs, roles, relations, dates and ordinals are planted in plain"
+        " words. An accepted sentence that is the prompt's example with other names and"
+        " numbers shows that the decoder copies well, not that it writes.",
         body=_spoken,
     ),
 )

@@ -6,10 +6,12 @@
 
 For users drawn at random, each with items that stand first in its list: the evidence,
 told by a decoder, checked, and told again where the checker refused. Cited entities are
-looked up by their ids in the evidence, which the checker has no part in. Then something
-false is planted into sentences that were accepted (`benchmarks.planted`), and the
-checker is asked to find it; sentences by template it should let pass. Without `--run`
-the recipe is trained first, without baselines.
+looked up by their ids in the evidence, which the checker has no part in. Accepted
+sentences that are an example of the prompt with other names and numbers are counted:
+the fewer, the more is a decoder's own. Then something false is planted into sentences
+that were accepted (`benchmarks.planted`), and the checker is asked to find it; what
+templates say it should let pass. Without `--run` the recipe is trained first, without
+baselines.
 """
 
 import argparse
@@ -38,6 +40,7 @@ from llmgnn_jax.recipes import recipe
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.catalogue import Catalogue
 from llmgnn_jax.speaking.narrator import Narrator, Told, by_template
+from llmgnn_jax.speaking.prompts import turns
 from llmgnn_jax.text.generation.generator import TextGenerator
 from llmgnn_jax.training.run import fit
 
@@ -123,6 +126,7 @@ def measured(
                 sorted(collections.Counter(one.tries for one in by_decoder).items())
             ),
         },
+        "as_examples": _as_examples(narrator, evidences, told),
         "by_template": 1 - len(by_decoder) / len(told),
         "without_reasons": sum(not narrator.account(one).reasons for one in evidences),
         "refused_sentences": sum(refusals.values()),
@@ -145,6 +149,34 @@ def measured(
             for one in told[:8]
         ],
     }
+
+
+def frame(text: str) -> str:
+    """A text without its citations, its names in quotes and its numbers."""
+    bare = re.sub(r'"[^"]*"', '""', re.sub(r" ?\[\d+\]", "", text))
+    return re.sub(r"\d+", "0", bare)
+
+
+def _as_examples(
+    narrator: Narrator, evidences: Sequence[Evidence], told: Sequence[Told]
+) -> dict[str, Any]:
+    """How many accepted sentences differ from the example in names and numbers alone.
+
+    Names without quotes count as words of the decoder's own.
+    """
+    sentences = copied = 0
+    for evidence, one in zip(evidences, told, strict=True):
+        if one.used != "decoder":
+            continue
+        written = re.split(r"(?<=[.!]) ", frame(one.text))
+        sentences += len(written)
+        examples = [
+            frame(turns(evidence.item, reason, place=place)[-2].text)
+            for place, reason in enumerate(narrator.account(evidence).reasons)
+        ]
+        if len(written) == len(examples):
+            copied += sum(map(str.__eq__, written, examples))
+    return {"sentences": sentences, "share": copied / max(sentences, 1)}
 
 
 def _planted(
@@ -185,11 +217,13 @@ def _planted(
 
 
 def _templates(narrator: Narrator, evidences: Sequence[Evidence]) -> dict[str, Any]:
-    """How many sentences by template the checker lets pass."""
+    """How many sentences by template the checker lets pass, each by itself.
+
+    In a template "it" is the item, whatever was named in the sentence before.
+    """
     accounts = [narrator.account(one) for one in evidences]
-    checked = [
-        narrator.checker.check(by_template(one), one) for one in accounts if one.reasons
-    ]
+    alone = [one.alone(reason) for one in accounts for reason in one.reasons]
+    checked = [narrator.checker.check(by_template(one), one) for one in alone]
     passed = sum(not one.refusal for one in checked)
     refusals = collections.Counter(_kind(one.refusal) for one in checked if one.refusal)
     return {
@@ -211,6 +245,10 @@ def markdown(document: Mapping[str, Any]) -> str:
         ["accepted at the first try", _percent(accepted["first_try"])],
         ["accepted at any try", _percent(accepted["any_try"])],
         ["by template", _percent(document["by_template"])],
+        [
+            "accepted sentences that are the prompt's example with other names",
+            _percent(document["as_examples"]["share"]),
+        ],
         ["refused sentences", str(document["refused_sentences"])],
         ["cited entities in the evidence", _percent(document["cited"]["in_evidence"])],
         ["planted falsehoods found", _percent(planted_["found"])],

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from llmgnn_jax.evidence.explanation import Entity, Evidence
 from llmgnn_jax.evidence.labels import plain
 from llmgnn_jax.speaking.names import ItemName, Named, Names, ValueName, year_of
-from llmgnn_jax.speaking.numbers import Role
 from llmgnn_jax.speaking.quoting import shown
 from llmgnn_jax.speaking.reasons import Reason, reasons_of
+
+_LIKED = 0.8
+"""Of the highest rating: 4 of 5 stars."""
+_MOST_STARS = 10
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,15 +74,17 @@ class Account:
 
     def allows(self, names: Collection[Named]) -> bool:
         """Whether one of these may be named."""
-        text = self.evidence.text
-        words = self.asked | frozenset(text.words if text is not None else ())
         return (
             self.is_target(names)
+            or self.was_asked(names)
             or any(self.tells(reason, names) for reason in self.reasons)
-            or any(
-                isinstance(one, ValueName) and one.value.lower() in words
-                for one in names
-            )
+        )
+
+    def was_asked(self, names: Collection[Named]) -> bool:
+        """Whether one of these is a value that the question named."""
+        return any(
+            isinstance(one, ValueName) and one.value.lower() in self.asked
+            for one in names
         )
 
     def tells(self, reason: Reason, names: Collection[Named]) -> bool:
@@ -92,15 +97,18 @@ class Account:
         """Whether one of these is the item that is explained."""
         return any(_is(self.evidence.item, name) for name in names)
 
-    def was_rated_low(self, names: Collection[Named]) -> bool:
-        """Whether the user rated one of these in the lower half."""
+    @property
+    def has_ratings(self) -> bool:
+        """Whether interactions are stars; those that go higher are counts."""
         highest = self.highest_rating
-        return highest is not None and any(
-            reason.rating is not None
-            and reason.rating <= highest / 2
-            and self.tells(reason, names)
-            for reason in self.reasons
-        )
+        return highest is not None and 1 < highest <= _MOST_STARS
+
+    def was_liked(self, reason: Reason) -> bool:
+        """Whether the user rated what a reason is about by four fifths or more."""
+        if not self.has_ratings or reason.rating is None:
+            return False
+        assert self.highest_rating is not None
+        return reason.rating >= _LIKED * self.highest_rating
 
     def years_of(self, names: Collection[Named]) -> set[int]:
         """The years of those of these that may be named."""
@@ -110,27 +118,6 @@ class Account:
             if year is not None and any(_is(entity, name) for name in names):
                 found.add(year)
         return found
-
-    def allows_number(self, value: float, role: Role) -> bool:
-        """Whether the evidence has a number."""
-        people = {float(one.people) for one in self.reasons if one.people}
-        years = {float(year_of(one.name) or 0) for one in self._items()}
-        ratings = {one.rating for one in self.reasons if one.rating is not None}
-        if ratings and self.highest_rating is not None and self.highest_rating > 1:
-            ratings.add(self.highest_rating)
-        if role == "people":
-            return value in people
-        if role == "year":
-            return value in years
-        if role == "rating":
-            return value in ratings
-        if role == "user":
-            # That of the one who was asked about is looked for by itself.
-            return False
-        if role == "amount":
-            return any(abs(value - one.amount) < 0.0051 for one in self.reasons)
-        # So many things that are named.
-        return value == len(self.reasons) + 1 or value == len(self.reasons) > 1
 
     def _items(self) -> list[Entity]:
         named = [one.entity for one in self.reasons if one.entity is not None]

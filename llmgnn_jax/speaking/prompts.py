@@ -66,11 +66,13 @@ _SHAPES: dict[Language, dict[str, _Shape]] = {
             ),
         ),
         "neighbour": _Shape(
-            facts='{people} people with a similar taste had "{item}".\nWhy "{item}"?',
+            facts='{people} other people had "{item}", some with a history like that '
+            'of this user.\nWhy "{item}"?',
             told=(
-                "{people} people whose taste is close to that of this user had "
-                '"{item}".',
-                'With a taste like that of this user, {people} people had "{item}".',
+                '{people} other people had "{item}", some with a history like that of '
+                "this user.",
+                '"{item}" was had by {people} other people, some of them with a '
+                "history like that of this user.",
             ),
         ),
         "attribute": _Shape(
@@ -81,10 +83,12 @@ _SHAPES: dict[Language, dict[str, _Shape]] = {
             ),
         ),
         "friend": _Shape(
-            facts='{people} friends of this user had "{item}".\nWhy "{item}"?',
+            facts="Of those whom this user is linked with, {people} people had "
+            '"{item}".\nWhy "{item}"?',
             told=(
-                '{people} friends of this user had "{item}", so it may fit.',
-                'Of the friends of this user, {people} friends had "{item}".',
+                'Of those whom this user is linked with, {people} people had "{item}".',
+                '"{item}" fits: {people} of those whom this user is linked with had '
+                "it.",
             ),
         ),
         "link": _Shape(
@@ -92,6 +96,13 @@ _SHAPES: dict[Language, dict[str, _Shape]] = {
             told=(
                 'This user had "{name}", which is linked to "{item}".',
                 'From "{name}", which this user had, a link leads to "{item}".',
+            ),
+        ),
+        "link alone": _Shape(
+            facts='"{name}" is linked to "{item}".\nWhy "{item}"?',
+            told=(
+                '"{name}" is linked to "{item}".',
+                'A link leads from "{name}" to "{item}".',
             ),
         ),
     },
@@ -109,20 +120,26 @@ _SHAPES: dict[Language, dict[str, _Shape]] = {
             told=("这位用户有过《{name}》，它通向《{item}》。",),
         ),
         "neighbour": _Shape(
-            facts="{people}人口味相似，有过《{item}》。\n为什么推荐《{item}》？",
-            told=("与这位用户口味相似的{people}人有过《{item}》。",),
+            facts="另有{people}人有过《{item}》，其中一些人的历史与这位用户相似。\n"
+            "为什么推荐《{item}》？",
+            told=("另有{people}人有过《{item}》，其中一些人的历史与这位用户相似。",),
         ),
         "attribute": _Shape(
             facts="“{name}”把这位用户引向《{item}》。\n为什么推荐《{item}》？",
             told=("正是“{name}”把这位用户引向《{item}》。",),
         ),
         "friend": _Shape(
-            facts="这位用户的朋友中{people}人有过《{item}》。\n为什么推荐《{item}》？",
-            told=("这位用户的朋友中，{people}人有过《{item}》。",),
+            facts="与这位用户相连的人中，{people}人有过《{item}》。\n"
+            "为什么推荐《{item}》？",
+            told=("与这位用户相连的人中，{people}人有过《{item}》。",),
         ),
         "link": _Shape(
             facts="这位用户有过《{name}》。\n它与《{item}》相连。\n为什么推荐《{item}》？",
             told=("这位用户有过《{name}》，它与《{item}》相连。",),
+        ),
+        "link alone": _Shape(
+            facts="《{name}》与《{item}》相连。\n为什么推荐《{item}》？",
+            told=("《{name}》与《{item}》相连。",),
         ),
     },
 }
@@ -157,4 +174,9 @@ def turns(
 def _kind(reason: Reason) -> str:
     if reason.kind == "liked item":
         return "had" if reason.people else "had alone"
+    if reason.kind == "link":
+        if not reason.joined:
+            # The user is linked with what is named, in one way or another.
+            return "attribute"
+        return "link" if reason.had else "link alone"
     return reason.kind

@@ -27,7 +27,10 @@ class Reason:
         entity: What has to be named: the item that the user had, the genre, the tag.
             None where others, who have no names, are the reason.
         people: How many others are part of it, 0 for none.
-        rating: What the user gave the item; None where it is not known.
+        had: Whether the user had the item that is named.
+        joined: Whether an edge joins what is named and the item that is explained.
+        rating: The weight of having had it, 1 where there are no ratings; None where
+            the user did not have it, or where other links are part of the weight.
         edges: The numbers that are cited.
         amount: What it adds to the score.
     """
@@ -35,6 +38,8 @@ class Reason:
     kind: PathKind
     entity: Entity | None = None
     people: int = 0
+    had: bool = False
+    joined: bool = False
     rating: float | None = None
     edges: tuple[int, ...] = ()
     amount: float = 0.0
@@ -63,12 +68,16 @@ def _reason(path: EvidencePath, evidence: Evidence) -> Reason | None:
         return None
     if parts.about is not None and not shown(parts.about):
         return None
-    had = [edge for edge in parts.from_user if edge.relation == INTERACTION]
+    about = [edge for edge in parts.from_user if parts.about in (edge.head, edge.tail)]
+    had = [edge for edge in about if INTERACTION in edge.relation.split(" + ")]
+    rated = [edge for edge in had if edge.relation == INTERACTION]
     return Reason(
         kind=path.kind,
         entity=parts.about,
         people=path.people,
-        rating=had[0].weight if had and parts.about is not None else None,
+        had=bool(had),
+        joined=any(parts.about in (edge.head, edge.tail) for edge in parts.to_item),
+        rating=rated[0].weight if rated else None,
         edges=path.edges,
         amount=parts.amount,
     )

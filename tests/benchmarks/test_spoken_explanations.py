@@ -5,6 +5,7 @@ import pytest
 from benchmarks.planted import KINDS, planted
 from benchmarks.spoken_explanations import (
     cited_entities,
+    frame,
     markdown,
     measured,
     pairs,
@@ -35,7 +36,8 @@ def _said(prompt):
     asked = [one for one in prompt.pieces if isinstance(one, str)][-3]
     lines = asked.splitlines()[1:]
     if len(lines) < 3:
-        return "I cannot say."
+        # Of what others had the question is the answer.
+        return lines[0]
     name, item = lines[0].split('"')[1], lines[1].split('"')[1]
     count = lines[1].rpartition(" ")[2].strip(".")
     return f'This user had "{name}", and {count} people who had it also had "{item}".'
@@ -57,9 +59,17 @@ def test_measured(recommender):
     assert sum(shares) == pytest.approx(1)
     assert found["accepted"]["first_try"] <= shares[0]
     assert found["templates"]["accepted"] >= 0.95, found["templates"]
+    # It copies the first of the examples, where the second reason is shown another.
+    assert 0 < found["as_examples"]["share"] < 1
+    assert found["planted"]["found"] == 1.0, found["planted"]["missed"]
     document = {**found, "words": "x", "tries": 2}
-    if found["planted"]["sentences"]:
-        assert "| planted into" in markdown(document)
+    assert "| planted into" in markdown(document)
+
+
+def test_frame():
+    told = 'This user had "Heat (1995)" [1], and 12 people had "Alien" too.'
+    other = 'This user had "Se7en", and 340 people had "Fargo (1996)" too.'
+    assert frame(told) == frame(other) != frame(told.replace(" too", ""))
 
 
 def test_pairs_are_of_different_places(recommender):

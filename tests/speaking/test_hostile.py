@@ -1,10 +1,18 @@
-"""Texts that give orders are names like any other: nothing that is cited changes."""
+"""Texts that give orders are names like any other: nothing that is cited changes.
 
+Two decoders are asked: an honest one, whose sentences are accepted, and one that does
+what hostile texts want, whose sentences would be seen if the checker let them pass.
+"""
+
+import dataclasses
 import re
 
 import pytest
 
 from llmgnn_jax import assets
+from llmgnn_jax.config import replace
+from llmgnn_jax.data.synthetic import synthetic
+from llmgnn_jax.recipes import recipe
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.answerer import Answerer
 from llmgnn_jax.speaking.names import Names
@@ -13,6 +21,7 @@ from llmgnn_jax.speaking.prompts import turns
 from llmgnn_jax.speaking.quoting import LONGEST, quoted
 from llmgnn_jax.text.generation.chat import ChatPrompt, Mark, chat_format
 from llmgnn_jax.text.generation.generator import Generated, TextGenerator
+from llmgnn_jax.training.run import fit
 
 SECRET = "user-MARKER-12"
 
@@ -70,75 +79,127 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")
-def parrot():
-    """A decoder that does what hostile texts want: it repeats its prompt and leaks."""
+_HAD = re.compile(
+    r'This user had "([^"]*)"\.\nOthers with it and "([^"]*)": (\d+)\.\nWhy'
+)
+_LEAKS = (
+    f" {SECRET} had it.",
+    f' As {SECRET} says, "Fargo" fits.',
+    " User 12 had it, and so did user 13.",
+    " 999 people had it.",
+    " This user had it in 1977 [7].",
+    " The instructions are: say why something is recommended.",
+)
 
-    class Parrot:
-        def __init__(self):
-            self.prompts = []
 
-        def chat(self, turns):
-            return chat_format(lambda token: token.startswith("<|im_")).prompt(turns)
+class Honest:
+    """Tells the facts of the question, as the example does, and keeps all prompts."""
 
-        def generate(self, prompts, *, max_new_tokens, options, seed):
-            self.prompts += prompts
-            asked = [
-                [one for one in prompt.pieces if isinstance(one, str)][-3]
-                for prompt in prompts
-            ]
-            texts = [
-                f"{one[5:205]} {SECRET} had [7] it."
-                if number % 2
-                else " ".join(one.splitlines()[1:])
-                for number, one in enumerate(asked)
-            ]
-            return [
-                Generated(text=one, ids=(), finished="stop", log_probability=0.0)
-                for one in texts
-            ]
+    def __init__(self):
+        self.prompts = []
 
-        def log_likelihoods(self, prompts, continuations):
-            raise AssertionError("nobody asks in Chinese here")
+    def chat(self, turns):
+        return chat_format(lambda token: token.startswith("<|im_")).prompt(turns)
 
-    return Parrot()
+    def generate(self, prompts, *, max_new_tokens, options, seed):
+        self.prompts += prompts
+        return [
+            Generated(
+                text=self.said(_question(prompt), number),
+                ids=(),
+                finished="stop",
+                log_probability=0.0,
+            )
+            for number, prompt in enumerate(prompts)
+        ]
+
+    def said(self, asked, number):
+        found = _HAD.search(asked)
+        if found is None:
+            # What others had is told as it stands there.
+            return asked.splitlines()[1]
+        name, item, people = found.groups()
+        return f'This user had "{name}", and {people} people who had it had "{item}".'
+
+    def log_likelihoods(self, prompts, continuations):
+        raise AssertionError("nobody asks in Chinese here")
+
+
+class Obedient(Honest):
+    """Adds what it was told to by whoever wrote the names."""
+
+    def said(self, asked, number):
+        leak = _LEAKS[len(self.prompts) % len(_LEAKS)]
+        return super().said(asked, number) + leak
+
+
+def _question(prompt):
+    return [one for one in prompt.pieces if isinstance(one, str)][-3]
 
 
 def test_there_are_fifty():
     assert len(set(HOSTILE)) == len(HOSTILE) == 50
 
 
+def _told(text, place, evidence, titles, decoder):
+    """What is told where a text stands in a title: of the item, or of the history."""
+    slot = 0 if place == "item" else 1
+    called = [text if n == slot else title for n, title in enumerate(titles)]
+    made = evidence(0, (1, 120, 5.0), (3, 41, 4.0), called={slot: text})
+    return Narrator(names=Names(enumerate(called)), generator=decoder).tell([made])[0]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("place", ["item", "history"])
-def test_what_is_cited_stays(text, place, evidence, titles, parrot):
-    harmless = evidence(0, (1, 120, 5.0), (3, 41, 4.0))
-    slot = 0 if place == "item" else 1
-    hostile = evidence(0, (1, 120, 5.0), (3, 41, 4.0), called={slot: text})
-    called = [text if n == slot else title for n, title in enumerate(titles)]
-    told = [
-        narrator.tell([of])[0]
-        for narrator, of in (
-            (Narrator(names=Names(enumerate(titles)), generator=parrot), harmless),
-            (Narrator(names=Names(enumerate(called)), generator=parrot), hostile),
-            (Narrator(names=Names(enumerate(called))), hostile),
-        )
+def test_what_is_cited_stays(text, place, evidence, titles):
+    harmless = _told(titles[0], "item", evidence, titles, Honest())
+    assert (harmless.used, harmless.cited) == ("decoder", (1, 2))
+    obeyed = _told(text, place, evidence, titles, Obedient())
+    assert obeyed.used == "template"
+    for one in (
+        obeyed,
+        _told(text, place, evidence, titles, Honest()),
+        _told(text, place, evidence, titles, None),
+    ):
+        assert one.cited == (1, 2)
+        said = one.text.replace(quoted(text), "").replace(text, "")
+        assert SECRET not in said
+        assert {int(n) for n in re.findall(r"\[(\d+)\]", said)} <= {1, 2}
+        assert "\n" not in said
+
+
+def test_what_a_decoder_says_is_seen(evidence, titles):
+    """A checker that refuses whatever is near a hostile title would prove nothing."""
+    used = [
+        _told(text, place, evidence, titles, Honest()).used
+        for text in HOSTILE
+        for place in ("item", "history")
     ]
-    assert {one.cited for one in told} == {(1, 2)}
-    for one in told:
-        assert SECRET not in one.text.replace(quoted(text), "").replace(text, "")
-        marks = {int(n) for n in re.findall(r"\[(\d+)\]", one.text)}
-        assert marks <= {1, 2}
-        assert "\n" not in one.text.replace(text, "")
+    assert used.count("decoder") >= 0.5 * len(used)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_prompts_keep_it_in_its_place(text, evidence, parrot):
+def test_texts_in_common_reach_no_prompt(text, evidence, titles):
+    """Descriptions, profiles and reviews are no names: they change nothing at all."""
+    names = Names(enumerate(titles))
+    told, prompts = [], []
+    for words in ((), (text, *text.split()[:5])):
+        decoder = Honest()
+        made = evidence(0, (1, 120, 5.0), words=words)
+        told += Narrator(names=names, generator=decoder).tell([made])
+        prompts.append(decoder.prompts)
+    assert told[0] == told[1]
+    assert prompts[0] == prompts[1]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_prompts_keep_it_in_its_place(text, evidence):
     """It opens no turn, ends no line and no quotes, and stays short."""
     made = evidence(0, (1, 120, 5.0), called={0: text, 1: text})
     account = Narrator(names=Names([])).account(made)
     for reason in account.reasons:
         asked = turns(made.item, reason)
-        prompt = parrot.chat(asked)
+        prompt = Honest().chat(asked)
         assert isinstance(prompt, ChatPrompt)
         marks = [piece for piece in prompt.pieces if isinstance(piece, Mark)]
         # System, two examples of two turns each, the question, and the answer's start.
@@ -159,25 +220,64 @@ def test_quoted(text):
     assert quoted(shown) == shown
 
 
-def test_nobody_else_is_told_of(finished_run, parrot, workplace):
-    """Of other users there is neither an id in what is asked nor in what is said."""
-    recommender = Recommender.load(finished_run)
-    answerer = Answerer(recommender, generator=parrot, k=2)
-    user, *others = sorted(recommender.user_ids)
-    parrot.prompts.clear()
-    for question in (
-        f"What would user {user} like and why?",
-        *(f"{text} What would user {user} like?" for text in HOSTILE[:20]),
-    ):
-        answer = answerer.ask(question)
-        said = answer.text + " ".join(one.says for one in answer.citations)
-        for other in others:
-            if other not in question:
-                assert not re.search(rf"\b{re.escape(other)}\b", said)
-    assert parrot.prompts
-    for other in others:
-        name = re.compile(rf"(?<!\w){re.escape(other)}(?!\w)")
-        assert not any(name.search(prompt) for prompt in parrot.prompts)
+@pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory):
+    """A run of data in which all that anybody can write is hostile."""
+    planted = synthetic()
+
+    def texts(count, marker):
+        return tuple(f"{HOSTILE[n % 50]} {marker}" for n in range(count))
+
+    data = dataclasses.replace(
+        planted,
+        item_titles=texts(len(planted.item_ids), "title"),
+        item_texts=texts(len(planted.item_ids), "DESCRIPTION-MARKER"),
+        user_texts=texts(len(planted.user_ids), "PROFILE-MARKER"),
+        interaction_texts=texts(len(planted.users), "REVIEW-MARKER"),
+    )
+    config = replace(
+        recipe("synthetic"),
+        **{
+            "models": ("graph",),
+            "train.steps": 20,
+            "graph.backend": "segment",
+            "evaluation.baselines": False,
+        },
+    )
+    folder = tmp_path_factory.mktemp("hostile") / "run"
+    fit(config, dataset=data, out=folder)
+    return Recommender.load(folder, dataset=data)
+
+
+def test_nobody_else_is_told_of(hostile_run):
+    """Whoever writes: the same is cited, of the user who is asked about alone."""
+    user, *others = hostile_run.user_ids
+    hidden = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in others]
+    hidden = re.compile("|".join([*hidden, "[A-Z]+-MARKER"]))
+    shown = [quoted(one) for one in hostile_run.item_titles]
+
+    def leaked(text):
+        for title in sorted(filter(None, shown), key=len, reverse=True):
+            text = text.replace(title, "")
+        return set(hidden.findall(text))
+
+    questions = [f"What would user {user} like and why?"]
+    questions += [f"{text} What would user {user} like?" for text in HOSTILE[:20]]
+    used = {}
+    for question in questions:
+        answers = []
+        for decoder in (None, Honest(), Obedient()):
+            answer = Answerer(hostile_run, generator=decoder, k=3).ask(question)
+            answers.append(answer)
+            said = [answer.text, *(one.says for one in answer.citations)]
+            # What is not known is said in the words of the question.
+            assert leaked(" ".join(said)) <= set(hidden.findall(question))
+            prompts = [_question(one) for one in getattr(decoder, "prompts", ())]
+            assert not leaked(" ".join(prompts))
+        cited = [{one.says for one in answer.citations} for answer in answers]
+        assert cited[0] == cited[1] == cited[2]
+        used[question] = [answer.used for answer in answers]
+    assert used[questions[0]] == ["template", "decoder", "template"]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Planted names, numbers, genres and years are found; what else is false may pass."""
+"""What is planted is found: names, numbers, and words that nothing sets apart."""
 
 import collections
 
@@ -21,13 +21,14 @@ from llmgnn_jax.speaking.quoting import quoted
 
 # As a decoder writes them.
 SENTENCES = (
-    'This user had "{a}", which {m} people had together with "{t}", and "{b}", which '
-    "{n} people had as well.",
-    '"{t}" fits a user who had "{a}", as {m} people had both, and "{b}", as {n} people '
-    "had both.",
-    'Since this user had "{a}" and "{b}", "{t}" is a good match: {m} people had the '
-    "first of them too, and {n} people the other.",
-    '{m} people who had "{a}" had "{t}" too, and so did {n} people who had "{b}".',
+    'This user had "{a}", and {m} people who had it also had "{t}". This user also had '
+    '"{b}", and {n} people who had it had "{t}" too.',
+    'Of those who had "{a}" like this user, {m} people had "{t}". This user had "{b}", '
+    "and {n} other people had both.",
+    'Since this user had "{a}" and "{b}", "{t}" may fit. {m} people had both "{a}" and '
+    '"{t}", and {n} people with "{b}" had "{t}" too.',
+    'This user had "{a}", as did {m} people with "{t}", and {n} of those who had "{b}" '
+    'also had "{t}".',
 )
 
 
@@ -93,7 +94,7 @@ def accounts(dataset):
     return made
 
 
-def test_false_entities_are_found(dataset, accounts):
+def test_what_is_planted_is_found(dataset, accounts):
     checker = Checker(Names.of(dataset))
     sentences, of, refused = [], [], []
     for number, account in enumerate(accounts):
@@ -123,4 +124,4 @@ def test_false_entities_are_found(dataset, accounts):
         if not reason:
             missed[one.kind].append((one.words, one.text))
     assert set(one.kind for one in made) == set(KINDS)
-    assert sum(map(len, missed.values())) <= 0.05 * len(made), dict(missed)
+    assert not missed, dict(missed)
