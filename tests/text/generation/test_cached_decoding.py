@@ -11,7 +11,7 @@ from llmgnn_jax.text.encoders.decoder import logits
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.generation.loop import decode
 from llmgnn_jax.text.generation.model import Prompt
-from llmgnn_jax.text.generation.panel_decoder import laid_out
+from llmgnn_jax.text.generation.panel_layout import laid_out
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.native import library
 from tests.text.generation.decoders import SHAPES, TINY, noisy
