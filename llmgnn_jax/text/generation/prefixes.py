@@ -30,7 +30,9 @@ _STEP = 32
 _LEAST_GAIN = 128
 # Of the last prompts: another one that begins as one of them did will not be the last.
 _RECENT = 64
+# What is kept between calls: so much memory, and so many to look through.
 _KEPT_BYTES = 2**28
+_KEPT = 32
 
 
 class PrefixCache:
@@ -74,13 +76,15 @@ class PrefixCache:
                 return jax.tree.map(lambda x: x[:, :, : len(prefix)], state)
         state = _read(self._model, self._params, np.array([prefix], np.int32))
         self._kept[prefix] = state
-        while len(self._kept) > 1 and self._num_bytes > _KEPT_BYTES:
+        while len(self._kept) > 1 and self._is_full:
             self._kept.popitem(last=False)
         return state
 
     @property
-    def _num_bytes(self) -> int:
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(list(self._kept.values())))
+    def _is_full(self) -> bool:
+        leaves = jax.tree.leaves(list(self._kept.values()))
+        num_bytes = sum(leaf.nbytes for leaf in leaves)
+        return num_bytes > _KEPT_BYTES or len(self._kept) > _KEPT
 
 
 class PrefixReader:

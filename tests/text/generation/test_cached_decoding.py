@@ -220,7 +220,7 @@ def test_bfloat16_rounds_matrices_alone() -> None:
 def test_a_cache_that_does_not_fit_is_an_error_of_the_call(changed, message) -> None:
     if reason := library.unavailable_because():
         pytest.skip(f"native kernels: {reason}")
-    model, params = laid_out(noisy(TINY))
+    model, params = laid_out(noisy(TINY), dtype="float32")
     _, state = model.prefill(params, prompt_of(9), capacity=4)
     with pytest.raises(jax.errors.JaxRuntimeError, match=message):
         jax.block_until_ready(

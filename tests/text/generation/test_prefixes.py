@@ -1,5 +1,6 @@
 """What prompts begin with is read once, and nothing else changes."""
 
+import collections
 import copy
 import dataclasses
 from dataclasses import dataclass
@@ -196,7 +197,17 @@ def without(generator: TextGenerator, prompts: list[str]) -> list[tuple[int, ...
 
 
 @pytest.mark.parametrize("layout", ["auto", "rows"])
-def test_a_generator_says_the_same(tiny_decoder: Path, layout: Any) -> None:
+def test_a_generator_says_the_same(
+    tiny_decoder: Path, layout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = collections.Counter()
+    read = PrefixCache.read
+
+    def counted(self: PrefixCache, prefix: Any) -> PrefixState:
+        reads[len(prefix)] += 1
+        return read(self, prefix)
+
+    monkeypatch.setattr(PrefixCache, "read", counted)
     generator = TextGenerator.load(tiny_decoder, layout=layout)
     prompts = [FACTS + "x" * own for own in range(0, 20, 3)]
     prompts += [OTHER + "y" * own for own in range(1, 20, 3)]
@@ -204,10 +215,16 @@ def test_a_generator_says_the_same(tiny_decoder: Path, layout: Any) -> None:
     for _ in range(2):
         found = generator.generate(prompts, max_new_tokens=NEW)
         assert [one.ids for one in found] == wanted
+    assert reads == {64: 4}
     for prompt, one in zip(prompts[:2], found, strict=False):
         assert "".join(generator.stream(prompt, max_new_tokens=NEW)) == one.text
     stopped = generator.generate(prompts, max_new_tokens=NEW, stop=["never"])
     assert [one.ids for one in stopped] == wanted
+    # Behind soft tokens, which are others for each, all places are others.
+    soft = np.random.default_rng(0).normal(size=(14, 2, generator.dim))
+    reads.clear()
+    generator.generate(prompts, max_new_tokens=NEW, prefix_BPD=soft)
+    assert not reads
     # With other parameters nothing is left of what the old ones read.
     other = copy.copy(generator)
     other.params = jax.tree.map(lambda leaf: leaf * 1.25, generator.params)
