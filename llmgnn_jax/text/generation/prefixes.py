@@ -26,7 +26,7 @@ Ids: TypeAlias = tuple[int, ...]
 
 # Prefixes are as many tokens or a multiple of them: there are few shapes to compile.
 _STEP = 32
-# A program more takes about as long to compile as it takes to read so many tokens.
+# Tokens; for less it is not worth to compile for another shape.
 _LEAST_GAIN = 128
 # Of the last prompts: another one that begins as one of them did will not be the last.
 _RECENT = 64
@@ -114,7 +114,9 @@ class PrefixReader:
             return None
         prefixes = [tuple(prompt[:length]) for prompt in prompts]
         prefixes += prefixes[:1] * (rows - len(prefixes))
-        states = {prefix: self._cache.read(prefix) for prefix in set(prefixes)}
+        states = {
+            prefix: self._cache.read(prefix) for prefix in dict.fromkeys(prefixes)
+        }
         return jax.tree.map(
             lambda *rows: jnp.concatenate(rows, axis=1),
             *(states[prefix] for prefix in prefixes),
