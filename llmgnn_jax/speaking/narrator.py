@@ -21,7 +21,7 @@ from llmgnn_jax.speaking.checker import Checker
 from llmgnn_jax.speaking.names import Names
 from llmgnn_jax.speaking.prompts import turns
 from llmgnn_jax.text.generation.chat import ChatPrompt, Turn
-from llmgnn_jax.text.generation.generator import Generated
+from llmgnn_jax.text.generation.generated import Generated
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 
 _MOST_TOKENS = 96

@@ -14,7 +14,7 @@ from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.narrator import Told
 from llmgnn_jax.text.generation.chat import chat_format
-from llmgnn_jax.text.generation.generator import Generated
+from llmgnn_jax.text.generation.generated import Generated
 
 pytestmark = pytest.mark.usefixtures("workplace")
 

@@ -20,7 +20,8 @@ from llmgnn_jax.speaking.narrator import Narrator
 from llmgnn_jax.speaking.prompts import turns
 from llmgnn_jax.speaking.quoting import LONGEST, quoted
 from llmgnn_jax.text.generation.chat import ChatPrompt, Mark, chat_format
-from llmgnn_jax.text.generation.generator import Generated, TextGenerator
+from llmgnn_jax.text.generation.generated import Generated
+from llmgnn_jax.text.generation.generator import TextGenerator
 from llmgnn_jax.training.run import fit
 
 SECRET = "user-MARKER-12"

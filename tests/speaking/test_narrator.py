@@ -7,7 +7,7 @@ import pytest
 from llmgnn_jax.speaking.narrator import Narrator, first_line
 from llmgnn_jax.speaking.prompts import turns
 from llmgnn_jax.text.generation.chat import ChatPrompt, Turn, chat_format
-from llmgnn_jax.text.generation.generator import Generated
+from llmgnn_jax.text.generation.generated import Generated
 
 
 class Scripted:

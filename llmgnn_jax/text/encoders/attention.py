@@ -106,7 +106,7 @@ def attend_to(
         query_BLHK: Queries.
         key_BMGK: Keys; each group of R query heads shares one.
         value_BMGK: Values.
-        allowed_BLM: (B, 1 or L, M) bool; a row with nothing allowed gives a mean.
+        allowed_BLM: (B or 1, 1 or L, M) bool; a row with nothing allowed gives a mean.
         dtype: Operands of the products.
         bias_HLM: Added to the scores of each head, or None.
 

@@ -1,6 +1,6 @@
 """Prompts of any lengths to batches of few shapes.
 
-Shapes: B rows, L tokens, P soft tokens, D width of those.
+Shapes: B rows, L tokens, P soft tokens, D width of those, S tokens of a prefix.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from llmgnn_jax.text.generation.model import Prompt
+from llmgnn_jax.text.generation.prefixes import PrefixReader
 from llmgnn_jax.text.length_buckets import row_lengths
 
 # A step reads all weights once for as many rows as there are, and so many cost little
@@ -39,6 +40,7 @@ def prompt_batches(
     new: int,
     prefix: Any = None,
     pad_id: int = 0,
+    reader: PrefixReader | None = None,
 ) -> Iterator[PromptBatch]:
     """Lays prompts out, those of like length together.
 
@@ -50,6 +52,8 @@ def prompt_batches(
         new: How many tokens may follow each.
         prefix: (N, P, D) soft tokens before each, or None.
         pad_id: Fills rows up.
+        reader: Reads what prompts have in common once; not beside soft tokens, which
+            are each row's own and stand before it. None: each is read whole.
     """
     counts = np.array([len(one) for one in ids], np.int64)
     lengths = row_lengths(counts)
@@ -64,16 +68,24 @@ def prompt_batches(
         batch = 2 ** (len(chosen) - 1).bit_length()
         rows = np.full(batch, -1, np.int64)
         rows[: len(chosen)] = chosen
+        after = None
+        if reader is not None:
+            after = reader.before([ids[row] for row in chosen], rows=batch)
+        cut = 0 if after is None else after.num_tokens
+        if cut:
+            length = int(row_lengths(counts[chosen[:1]] - cut)[0])
         tokens = np.full((batch, length), pad_id, np.int32)
         for place, row in enumerate(chosen):
-            tokens[place, : counts[row]] = ids[row]
+            tokens[place, : counts[row] - cut] = ids[row][cut:]
+        lengths_B = np.where(rows >= 0, counts[rows] - cut, 1)
         yield PromptBatch(
             prompt=Prompt(
                 ids_BL=jnp.asarray(tokens),
-                lengths_B=jnp.asarray(np.where(rows >= 0, counts[rows], 1), jnp.int32),
+                lengths_B=jnp.asarray(lengths_B, jnp.int32),
                 prefix_BPD=None
                 if prefix is None
                 else jnp.asarray(prefix, jnp.float32)[rows],
+                after=after,
             ),
             rows=rows,
         )

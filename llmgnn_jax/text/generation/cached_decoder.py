@@ -3,8 +3,9 @@
 Its parameters are those of `encoders.decoder`. On CPUs with our kernels the same is
 computed faster from parameters laid out for it, see `panel_decoder`.
 
-Shapes: B rows, L tokens of a prompt, P soft tokens, M places of the cache, D width, H
-heads, G heads of keys and values, K width of a head, V vocabulary.
+Shapes: B rows, L tokens of a prompt, P soft tokens, S tokens of a prefix, M places of
+the cache, D width, n layers, H heads, G heads of keys and values, K width of a head, V
+vocabulary.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,12 @@ from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import EncoderModel, Params
 from llmgnn_jax.text.encoders.rows import TokenRows
-from llmgnn_jax.text.generation.model import Prompt
+from llmgnn_jax.text.generation.model import PrefixState, Prompt
+from llmgnn_jax.text.generation.prefix_attention import (
+    after_prefix,
+    attend_after,
+    stacked,
+)
 
 
 class Cache(NamedTuple):
@@ -43,7 +49,7 @@ class Cache(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CachedDecoder:
-    """A `GenerativeModel` of the decoder-LLM family.
+    """A `PrefixModel` of the decoder-LLM family.
 
     Attributes:
         graphdef: Of a `Decoder` with a head.
@@ -77,17 +83,19 @@ class CachedDecoder:
         """Logits after each prompt (B, V), and the cache."""
         decoder = nnx.merge(self.graphdef, params)
         hidden_BMD, kept = _hidden(decoder, prompt)
-        lengths_B = _soft_tokens(prompt) + prompt.lengths_B
-        last_B1D = jnp.take_along_axis(
-            hidden_BMD, (lengths_B - 1)[:, None, None], axis=1
-        )
+        last_B1D = last_of(hidden_BMD, prompt)
         room = ((0, 0), (0, capacity), (0, 0), (0, 0))
         cache = Cache(
             keys=tuple(self._kept(key, room) for key, _ in kept),
             values=tuple(self._kept(value, room) for _, value in kept),
-            lengths_B=lengths_B,
+            lengths_B=prompt.num_before + prompt.lengths_B,
         )
         return decoder.logits(last_B1D)[:, 0], cache
+
+    def read_prefix(self, params: Params, ids_BS: jax.Array) -> PrefixState:
+        """Keys and values of what stands before prompts, in `dtype`."""
+        _, kept = _hidden(nnx.merge(self.graphdef, params), Prompt.whole(ids_BS))
+        return stacked(kept, dtype=self.dtype)
 
     def step(
         self, params: Params, state: Cache, ids_B: jax.Array
@@ -101,7 +109,7 @@ class CachedDecoder:
         """Logits after each token of the prompts: (B, L, V)."""
         decoder = nnx.merge(self.graphdef, params)
         hidden_BMD, _ = _hidden(decoder, prompt)
-        return decoder.logits(hidden_BMD[:, _soft_tokens(prompt) :])
+        return decoder.logits(hidden_BMD[:, -prompt.ids_BL.shape[1] :])
 
     def _step(
         self, params: Params, state: Cache, ids_B: jax.Array
@@ -141,32 +149,49 @@ class CachedDecoder:
 def _hidden(
     decoder: Decoder, prompt: Prompt
 ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-    """(B, P + L, D) after the last norm, and each layer's keys and values."""
-    rows = prompt_rows(prompt)
+    """(B, P + L, D) after the last norm, and each layer's keys and values.
+
+    Those of the prefix among them, where there is one: (B, P + L or S + L, G, K).
+    """
+    rows, after = prompt_rows(prompt), prompt.after
     x_BMD = decoder.embed(prompt.ids_BL)
     if prompt.prefix_BPD is not None:
         x_BMD = jnp.concatenate([prompt.prefix_BPD, x_BMD], axis=1)
     turn, kept = decoder.turn(rows.places_BL), []
-    for layer in decoder.layers:
+    for number, layer in enumerate(decoder.layers):
         joined_BMJ = layer.joined(x_BMD, turn)
-        _, key, value = _split(layer, joined_BMJ)
+        query, key, value = _split(layer, joined_BMJ)
+        if after is None:
+            mixed_BMF = layer.attention.mixed(joined_BMJ, rows)
+        else:
+            key, value = after_prefix(after, number, key, value)
+            mixed_BMF = attend_after(query, key, value, dtype=decoder.dtype)
         kept.append((key, value))
-        x_BMD = layer.after(x_BMD, layer.attention.mixed(joined_BMJ, rows))
+        x_BMD = layer.after(x_BMD, mixed_BMF)
     return decoder.norm(x_BMD), kept
 
 
+def last_of(hidden_BMD: jax.Array, prompt: Prompt) -> jax.Array:
+    """(B, 1, D): of (B, P + L, D), that of each row's last token."""
+    soft = hidden_BMD.shape[1] - prompt.ids_BL.shape[1]
+    places_B11 = (soft + prompt.lengths_B - 1)[:, None, None]
+    return jnp.take_along_axis(hidden_BMD, places_B11, axis=1)
+
+
 def prompt_rows(prompt: Prompt) -> TokenRows:
-    """Which places hold tokens, (B, P + L); ids of soft ones are 0."""
-    soft = _soft_tokens(prompt)
+    """Which places hold tokens, (B, P + L); ids of soft ones are 0.
+
+    Behind a prefix that was read before, places count from its end on.
+    """
+    soft = 0 if prompt.prefix_BPD is None else prompt.prefix_BPD.shape[1]
     ids_BM = jnp.pad(prompt.ids_BL, ((0, 0), (soft, 0)))
-    counts_B1 = soft + prompt.lengths_B[:, None]
+    places_M = jnp.arange(ids_BM.shape[1], dtype=jnp.int32)
+    before = 0 if prompt.after is None else prompt.after.num_tokens
     return TokenRows(
-        ids_BL=ids_BM, mask_BL=jnp.arange(ids_BM.shape[1])[None, :] < counts_B1
+        ids_BL=ids_BM,
+        mask_BL=places_M[None, :] < soft + prompt.lengths_B[:, None],
+        positions_BL=(before + places_M)[None, :],
     )
-
-
-def _soft_tokens(prompt: Prompt) -> int:
-    return 0 if prompt.prefix_BPD is None else prompt.prefix_BPD.shape[1]
 
 
 def _split(layer: Any, joined_BLJ: jax.Array) -> tuple[jax.Array, ...]:

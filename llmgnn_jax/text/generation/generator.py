@@ -10,9 +10,8 @@ Shapes: N prompts, B rows of a batch, L tokens, P soft tokens, D width of those.
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,14 +20,23 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encoder_options import check_dtype
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.generation.batches import PromptBatch, prompt_batches
+from llmgnn_jax.text.generation.by_and_by import one_by_one, until_texts
 from llmgnn_jax.text.generation.chat import ChatPrompt, Turn, chat_format
+from llmgnn_jax.text.generation.generated import Generated
 from llmgnn_jax.text.generation.likelihood import (
     TokenLikelihood,
     continuation_log_probabilities,
 )
-from llmgnn_jax.text.generation.loop import Decoded, advance, begin, decode
-from llmgnn_jax.text.generation.model import GenerativeModel
+from llmgnn_jax.text.generation.loop import decode
+from llmgnn_jax.text.generation.model import GenerativeModel, PrefixModel
+from llmgnn_jax.text.generation.prefixes import PrefixCache
 from llmgnn_jax.text.generation.pretrained import Layout, load_decoder
+from llmgnn_jax.text.generation.prompt_checks import (
+    check_lengths,
+    check_new_tokens,
+    check_prompts,
+    check_seed,
+)
 from llmgnn_jax.text.generation.prompt_tokens import PromptTokenizer
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.generation.stops import (
@@ -43,34 +51,15 @@ from llmgnn_jax.text.tokens import FastTokenizer, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
-# Tokens between two looks at the text, where some text is to end it.
-_LOOK = 8
-
 GREEDY = SamplingOptions()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generated:
-    """What was generated after a prompt.
-
-    Attributes:
-        text: Without the stop.
-        ids: Its tokens; where a text ended it, those up to the one that completed that.
-        finished: "stop", or "length" where it was cut.
-        log_probability: The sum of its tokens', by the model itself.
-    """
-
-    text: str
-    ids: tuple[int, ...]
-    finished: Literal["stop", "length"]
-    log_probability: float
 
 
 class TextGenerator:
     """A decoder with its tokenizer.
 
     A prompt's text depends on the prompt, its number among the prompts (where tokens
-    are drawn) and the seed; on which prompts are with it only by rounding.
+    are drawn) and the seed; on which prompts are with it, or were asked for before,
+    only by rounding. What many of them begin with is read once, see `prefixes`.
 
     Args:
         model: The decoder.
@@ -103,6 +92,7 @@ class TextGenerator:
         self.tokenizer = PromptTokenizer(tokenizer)
         self.stop_ids = stop_ids
         self.dim = dim
+        self._prefixes = PrefixCache(model) if isinstance(model, PrefixModel) else None
 
     @classmethod
     def load(
@@ -183,28 +173,35 @@ class TextGenerator:
             As many, in their order.
 
         Raises:
-            UserError: If one is no str, or a prompt is too long.
+            UserError: If one is no str, a prompt is too long, or a number is out of
+                range.
         """
         stop = check_stops(stop)
         ids = self._encode(prompts, prefix_BPD, max_new_tokens)
+        settings = self._settings(options, max_new_tokens, seed)
         found: dict[int, Generated] = {}
-        for batch in prompt_batches(
-            ids, new=max_new_tokens, prefix=prefix_BPD, pad_id=self.tokenizer.pad_id
-        ):
-            settings = self._settings(
-                batch, options=options, max_new_tokens=max_new_tokens, seed=seed
-            )
+        for batch in self._batches(ids, prefix_BPD, max_new_tokens):
+            run = {**settings, "rows_B": batch.rows.astype(np.int32)}
+            numbers = batch.rows[batch.rows >= 0].tolist()
+            last = [ids[number][-1] for number in numbers]
             if stop:
-                decoded = self._until_texts(batch, ids, stop, settings)
+                decoded = until_texts(
+                    self.model,
+                    self.params,
+                    batch.prompt,
+                    after=last,
+                    stop=stop,
+                    tokenizer=self.tokenizer,
+                    settings=run,
+                )
             else:
-                decoded = decode(self.model, self.params, batch.prompt, **settings)
+                decoded = decode(self.model, self.params, batch.prompt, **run)
             decoded = jax.tree.map(np.asarray, decoded)
-            for place, row in enumerate(batch.rows):
-                if row >= 0:
-                    found[int(row)] = self._generated(
-                        decoded, place, after=ids[row][-1], stop=stop
-                    )
-        return [found[row] for row in range(len(prompts))]
+            for row, number in enumerate(numbers):
+                found[number] = Generated.of(
+                    decoded, row, tokenizer=self.tokenizer, after=last[row], stop=stop
+                )
+        return [found[number] for number in range(len(prompts))]
 
     def stream(
         self,
@@ -223,15 +220,11 @@ class TextGenerator:
         prefix_BPD = None if prefix_PD is None else np.asarray(prefix_PD)[None]
         stop = check_stops(stop)
         ids = self._encode([prompt], prefix_BPD, max_new_tokens)
-        (batch,) = prompt_batches(
-            ids, new=max_new_tokens, prefix=prefix_BPD, pad_id=self.tokenizer.pad_id
-        )
-        settings = self._settings(
-            batch, options=options, max_new_tokens=max_new_tokens, seed=seed
-        )
-        pieces = self.tokenizer.stream(
-            self._one_by_one(batch, settings), after=ids[0][-1]
-        )
+        settings = self._settings(options, max_new_tokens, seed)
+        (batch,) = self._batches(ids, prefix_BPD, max_new_tokens)
+        settings["rows_B"] = batch.rows.astype(np.int32)
+        tokens = one_by_one(self.model, self.params, batch.prompt, settings)
+        pieces = self.tokenizer.stream(tokens, after=ids[0][-1])
         text, given = "", 0
         for piece in pieces:
             text += piece
@@ -266,10 +259,11 @@ class TextGenerator:
             raise UserError.field(
                 "continuations", expected="one for each prompt", got=len(continuations)
             )
-        before = self._encode(prompts, prefix_BPD, 0)
+        check_prompts(prompts, prefix_BPD, dim=self.dim)
+        before = self.tokenizer.encode(prompts)
         after = [self.tokenizer.ids(text) for text in continuations]
         ids = [[*one, *two] for one, two in zip(before, after, strict=True)]
-        self._check_lengths(ids, prefix_BPD, 0)
+        check_lengths(ids, prefix_BPD, new=0, max_tokens=self.model.max_tokens)
         totals: dict[int, float] = {}
         for batch in prompt_batches(
             ids, new=0, prefix=prefix_BPD, pad_id=self.tokenizer.pad_id
@@ -292,128 +286,37 @@ class TextGenerator:
         ]
 
     def _encode(
-        self, prompts: Sequence[str], prefix: Any, max_new_tokens: int
+        self, prompts: Sequence[str], prefix_BPD: Any, new: int
     ) -> list[list[int]]:
-        if isinstance(prompts, str):
-            raise UserError.field("prompts", expected="a list of texts", got="one str")
-        if prefix is not None and (
-            prefix.ndim != 3
-            or len(prefix) != len(prompts)
-            or prefix.shape[2] != self.dim
-        ):
-            raise UserError.field(
-                "prefix_BPD",
-                expected=f"({len(prompts)}, P, {self.dim})",
-                got=tuple(prefix.shape),
-            )
-        if type(max_new_tokens) is not int or max_new_tokens < 0:
-            raise UserError.field(
-                "max_new_tokens", expected="a number of tokens", got=max_new_tokens
-            )
+        """Tokens of prompts that so many may follow."""
+        check_prompts(prompts, prefix_BPD, dim=self.dim)
+        check_new_tokens(new)
         ids = self.tokenizer.encode(prompts)
-        self._check_lengths(ids, prefix, max_new_tokens)
+        check_lengths(ids, prefix_BPD, new=new, max_tokens=self.model.max_tokens)
         return ids
 
-    def _check_lengths(
-        self, ids: Sequence[Sequence[int]], prefix: Any, max_new_tokens: int
-    ) -> None:
-        most = self.model.max_tokens - max_new_tokens
-        most -= 0 if prefix is None else prefix.shape[1]
-        for row, one in enumerate(ids):
-            if len(one) > most:
-                raise UserError.field(
-                    f"prompt {row}",
-                    expected=f"at most {max(most, 0)} tokens beside what is to follow",
-                    got=len(one),
-                    fix="shorten it, or ask for fewer new tokens",
-                )
+    def _batches(
+        self, ids: Sequence[Sequence[int]], prefix_BPD: Any, new: int
+    ) -> Iterator[PromptBatch]:
+        reader = None
+        if prefix_BPD is None and self._prefixes is not None:
+            reader = self._prefixes.reader(self.params, ids)
+        return prompt_batches(
+            ids,
+            new=new,
+            prefix=prefix_BPD,
+            pad_id=self.tokenizer.pad_id,
+            reader=reader,
+        )
 
     def _settings(
-        self,
-        batch: PromptBatch,
-        *,
-        options: SamplingOptions,
-        max_new_tokens: int,
-        seed: int,
+        self, options: SamplingOptions, max_new_tokens: int, seed: int
     ) -> dict[str, Any]:
-        if max_new_tokens < 1:
-            raise UserError.field(
-                "max_new_tokens", expected="1 or more", got=max_new_tokens
-            )
-        if type(seed) is not int or not 0 <= seed < 2**63:
-            raise UserError.field(
-                "seed", expected="a whole number of up to 63 bits", got=seed
-            )
+        """What `decode` takes, but for the rows' numbers."""
+        check_seed(seed)
         return {
             "options": options,
             "max_new_tokens": max_new_tokens,
             "stop_ids": self.stop_ids,
             "key": jax.random.key(seed),
-            "rows_B": batch.rows.astype(np.int32),
         }
-
-    def _until_texts(
-        self,
-        batch: PromptBatch,
-        ids: Sequence[Sequence[int]],
-        stop: tuple[str, ...],
-        settings: dict[str, Any],
-    ) -> Decoded:
-        """Generates until each row has a stop of the model's or one of the texts."""
-        progress = begin(self.model, self.params, batch.prompt, **settings)
-        until = 1
-        while True:
-            decoded = jax.tree.map(np.asarray, progress.decoded)
-            done = np.array(progress.done_B)
-            for place, row in enumerate(batch.rows):
-                if not done[place]:
-                    found = decoded.ids_BN[place, : decoded.lengths_B[place]].tolist()
-                    text = self.tokenizer.decode(found, after=ids[row][-1])
-                    done[place] = cut_at(text, stop) is not None
-            if done.all() or int(progress.num_tokens) >= settings["max_new_tokens"]:
-                return decoded
-            until += _LOOK
-            progress = progress._replace(done_B=done)
-            progress = advance(
-                self.model, self.params, progress, until=until, **settings
-            )
-
-    def _one_by_one(
-        self, batch: PromptBatch, settings: dict[str, Any]
-    ) -> Iterator[int]:
-        progress = begin(self.model, self.params, batch.prompt, **settings)
-        for count in range(1, settings["max_new_tokens"] + 1):
-            if bool(progress.done_B[0]):
-                return
-            number = int(progress.last_B[0])
-            if count < settings["max_new_tokens"]:
-                # It computes the next one while this one is written.
-                progress = advance(
-                    self.model, self.params, progress, until=count + 1, **settings
-                )
-            yield number
-
-    def _generated(
-        self, decoded: Decoded, place: int, *, after: int, stop: tuple[str, ...]
-    ) -> Generated:
-        count = int(decoded.lengths_B[place])
-        ids = decoded.ids_BN[place, :count].tolist()
-        text = self.tokenizer.decode(ids, after=after)
-        finished: Literal["stop", "length"] = "length"
-        if count < decoded.ids_BN.shape[1]:
-            finished = "stop"
-        if (cut := cut_at(text, stop)) is not None:
-            # As many tokens as it takes to say the stop; there are few to try.
-            count = next(
-                n
-                for n in range(1, count + 1)
-                if cut_at(self.tokenizer.decode(ids[:n], after=after), stop) is not None
-            )
-            ids, text, finished = ids[:count], cut, "stop"
-        gained = decoded.log_probabilities_BN[place, :count]
-        return Generated(
-            text=text,
-            ids=tuple(ids),
-            finished=finished,
-            log_probability=float(gained.sum(dtype=np.float64)),
-        )

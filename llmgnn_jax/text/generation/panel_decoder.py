@@ -2,16 +2,16 @@
 
 It computes what `cached_decoder` does. A token more of each row is one call of a
 kernel of ours, which takes about as long as it takes to read the parameters once; they
-are laid out for that when they are loaded, see `panels`.
+are laid out for that when they are loaded, see `panel_layout`.
 
-Shapes: B rows, L tokens of a prompt, P soft tokens, T = B (P + L) of both, M places of
-the cache, n layers, D width, F width of the feed-forward layer, H heads, G heads of
-keys and values, K width of a head, J = (H + 2 G) K, V vocabulary.
+Shapes: B rows, L tokens of a prompt, P soft tokens, T = B (P + L) of both, S tokens of
+a prefix, M places of the cache, n layers, D width, F width of the feed-forward layer, H
+heads, G heads of keys and values, K width of a head, J = (H + 2 G) K, V vocabulary.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,19 +22,24 @@ from llmgnn_jax.text import kernels
 from llmgnn_jax.text.encoders.activations import ACTIVATIONS
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
-from llmgnn_jax.text.encoders.model import EncoderModel, Params
+from llmgnn_jax.text.encoders.model import Params
 from llmgnn_jax.text.encoders.rope import rotate, rotation
-from llmgnn_jax.text.generation.cached_decoder import prompt_rows
-from llmgnn_jax.text.generation.model import Prompt
-from llmgnn_jax.text.generation.panels import columns_of, in_panels, panel_product
+from llmgnn_jax.text.generation.cached_decoder import last_of, prompt_rows
+from llmgnn_jax.text.generation.model import PrefixState, Prompt
+from llmgnn_jax.text.generation.panels import columns_of, panel_product
+from llmgnn_jax.text.generation.prefix_attention import (
+    after_prefix,
+    attend_after,
+    stacked,
+)
 from llmgnn_jax.text.kernel_calls import float32, like
 from llmgnn_jax.text.native import library
 
 # By the numbers of native/decode_step.cc.
-_ACTIVATIONS = {"silu": 0, "gelu_pytorch_tanh": 1, "gelu_new": 1}
+KERNEL_ACTIVATIONS = {"silu": 0, "gelu_pytorch_tanh": 1, "gelu_new": 1}
 # Places of the cache are a multiple of this, as the gate's and the other columns are
 # in turn so many of each.
-_LANES = 16
+LANES = 16
 
 
 class PanelCache(NamedTuple):
@@ -53,7 +58,7 @@ class PanelCache(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PanelDecoder:
-    """A `GenerativeModel` of the decoder-LLM family, for CPUs with our kernels.
+    """A `PrefixModel` of the decoder-LLM family, for CPUs with our kernels.
 
     Attributes:
         config: Its shape.
@@ -78,21 +83,22 @@ class PanelDecoder:
     ) -> tuple[jax.Array, PanelCache]:
         """Logits after each prompt (B, V), and the cache."""
         hidden_BMD, kept = self._hidden(params, prompt)
-        length = hidden_BMD.shape[1]
-        lengths_B = length - prompt.ids_BL.shape[1] + prompt.lengths_B
-        last_BD = jnp.take_along_axis(
-            hidden_BMD, (lengths_B - 1)[:, None, None], axis=1
-        )[:, 0]
-        room = -(-(length + capacity) // _LANES) * _LANES - length
+        length = prompt.num_before + prompt.ids_BL.shape[1]
+        room = -(-(length + capacity) // LANES) * LANES - length
         keys_nBGKM = jnp.stack([key.transpose(0, 2, 3, 1) for key, _ in kept])
         values_nBGMK = jnp.stack([value.swapaxes(1, 2) for _, value in kept])
         none, more = (0, 0), (0, room)
         cache = PanelCache(
             keys_nBGKM=jnp.pad(keys_nBGKM, (none, none, none, none, more)),
             values_nBGMK=jnp.pad(values_nBGMK, (none, none, none, more, none)),
-            lengths_B=lengths_B,
+            lengths_B=prompt.num_before + prompt.lengths_B,
         )
-        return self._logits(params, last_BD), cache
+        return self._logits(params, last_of(hidden_BMD, prompt)[:, 0]), cache
+
+    def read_prefix(self, params: Params, ids_BS: jax.Array) -> PrefixState:
+        """Keys and values of what stands before prompts, float32."""
+        _, kept = self._hidden(params, Prompt.whole(ids_BS))
+        return stacked(kept, dtype="float32")
 
     def step(
         self, params: Params, state: PanelCache, ids_B: jax.Array
@@ -124,7 +130,7 @@ class PanelDecoder:
             in_place={4: 1, 5: 2},
             heads=np.int64(config.num_attention_heads),
             groups=np.int64(config.num_key_value_heads),
-            activation=np.int64(_ACTIVATIONS[config.hidden_act]),
+            activation=np.int64(KERNEL_ACTIVATIONS[config.hidden_act]),
             epsilon=np.float32(config.rms_norm_eps),
         )
         return logits_BV, PanelCache(keys_nBGKM, values_nBGMK, state.lengths_B + 1)
@@ -140,7 +146,10 @@ class PanelDecoder:
     def _hidden(
         self, params: Params, prompt: Prompt
     ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-        """(B, P + L, D) after the last norm, and each layer's keys and values."""
+        """(B, P + L, D) after the last norm, and each layer's keys and values.
+
+        Those of the prefix among them, where there is one: (B, P + L or S + L, G, K).
+        """
         config, layers, rows = self.config, params["layers"], prompt_rows(prompt)
         x_BMD = self._embed(params, prompt.ids_BL)
         if prompt.prefix_BPD is not None:
@@ -158,21 +167,26 @@ class PanelDecoder:
 
             joined_TJ = part("joined", self._normed(x_TD, norms_2D[0]))
             joined_BMJ = joined_TJ.reshape(batch, length, -1)
-            joined_BMJ, key, value = self._turned(
+            query, key, value = self._turned(
                 joined_BMJ, turn, layers["head_norms"], number
             )
+            if prompt.after is None:
+                together = jnp.concatenate([query, key, value], axis=2)
+                mixed_BMF = kernels.attend(
+                    together.reshape(joined_BMJ.shape),
+                    texts_BM,
+                    config.num_attention_heads,
+                    config.num_key_value_heads,
+                    True,
+                    self.dtype,
+                )
+            else:
+                key, value = after_prefix(prompt.after, number, key, value)
+                mixed_BMF = attend_after(query, key, value, dtype=self.dtype)
             kept.append((key, value))
-            mixed_BMF = kernels.attend(
-                joined_BMJ,
-                texts_BM,
-                config.num_attention_heads,
-                config.num_key_value_heads,
-                True,
-                self.dtype,
-            )
             x_TD = x_TD + part("output", mixed_BMF.reshape(batch * length, -1))
             gated = part("gated", self._normed(x_TD, norms_2D[1]))
-            pairs = gated.reshape(batch * length, -1, 2, _LANES)
+            pairs = gated.reshape(batch * length, -1, 2, LANES)
             act: Callable[[jax.Array], jax.Array] = ACTIVATIONS[config.hidden_act]
             inner = act(pairs[:, :, 0]) * pairs[:, :, 1]
             x_TD = x_TD + part("down", inner.reshape(batch * length, -1))
@@ -186,7 +200,7 @@ class PanelDecoder:
         norms: jax.Array,
         number: int,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Queries, keys and values, turned, together; keys (B, M, G, K); values."""
+        """Queries (B, P + L, H, K), keys and values (B, P + L, G, K), turned."""
         config = self.config
         heads, groups = config.num_attention_heads, config.num_key_value_heads
         joined_BMNK = joined_BMJ.reshape(
@@ -196,9 +210,7 @@ class PanelDecoder:
         if config.head_norms:
             query = self._normed(query, norms[number, 0])
             key = self._normed(key, norms[number, 1])
-        query, key = rotate(query, turn), rotate(key, turn)
-        together = jnp.concatenate([query, key, value], axis=2)
-        return together.reshape(joined_BMJ.shape), key, value
+        return rotate(query, turn), rotate(key, turn), value
 
     def _normed(self, x: jax.Array, scale: jax.Array) -> jax.Array:
         mean = jnp.square(x).mean(axis=-1, keepdims=True)
@@ -215,97 +227,3 @@ class PanelDecoder:
     def _logits(self, params: Params, hidden_TD: jax.Array) -> jax.Array:
         no_bias = jnp.zeros((1, self.vocab_size), jnp.float32)
         return panel_product(hidden_TD, params["head"][None], no_bias, 0)
-
-
-def takes(config: DecoderConfig) -> bool:
-    """Whether a decoder of this shape can be laid out so."""
-    return config.hidden_act in _ACTIVATIONS and (
-        config.intermediate_size % _LANES == 0
-    )
-
-
-def laid_out(
-    model: EncoderModel, *, dtype: ComputeDtype
-) -> tuple[PanelDecoder, dict[str, Any]]:
-    """A decoder with its parameters in panels, from those of `encoders.decoder`.
-
-    Args:
-        model: With a head, without adapters, of a shape that is taken.
-        dtype: What matrices are kept in.
-    """
-    config, params = model.config, model.params
-    assert isinstance(config, DecoderConfig)
-    layers = [params[f"layer_{number}"] for number in range(config.num_hidden_layers)]
-
-    def kernels_of(*path: str) -> list[np.ndarray]:
-        return [np.asarray(_at(layer, path)["kernel"]) for layer in layers]
-
-    def biases(columns: int, *path: str) -> np.ndarray:
-        zeros = np.zeros(columns, np.float32)
-        return np.stack(
-            [np.asarray(_at(layer, path).get("bias", zeros)) for layer in layers]
-        )
-
-    def part(matrices: list[np.ndarray], bias: np.ndarray) -> dict[str, jax.Array]:
-        return {
-            "panels": in_panels(matrices, dtype=dtype),
-            "bias": jnp.asarray(bias),
-        }
-
-    def scales(*path: str) -> np.ndarray:
-        return np.stack([np.asarray(_at(layer, path)["scale"]) for layer in layers])
-
-    asking = config.num_attention_heads * config.head_dim
-    asked = config.num_key_value_heads * config.head_dim
-    widths = {"query": asking, "key": asked, "value": asked}
-    joined = zip(*(kernels_of("attention", name) for name in widths), strict=True)
-    gated = zip(kernels_of("gate"), kernels_of("up"), strict=True)
-    wide, offset = config.intermediate_size, config.norm_offset
-    norms = np.stack([scales("attention_norm"), scales("mlp_norm")], axis=1) + offset
-    head_norms = np.zeros((0,), np.float32)
-    if config.head_norms:
-        names = ("query_norm", "key_norm")
-        head_norms = np.stack([scales("attention", name) for name in names], axis=1)
-    words = np.asarray(params["words"])
-    of_layers: dict[str, Any] = {
-        "norms": jnp.asarray(norms, jnp.float32),
-        "head_norms": jnp.asarray(head_norms, jnp.float32),
-        "joined": part(
-            [np.concatenate(each, axis=1) for each in joined],
-            np.concatenate(
-                [biases(width, "attention", name) for name, width in widths.items()],
-                axis=1,
-            ),
-        ),
-        "output": part(
-            kernels_of("attention", "output"),
-            biases(config.hidden_size, "attention", "output"),
-        ),
-        "gated": part(
-            [_in_turn(*pair) for pair in gated],
-            _in_turn(biases(wide, "gate"), biases(wide, "up")),
-        ),
-        "down": part(kernels_of("down"), biases(config.hidden_size, "down")),
-    }
-    own = config.head == "own"
-    head = np.asarray(params["lm_head"]["kernel"]) if own else words.T
-    found: dict[str, Any] = {
-        "layers": of_layers,
-        "norm": jnp.asarray(np.asarray(params["norm"]["scale"]) + offset, jnp.float32),
-        "head": in_panels([head], dtype=dtype)[0],
-    }
-    if own:
-        found["words"] = jnp.asarray(words, jnp.dtype(dtype))
-    return PanelDecoder(config=config, dtype=dtype), found
-
-
-def _in_turn(gate: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """(..., 2 F): 16 columns of the one, 16 of the other, and so on."""
-    parts = [one.reshape(*one.shape[:-1], -1, 1, _LANES) for one in (gate, up)]
-    return np.concatenate(parts, axis=-2).reshape(*gate.shape[:-1], -1)
-
-
-def _at(layer: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        layer = layer[name]
-    return layer

@@ -99,10 +99,11 @@ def _backward(
         return matrix_of(panels_nQKP[number], columns=columns)
 
     matrix_KN, repack = jax.vjp(unpacked, panels_nQKP)
+    # Of weights that are frozen nobody reads this gradient, and XLA drops the product
+    # and the packing from the compiled step.
     of_matrix_KN = product("tk,tn->kn", x_TK, given_TN, dtype="float32")
     return (
         product("tn,kn->tk", given_TN, matrix_KN, dtype="float32"),
-        # Computed only where someone asks for it.
         *repack(of_matrix_KN),
         jnp.zeros_like(bias_nN).at[number].set(given_TN.sum(axis=0)),
     )

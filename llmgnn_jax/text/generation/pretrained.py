@@ -8,7 +8,8 @@ from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.layers import ComputeDtype
 from llmgnn_jax.text.encoders.model import with_kernels_in
 from llmgnn_jax.text.generation.cached_decoder import CachedDecoder
-from llmgnn_jax.text.generation.panel_decoder import PanelDecoder, laid_out, takes
+from llmgnn_jax.text.generation.panel_decoder import PanelDecoder
+from llmgnn_jax.text.generation.panel_layout import laid_out, takes
 from llmgnn_jax.text.pretrained.gguf import GgufFile
 from llmgnn_jax.text.pretrained.load import load_language_model
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
+#include <initializer_list>
 
 #include "few_rows.h"
 #include "panel_buffers.h"
@@ -254,8 +254,11 @@ struct Step {
   }
 };
 
-bool Is(Floats& buffer, int64_t count) {
-  return static_cast<int64_t>(buffer.element_count()) == count;
+// Whether a buffer, of whatever kind, has this shape.
+template <typename Buffer>
+bool Is(const Buffer& buffer, std::initializer_list<int64_t> shape) {
+  const auto found = buffer.dimensions();
+  return std::equal(found.begin(), found.end(), shape.begin(), shape.end());
 }
 
 // x (B, D) of the token of each row, places in the cache (n, B, G, K, M) and
@@ -271,18 +274,25 @@ ffi::Error DecodeStep(ffi::ThreadPool pool, Floats x, Ints lengths, Floats cosin
   static std::atomic<int64_t> calls{0};
   static thread_local Scratch memory;
   Step s;
+  if (x.dimensions().size() != 2 || logits->dimensions().size() != 2)
+    return ffi::Error::InvalidArgument("x, logits: expected (B, D) and (B, V)");
+  if (groups < 1 || heads < 1 || heads % groups)
+    return ffi::Error::InvalidArgument("groups: expected a divisor of the heads");
+  if (activation < 0 || activation > static_cast<int64_t>(Activation::kGeluTanh))
+    return ffi::Error::InvalidArgument("activation: expected the number of one");
+  if (keys.dimensions().size() != 5)
+    return ffi::Error::InvalidArgument("keys: expected (layers, B, G, K, M)");
+  if (down.dimensions().size() != 4)
+    return ffi::Error::InvalidArgument("down: expected (layers, N / 32, K, 32)");
   s.batch = x.dimensions()[0];
   s.width = x.dimensions()[1];
   s.heads = heads;
   s.groups = groups;
-  s.layers = norms.dimensions()[0];
-  s.vocabulary = logits->dimensions()[1];
-  if (keys.dimensions().size() != 5 || joined.dimensions().size() != 4 ||
-      down.dimensions().size() != 4 || groups < 1 || heads % groups)
-    return ffi::Error::InvalidArgument("keys: expected (layers, B, G, K, M)");
+  s.layers = keys.dimensions()[0];
   s.head = keys.dimensions()[3];
   s.places = keys.dimensions()[4];
   s.wide = down.dimensions()[2];
+  s.vocabulary = logits->dimensions()[1];
   const int64_t cached = s.layers * s.batch * groups * s.head * s.places;
   const int64_t all = s.all_joined();
   for (ffi::Error error : {ReadPanels(joined, s.width, all, &s.joined),
@@ -292,16 +302,21 @@ ffi::Error DecodeStep(ffi::ThreadPool pool, Floats x, Ints lengths, Floats cosin
                            ReadPanels(words, s.width, s.vocabulary, &s.words)})
     if (error.failure()) return error;
   if (s.joined.layers != s.layers || s.output.layers != s.layers ||
-      s.gated.layers != s.layers || s.down.layers != s.layers || s.wide % 16 ||
-      !Is(norms, 2 * s.layers * s.width) || !Is(last_norm, s.width) ||
-      !Is(joined_bias, s.layers * all) || !Is(output_bias, s.layers * s.width) ||
-      !Is(gated_bias, 2 * s.layers * s.wide) || !Is(down_bias, s.layers * s.width) ||
-      !(Is(head_norms, 0) || Is(head_norms, 2 * s.layers * s.head)))
+      s.gated.layers != s.layers || s.down.layers != s.layers || s.words.layers != 1 ||
+      s.wide % 16 || !Is(norms, {s.layers, 2, s.width}) || !Is(last_norm, {s.width}) ||
+      !Is(joined_bias, {s.layers, all}) || !Is(output_bias, {s.layers, s.width}) ||
+      !Is(gated_bias, {s.layers, 2 * s.wide}) || !Is(down_bias, {s.layers, s.width}) ||
+      !(Is(head_norms, {0}) || Is(head_norms, {s.layers, 2, s.head})))
     return ffi::Error::InvalidArgument("layers: expected as many of each part");
-  if (!Is(keys, cached) || !Is(values, cached) || s.places % 16 || s.head % 2 ||
-      !Is(cosine, s.batch * s.head / 2) || !Is(sine, s.batch * s.head / 2) ||
-      static_cast<int64_t>(lengths.element_count()) != s.batch)
+  if (!Is(keys, {s.layers, s.batch, groups, s.head, s.places}) ||
+      !Is(values, {s.layers, s.batch, groups, s.places, s.head}) ||
+      !Is(*keys_out, {s.layers, s.batch, groups, s.head, s.places}) ||
+      !Is(*values_out, {s.layers, s.batch, groups, s.places, s.head}) ||
+      s.places % 16 || s.head % 2)
     return ffi::Error::InvalidArgument("cache: expected 16 M places of each row");
+  if (!Is(cosine, {s.batch, s.head / 2}) || !Is(sine, {s.batch, s.head / 2}) ||
+      !Is(lengths, {s.batch}) || logits->dimensions()[0] != s.batch)
+    return ffi::Error::InvalidArgument("rows: expected angles and a length of each");
   for (int64_t b = 0; b < s.batch; ++b)
     if (lengths.typed_data()[b] < 0 || lengths.typed_data()[b] >= s.places)
       return ffi::Error::InvalidArgument("cache: expected a place for one token more");

@@ -11,7 +11,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, pre_tokenizers
 
 from llmgnn_jax.text.generation.cached_decoder import CachedDecoder
-from llmgnn_jax.text.generation.panel_decoder import laid_out
+from llmgnn_jax.text.generation.panel_layout import laid_out
 from llmgnn_jax.text.native import library
 from llmgnn_jax.text.pretrained import save_encoder
 from llmgnn_jax.text.tokens import FastTokenizer

@@ -11,7 +11,7 @@ from llmgnn_jax.text.encoders.decoder import logits
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.generation.loop import decode
 from llmgnn_jax.text.generation.model import Prompt
-from llmgnn_jax.text.generation.panel_decoder import laid_out
+from llmgnn_jax.text.generation.panel_layout import laid_out
 from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.native import library
 from tests.text.generation.decoders import SHAPES, TINY, noisy
@@ -195,3 +195,34 @@ def test_bfloat16_rounds_matrices_alone() -> None:
         plain_params, Prompt(longer, prompt.lengths_B + 1), capacity=1
     )[0]
     np.testing.assert_allclose(after, again, atol=0.01 * np.abs(again).max())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            lambda state: state._replace(keys_nBGKM=state.keys_nBGKM[0]),
+            "keys: expected",
+        ),
+        (
+            lambda state: state._replace(values_nBGMK=state.keys_nBGKM),
+            "cache: expected",
+        ),
+        (lambda state: state._replace(lengths_B=state.lengths_B[:2]), "rows: expected"),
+        (
+            lambda state: state._replace(lengths_B=state.lengths_B + 99),
+            "cache: expected",
+        ),
+        (lambda state: jax.tree.map(lambda x: x[:1], state), "layers: expected"),
+    ],
+    ids=["rank", "axes", "rows", "places", "layers"],
+)
+def test_a_cache_that_does_not_fit_is_an_error_of_the_call(changed, message) -> None:
+    if reason := library.unavailable_because():
+        pytest.skip(f"native kernels: {reason}")
+    model, params = laid_out(noisy(TINY), dtype="float32")
+    _, state = model.prefill(params, prompt_of(9), capacity=4)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        jax.block_until_ready(
+            model.step(params, changed(state), np.array([1, 2, 3], np.int32))
+        )

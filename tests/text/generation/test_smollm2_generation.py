@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 from llmgnn_jax import assets
 from llmgnn_jax.text.generation.chat import Turn
 from llmgnn_jax.text.generation.generator import TextGenerator
+from llmgnn_jax.text.generation.loop import decode
+from llmgnn_jax.text.generation.model import Prompt
+from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.pretrained import save_encoder
 from llmgnn_jax.text.pretrained.load import load_language_model
 
@@ -61,6 +66,40 @@ def test_64_greedy_tokens_are_pytorchs(folder: Path, tmp_path: Path) -> None:
             assert ours.finished == "stop"
             theirs = theirs[:-1]
         assert list(ours.ids) == theirs
+
+
+@pytest.mark.slow
+def test_prompts_that_begin_alike_are_answered_as_each_alone(folder: Path) -> None:
+    generator = TextGenerator.load(folder)
+    examples = [
+        Turn(role="system", text="You say in one plain sentence why, by the facts."),
+        Turn(role="user", text='3 people who had "Ostrava Kid" had "Velmora".'),
+        Turn(
+            role="assistant", text='3 people who had "Ostrava Kid" had "Velmora" too.'
+        ),
+    ]
+    facts = ['8 people who had "Fargo" had "Heat".', '61 friends had "Alien".']
+    facts += [f'{n} people who had "Babe" had "Big Night".' for n in (2, 30, 415)]
+    prompts = [
+        generator.chat([*examples, Turn(role="user", text=fact)]) for fact in facts
+    ]
+    for _ in range(2):
+        found = generator.generate(prompts, max_new_tokens=24)
+        for prompt, together in zip(prompts, found, strict=True):
+            (ids,) = generator.tokenizer.encode([prompt])
+            whole = decode(
+                generator.model,
+                generator.params,
+                Prompt.whole(np.array([ids], np.int32)),
+                options=SamplingOptions(),
+                max_new_tokens=24,
+                stop_ids=generator.stop_ids,
+                key=jax.random.key(0),
+            )
+            count = int(whole.lengths_B[0])
+            assert together.ids == tuple(whole.ids_BN[0, :count].tolist())
+            gained = float(whole.log_probabilities_BN[0].sum())
+            assert abs(together.log_probability - gained) <= 1e-3
 
 
 @pytest.mark.slow

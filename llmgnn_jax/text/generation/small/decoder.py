@@ -84,6 +84,7 @@ class _Module(nnx.Module):
 
     def told(self, prompt: Prompt) -> jax.Array:
         """(B, D) h_encode."""
+        assert prompt.after is None, "small decoders read rows whole"
         if prompt.prefix_BPD is None:
             return jnp.zeros((len(prompt.ids_BL), self.dim))
         return prompt.prefix_BPD.mean(axis=1)
