@@ -5,6 +5,12 @@ read once for all rows that have it in common, now or in later calls, and the re
 behind it. Rows of one batch may have different prefixes. Where the cut lies is what
 costs the fewest tokens.
 
+16 prompts of a narrator's, 270 to 285 tokens that begin with one of two prefixes of
+224, and 24 tokens after each by SmolLM2-135M: 4.4 s once the prefixes are kept, 16.2 s
+read whole (medians of 4, in turn, 2 CPU cores, beside other work), the same tokens. Of
+three kinds of reasons at once 12.7 s and 24.3 s (of 3): a batch's prefixes are at most
+as long as its shortest prompt.
+
 Shapes: B rows, S tokens of a prefix, n layers, G heads of keys and values, K width of a
 head.
 """
