@@ -126,7 +126,8 @@ class Evidence:
         other_edges: The sum of the attributions of all others.
         others_at_item: The part of it that is of edges of the item.
         text: What texts add, None for a model that reads none.
-        paths: The cited edges by what they tell, the largest share first.
+        paths: The cited edges by what they tell, the largest share first; what texts
+            add comes last, since it is a part of what stands before, see `TextOverlap`.
     """
 
     user: Entity

@@ -2,34 +2,31 @@
 
 from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evaluation.report.style import CSS
-from llmgnn_jax.evidence.document import edge_words
+from llmgnn_jax.evidence.document import sum_rows
 from llmgnn_jax.evidence.drawing import drawing
 from llmgnn_jax.evidence.explanation import Evidence
 from llmgnn_jax.evidence.labels import Language, label_of
-from llmgnn_jax.evidence.template import cites, sentence, signed
+from llmgnn_jax.evidence.template import sentence
 
 # Should markup ever slip through, the browser still loads and runs nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def page(evidence: Evidence, *, language: Language = "en") -> str:
-    """The sentences, the picture, and a table of the cited edges."""
+    """The sentences, the picture, and a table of what the score is the sum of."""
     title = label_of(evidence, evidence.item, language)
-    rows = [
-        [
-            cites((edge.number,)),
-            signed(edge.attribution),
-            *edge_words(evidence, edge, language),
-        ]
-        for edge in evidence.edges
-    ]
     table = element(
         "table",
         element(
             "tbody",
             *(
-                element("tr", *(element("td", cell, class_="words") for cell in row))
-                for row in rows
+                element(
+                    "tr",
+                    element("td", number),
+                    element("td", amount),
+                    *(element("td", name, class_="name") for name in names),
+                )
+                for number, amount, *names in sum_rows(evidence, language)
             ),
         ),
     )

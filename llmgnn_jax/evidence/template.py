@@ -11,7 +11,7 @@ from llmgnn_jax.evidence.labels import Language, label_of, plain
 from llmgnn_jax.evidence.told import Told, told
 
 MOST_PATHS = 5
-"""Paths that are told of."""
+"""Paths of edges that are told of."""
 
 Phrases: TypeAlias = Mapping[str, str]
 
@@ -38,11 +38,14 @@ _ENGLISH: Phrases = {
     "link": "{about} leads to it by {relations} {cites} ({amount}).",
     "link of item": "{about} is linked with it by {relations} {cites} ({amount}).",
     "direct link": "{user} is linked with it by {relations} {cites} ({amount}).",
-    "history text": "Its text is like those of what {user} had ({amount}){words}.",
-    "history unlike": "Its text is unlike those of what {user} had ({amount}).",
-    "profile text": "Its text is like what {user} says of themselves "
-    "({amount}){words}.",
-    "profile unlike": "Its text is unlike what {user} says of themselves ({amount}).",
+    "history text": "Of what edges add, {amount} is by texts: its text is like those "
+    "of what {user} had{words}.",
+    "history unlike": "Of what edges add, {amount} is by texts: its text is unlike "
+    "those of what {user} had.",
+    "profile text": "Of what there is without any edge, {amount} is by texts: its "
+    "text is like what {user} says of themselves{words}.",
+    "profile unlike": "Of what there is without any edge, {amount} is by texts: its "
+    "text is unlike what {user} says of themselves.",
     "entity": "{kind} {name}",
     "words": "; words in common: {words}",
     "comma": ", ",
@@ -69,10 +72,14 @@ _CHINESE: Phrases = {
     "link": "《{about}》经由“{relations}”通向它{cites}（{amount}）。",
     "link of item": "《{about}》与它之间有“{relations}”{cites}（{amount}）。",
     "direct link": "{user}与它之间有“{relations}”{cites}（{amount}）。",
-    "history text": "它的文字与{user}有过的相近（{amount}）{words}。",
-    "history unlike": "它的文字与{user}有过的不相近（{amount}）。",
-    "profile text": "它的文字与{user}的自述相近（{amount}）{words}。",
-    "profile unlike": "它的文字与{user}的自述不相近（{amount}）。",
+    "history text": "各条边的贡献中，{amount}来自文字：它的文字与{user}有过的"
+    "相近{words}。",
+    "history unlike": "各条边的贡献中，{amount}来自文字：它的文字与{user}有过的"
+    "不相近。",
+    "profile text": "没有边时的得分中，{amount}来自文字：它的文字与{user}的自述"
+    "相近{words}。",
+    "profile unlike": "没有边时的得分中，{amount}来自文字：它的文字与{user}的自述"
+    "不相近。",
     "entity": "{kind}“{name}”",
     "words": "，共同的词：{words}",
     "comma": "、",
@@ -84,7 +91,10 @@ PHRASES: Mapping[Language, Phrases] = {"en": _ENGLISH, "zh": _CHINESE}
 
 
 def sentence(evidence: Evidence, *, language: Language = "en") -> str:
-    """Why the item has its score, in a few sentences that cite their edges."""
+    """Why the item has its score, in a few sentences that cite their edges.
+
+    Their amounts add up to the score; what texts add is told last, as a part of them.
+    """
     phrases = PHRASES[language]
     sentences = [
         phrases["opening"].format(
@@ -94,16 +104,17 @@ def sentence(evidence: Evidence, *, language: Language = "en") -> str:
             without=f"{evidence.score_without_edges:.2f}",
         )
     ]
-    paths = evidence.paths[:MOST_PATHS]
-    sentences += [path_sentence(evidence, path, language=language) for path in paths]
-    # What texts add is a part of the edges, or of what there is without them.
-    amounts = [told(evidence, path).amount for path in paths if path.kind != "text"]
+    by_edges = [path for path in evidence.paths if path.kind != "text"][:MOST_PATHS]
+    by_texts = [path for path in evidence.paths if path.kind == "text"]
+    amounts = [told(evidence, path).amount for path in by_edges]
     rest = evidence.score - evidence.score_without_edges - sum(amounts)
+    sentences += [path_sentence(evidence, path, language=language) for path in by_edges]
     sentences.append(
         phrases["rest"].format(
             rest=signed(rest), at_item=signed(evidence.others_at_item)
         )
     )
+    sentences += [path_sentence(evidence, path, language=language) for path in by_texts]
     return phrases["space"].join(sentences)
 
 
