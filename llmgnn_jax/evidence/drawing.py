@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evidence.explanation import Evidence, EvidenceEdge, EvidencePath
-from llmgnn_jax.evidence.labels import Language, label_of, plain
+from llmgnn_jax.evidence.labels import Language, label_of, plain, titled
 from llmgnn_jax.evidence.template import cites, signed
 from llmgnn_jax.evidence.told import told
 
@@ -28,6 +28,9 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "similar": "like histories",
         "linked": "those linked with",
         "met": "had already",
+        "had person": "{people} linked with it",
+        "similar person": "others linked with it",
+        "met person": "linked already",
         "text": "texts",
         "of edges": "{amount} of what edges add",
         "of nothing": "{amount} of what there is without any edge",
@@ -35,13 +38,16 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "{without}",
     },
     "zh": {
-        "title": "为什么向{user}推荐《{item}》",
+        "title": "为什么向{user}推荐{item}",
         "both": "{people}人两者都有过",
         "had": "{people}人有过它",
         "friends": "{people}人与两者相连",
         "similar": "相似的历史",
         "linked": "与之相连的人",
         "met": "已经有过",
+        "had person": "{people}人与它相连",
+        "similar person": "与它相连的人",
+        "met person": "已经相连",
         "text": "文字",
         "of edges": "边的贡献中的{amount}",
         "of nothing": "没有边时得分中的{amount}",
@@ -58,7 +64,7 @@ def drawing(evidence: Evidence, *, language: Language = "en") -> str:
     rows = max(len(evidence.paths), 1)
     height = _TOP + rows * _ROW + _BOTTOM
     middle = _TOP + rows * _ROW / 2
-    title = words["title"].format(user=user, item=item)
+    title = words["title"].format(user=user, item=titled(evidence, language))
     largest = max(
         (
             abs(told(evidence, path).amount)
@@ -131,14 +137,16 @@ def _path(
             kinds[0] = "other"
             if parts.about.label:
                 first = f"{plain(parts.about.relation_kind)}: {first}"
-    told_by = {"liked item": "both", "neighbour": "had", "friend": "friends"}
+    person = " person" if evidence.item.is_person else ""
+    told_by = {"liked item": "both", "neighbour": f"had{person}", "friend": "friends"}
     if path.people:
         second = words[told_by[path.kind]].format(people=path.people)
     elif path.kind in ("neighbour", "friend"):
-        second = words["similar" if path.kind == "neighbour" else "linked"]
+        alike = path.kind == "neighbour"
+        second = words[f"similar{person}" if alike else "linked"]
     elif not first:
         # Straight from the user to the item.
-        first = ", ".join(map(plain, parts.relations)) or words["met"]
+        first = ", ".join(map(plain, parts.relations)) or words[f"met{person}"]
     stops: list[tuple[tuple[int, int], str, str]] = []
     if first:
         stops.append((_FIRST, first, kinds[0]))

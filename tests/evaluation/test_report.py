@@ -24,7 +24,6 @@ from llmgnn_jax.evaluation.results import (
     write_results,
 )
 from llmgnn_jax.evaluation.table import models_table
-
 from tests.evaluation.conftest import metrics
 
 EVIL = '<script>alert(\'x\')</script> " onload="1" & Co'

@@ -162,6 +162,40 @@ def test_what_was_met_and_texts_that_are_unlike(evidence: Evidence) -> None:
     )
 
 
+def test_people_are_told_as_people(evidence: Evidence) -> None:
+    """Where one of them is what is explained; and what has a title, by that."""
+    person = Entity(kind="item", slot=9, id="50", relation_kind="user")
+    artist = Entity(kind="other", slot=3, id="7", name="Muse", relation_kind="content")
+    linked = dataclasses.replace(
+        evidence,
+        item=person,
+        edges=(edge(1, USER, artist, 2.0, "plays"), edge(2, SOMEONE, person, 1.0)),
+        paths=(
+            EvidencePath(edges=(1,), kind="attribute", share=0.25),
+            EvidencePath(edges=(2,), kind="neighbour", share=0.125, people=3),
+        ),
+    )
+    assert sentence(linked).startswith(
+        "User 50 has the score 8.00 for user 196, 1.50 of it without any edge. Muse "
+        "leads to it [1] (+2.00). 3 other people are linked with it [2] (+1.00). "
+    )
+    assert sentence(linked, language="zh").startswith("用户50对用户196的得分是8.00")
+    words = " ".join(ElementTree.fromstring(drawing(linked)).itertext())
+    assert "Why user 50 for user 196" in words
+    assert "3 linked with it" in words
+    assert document(linked)["item"]["kind"] == "user"
+    met = EvidencePath(edges=(2,), kind="liked item", share=0.125)
+    assert (
+        path_sentence(
+            dataclasses.replace(
+                linked, edges=(linked.edges[0], edge(2, USER, person, 1.0))
+            ),
+            met,
+        )
+        == "User 196 is linked with it already [2] (+1.00)."
+    )
+
+
 def test_nobody_else_is_named_anywhere(evidence: Evidence) -> None:
     assert label_of(evidence, SOMEONE) == "another user 1"
     assert label_of(evidence, ANOTHER, "zh") == "另一位用户2"
