@@ -1,6 +1,9 @@
 """An explanation as one HTML file that opens offline."""
 
+from collections.abc import Mapping
+
 from llmgnn_jax.evaluation.report.markup import Markup, element
+from llmgnn_jax.evaluation.report.sections import scrolling
 from llmgnn_jax.evaluation.report.style import CSS
 from llmgnn_jax.evidence.document import sum_rows
 from llmgnn_jax.evidence.drawing import drawing
@@ -10,6 +13,11 @@ from llmgnn_jax.evidence.template import sentence
 
 # Should markup ever slip through, the browser still loads and runs nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+_LABELS: Mapping[Language, tuple[str, str]] = {
+    "en": ("What leads to it", "What the score is the sum of"),
+    "zh": ("通向它的路径", "得分由何相加而成"),
+}
 
 
 def page(evidence: Evidence, *, language: Language = "en") -> str:
@@ -30,6 +38,7 @@ def page(evidence: Evidence, *, language: Language = "en") -> str:
             ),
         ),
     )
+    picture, words = Markup(drawing(evidence, language=language)), _LABELS[language]
     head = element(
         "head",
         Markup('<meta charset="utf-8">'),
@@ -42,8 +51,8 @@ def page(evidence: Evidence, *, language: Language = "en") -> str:
         "main",
         element("header", element("h1", title)),
         element("section", element("p", sentence(evidence, language=language))),
-        element("section", Markup(drawing(evidence, language=language))),
-        element("section", element("div", table, class_="scroll")),
+        element("section", scrolling(picture, words[0])),
+        element("section", scrolling(table, words[1])),
     )
     html = element("html", head, element("body", body), lang=language)
     return f"<!doctype html>\n{html}\n"

@@ -96,7 +96,9 @@ svg circle { fill: var(--color); }
 .example > p { margin: 0 0 1rem; color: var(--quiet); font-size: .9rem; }
 .why { margin: 1.4rem 0 0; }
 .why p { margin: .2rem 0 .8rem; font-size: .9rem; }
-.why img { display: block; width: 100%; min-width: 40rem; height: auto; }
+.why img, .scroll > svg {
+  display: block; width: 100%; min-width: 52rem; height: auto;
+}
 .lists {
   display: grid; gap: 1.25rem 2rem;
   grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
