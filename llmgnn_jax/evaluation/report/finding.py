@@ -35,13 +35,18 @@ def finding(document: Document) -> Markup:
     if len(values) == 1:
         sentences += [f" on test: {metric} ", number, "."]
         return element("p", *sentences, class_="finding")
+    asked = next((one["a"] for one in document["comparisons"]), "")
     tests = {
         one["b"]: one
         for one in document["comparisons"]
-        if one["metric"] in (metric, _TESTED_BY.get(metric)) and one["b"] in values
+        if one["metric"] in (metric, _TESTED_BY.get(metric))
+        and one["a"] == asked
+        and {asked, one["b"]} <= values.keys()
     }
-    asked = next((one["a"] for one in tests.values()), "")
-    if asked == top and all(map(_is_apart, tests.values())):
+    is_told_apart = len(tests) == len(values) - 1 and all(
+        map(_is_apart, tests.values())
+    )
+    if asked == top and is_told_apart:
         sentences += [f" is best on test: {metric} ", number]
     else:
         extreme = "lowest" if lower_is_better(metric) else "highest"
@@ -74,14 +79,17 @@ def _beside(value: float, reference: float) -> str:
 
 
 def _tested(asked: str, ranked: list[str], tests: Mapping[str, Any]) -> str:
-    """What the test tells of the model that recommends and those that seem better.
+    """What the test tells of the model that recommends, beside those before it.
 
-    Of the best one: and all others.
+    Where it is the first itself: beside all others.
     """
-    if not asked:
+    if not tests:
         return " By this metric nothing was tested."
     is_top = asked == ranked[0]
-    rivals = ranked[1:] if is_top else ranked[: ranked.index(asked)]
+    before = ranked[1:] if is_top else ranked[: ranked.index(asked)]
+    rivals = [one for one in before if one in tests]
+    if not rivals:
+        return ""
     unsure = [one for one in rivals if not _is_apart(tests[one])]
     apart = [one for one in rivals if one not in unsure]
     it = "it" if is_top else f"{asked}, which recommends,"
