@@ -68,6 +68,7 @@ def measure(
             masking=MASKING,
             fingerprint=fingerprint,
             split_hash=hashlib.sha256(hashes.encode()).hexdigest(),
+            metric=METRIC,
         ),
         models={
             name: _row(name, splits, labels, tuned) for name in splits[0].predicted

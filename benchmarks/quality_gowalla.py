@@ -102,6 +102,7 @@ def measure(
             masking=MASKING,
             fingerprint=whole.fingerprint(masking=MASKING, metric=METRIC),
             split_hash=whole.split_hash,
+            metric=METRIC,
         ),
         models=rows,
         environment=environment(),

@@ -91,6 +91,17 @@ def kinds_table(document: Document, metric: str) -> str:
     return table(heads, rows)
 
 
+def families(document: Document) -> str:
+    """Why a pair that stands in both tables has two p-values."""
+    comparisons = document["comparisons"]
+    pairs = sum("family" in one for one in comparisons)
+    return (
+        f"Above, p is corrected for the {len(comparisons) - pairs} models beside "
+        f"`{comparisons[0]['a']}`; below, for these {pairs} pairs alone, which were "
+        "asked by themselves. So a pair of both tables has two."
+    )
+
+
 def pairs_table(document: Document) -> str:
     """The comparisons that were asked for by themselves, a pair in each row."""
     rows = []
@@ -105,7 +116,7 @@ def pairs_table(document: Document) -> str:
                     f"{one['p']:.4f}",
                 ]
             )
-    return table(["pair", "difference", "95 %", "p"], rows)
+    return table(["pair", "difference", "95 %", f"p of {len(rows)} pairs"], rows)
 
 
 def by_quality(document: Document, metric: str) -> list[str]:

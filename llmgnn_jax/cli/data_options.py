@@ -33,24 +33,28 @@ def add_data(verb: Verb) -> None:
 
 
 def _add_describe(actions: Any) -> None:
-    text = (
-        "What a data set is like: counts, degrees, texts, relations, what is cold in "
-        "held-out parts, and what would flatter a model."
-    )
     made = actions.add_parser(
         "describe",
-        help=text,
-        description=text,
+        help="Say what a data set is like.",
+        description="Say what a data set is like before a training reads it: how many "
+        "users, items and links there are, how ratings, times and histories are "
+        "spread, which texts and features there are, what each split would hold out "
+        "that its train part has never met, and what would flatter a model (pairs and "
+        "titles that repeat, links made of the interactions). Of labelled nodes: "
+        "classes, edges and features. Users are not named unless --show-ids is given.",
         example="llmgnn data describe ml-100k --out neighbourhood.svg",
     )
     made.add_argument(
-        "source", metavar="SOURCE", help="a name, or a folder of data files"
+        "source",
+        metavar="SOURCE",
+        help="a name of `llmgnn data list`, a table (.csv, .tsv, .jsonl, .parquet), a "
+        "mapping (.toml) or a folder of data files",
     )
     made.add_argument(
         "--out",
         metavar="FILE",
-        help="a picture of a user and what is around it: .svg, or .png with the extra "
-        "png",
+        help="draw a user (or a labelled node) and what is around it: .svg, or .png "
+        "with the extra png",
     )
     made.add_argument(
         "--show-ids",
@@ -58,7 +62,11 @@ def _add_describe(actions: Any) -> None:
         help="call users by their ids in the picture, not user 1, user 2, ...",
     )
     made.add_argument(
-        "--seed", type=int, default=0, help="of the random split (default: 0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the random splits that are looked at (default: 0)",
     )
     made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     add_json(made)

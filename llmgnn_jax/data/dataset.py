@@ -70,6 +70,8 @@ class Dataset:
             it; the split hash covers it, the content hash does not.
         entities: Kind -> the external ids of what is neither user nor item and is
             linked to them: tags, genres, the things of a knowledge graph.
+        entity_titles: Kind -> titles for people of those entities whose ids are none,
+            "" where unknown; no part of the content hash.
         relations: Name -> links between users, items and entities.
         people: Whether users and items are the same people, in the same order, and an
             interaction is a link from one of them to another: "none" if not;
@@ -101,6 +103,7 @@ class Dataset:
     filters: tuple[str, ...] = ()
     published_test: np.ndarray | None = None
     entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    entity_titles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     relations: Mapping[str, Relation] = field(default_factory=dict)
     people: People = "none"
 
@@ -162,6 +165,11 @@ class Dataset:
             for kind, ids in self.entities.items()
         }
         store("entities", entities)
+        titles = {
+            kind: checked_texts(f"entity_titles[{kind!r}]", titles, len(entities[kind]))
+            for kind, titles in self.entity_titles.items()
+        }
+        store("entity_titles", titles)
         store("relations", checked_relations(self.relations, self.num_nodes))
         if self.people != "none":
             check_people(

@@ -25,7 +25,7 @@ def with_target(dataset: Dataset, target: str) -> Dataset:
     Links to entities give a catalogue of these, whose ids are their titles and texts.
     The interactions before are the relation "interactions", between users and entities
     of the kind "content"; their ratings, texts and times are left out, and so is what
-    the catalogue says of them.
+    the catalogue says of them but their titles.
 
     Args:
         dataset: With relations.
@@ -85,6 +85,10 @@ def with_target(dataset: Dataset, target: str) -> Dataset:
         user_numeric=dataset.user_numeric,
         filters=dataset.filters,
         entities={**others, CONTENT: dataset.item_ids},
+        entity_titles={
+            **{k: of for k, of in dataset.entity_titles.items() if k in others},
+            CONTENT: dataset.item_titles,
+        },
         relations={
             INTERACTIONS: Relation.merged(
                 heads_of="user",

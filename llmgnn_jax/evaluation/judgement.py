@@ -127,6 +127,7 @@ def documented(
             "metric": metric,
             "delta": one.delta,
             "ci95": list(one.ci95),
+            "ci95_simultaneous": list(one.ci95_simultaneous),
             "p": one.p,
             "method": significance.METHOD,
             "correction": significance.CORRECTION,

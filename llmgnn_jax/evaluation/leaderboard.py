@@ -9,9 +9,13 @@ Document = Mapping[str, Any]
 
 
 def main_metric(document: Document) -> str:
-    """What models are ordered by: ndcg at the first cut-off, else the first metric."""
+    """What models are ordered by: the one of the protocol, by which they were chosen.
+
+    Where it names none: ndcg at the first cut-off, else the first metric there is.
+    """
     names = list(next(iter(document["models"].values()))["test"])
-    wanted = [f"ndcg@{k}" for k in document["protocol"]["k"]]
+    protocol = document["protocol"]
+    wanted = [protocol.get("metric"), *(f"ndcg@{k}" for k in protocol["k"])]
     return next((name for name in wanted if name in names), names[0] if names else "")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation import significance
-from llmgnn_jax.evaluation.slices import PARTS, thirds_of_items
+from llmgnn_jax.evaluation.slices import PARTS, history_name, thirds_of_items
 
 METRICS = ("rmse", "mae")
 
@@ -116,8 +116,7 @@ class RatingJudge:
         for limit in np.unique(np.quantile(own_N, np.arange(1, PARTS + 1) / PARTS)):
             rows = np.flatnonzero((lengths_n > low) & (lengths_n <= limit))
             if len(rows):
-                ends = lengths_n[rows].min(), lengths_n[rows].max()
-                yield "history {}-{}".format(*ends), rows
+                yield history_name(lengths_n[rows]), rows
             low = limit
 
     def _by_item(self) -> Iterator[tuple[str, np.ndarray]]:

@@ -38,6 +38,7 @@ class Protocol:
         k: Cut-offs of the metrics.
         masking: What is never recommended at test, for example "train+valid".
         candidates: What is ranked at test, for people: "1,682 items", "97 cold items".
+        metric: What models were chosen by on valid, and are told apart by.
         fingerprint: Hex hash of data, filters, split rule, masking and metric.
         split_hash: Hex hash of the rows of each part.
     """
@@ -51,6 +52,7 @@ class Protocol:
     fingerprint: str
     split_hash: str
     candidates: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,8 @@ class Results:
         device: From `environment.device()`.
         paths: Path -> result.
         examples: See `Example`.
-        comparisons: {"a", "b", "metric", "delta", "p", "method", "correction"} each.
+        comparisons: {"a", "b", "metric", "delta", "p", "method", "correction"} each,
+            and intervals, see `judgement.documented`.
         per_user: "users" -> (N,), "MODEL/METRIC" -> (N,) on test; a file of its own.
         date: ISO 8601 with time zone; now, if not given.
     """

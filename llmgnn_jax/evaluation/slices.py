@@ -24,7 +24,8 @@ def sliced(
 ) -> dict[str, dict[str, float]]:
     """Metrics of slices, each named with how many users it is the mean of.
 
-    * `history A-B`: users with so many train items, in four parts of about equal size.
+    * `history A-B`: users with so many train items, in four parts of about equal size
+      (`history A` where all have as many).
     * `popular`, `middling`, `rare items`: only targets among the most popular items,
       which have a third of all train interactions, those with the next, and with the
       last; `new items`: those without any.
@@ -73,9 +74,14 @@ def _by_history(
     for limit in limits.tolist():
         inside = (lengths > low) & (lengths <= limit)
         if inside.any():
-            least, most = int(lengths[inside].min()), int(lengths[inside].max())
-            yield f"history {least}-{most}", users[inside], positives
+            yield history_name(lengths[inside]), users[inside], positives
         low = limit
+
+
+def history_name(lengths: np.ndarray) -> str:
+    """What users with histories of these lengths are called."""
+    least, most = int(lengths.min()), int(lengths.max())
+    return f"history {least}" if least == most else f"history {least}-{most}"
 
 
 def _by_item(positives: Csr, catalogue: Catalogue) -> Iterator[tuple[str, Csr]]:

@@ -165,7 +165,7 @@ class Explainer:
             other_edges=float(attributions_M.sum())
             - sum(edge.attribution for edge in edges),
             text=text,
-            paths=tuple(sorted(paths, key=lambda path: -abs(path.share))),
+            paths=tuple(paths),
             others_at_item=float(attributions_M[sorted(at_item)].sum()),
         )
 

@@ -1,7 +1,7 @@
 """An explanation as a JSON document, and as lines for a terminal."""
 
 import unicodedata
-from typing import Any
+from typing import Any, TypeAlias
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
 from llmgnn_jax.evidence.labels import Language, label_of, plain
@@ -11,6 +11,9 @@ _SUMS: dict[Language, tuple[str, str, str]] = {
     "en": ("all other edges", "without any edge", "score"),
     "zh": ("其余的边", "没有边时", "得分"),
 }
+
+Row: TypeAlias = tuple[str, str, str, str, str]
+"""Number, amount, head, relation, tail."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
@@ -58,26 +61,15 @@ def document(evidence: Evidence) -> dict[str, Any]:
             "score": text.score,
             "words": list(text.words),
             "from_history": text.from_history,
+            # Where it is counted already: parts add up without it.
+            "part_of": "edges" if text.from_history else "score_without_edges",
         },
     }
 
 
 def listing(evidence: Evidence, *, language: Language = "en") -> str:
     """The edges in a table, and what they sum to."""
-    rows = [
-        (
-            cites((edge.number,)),
-            signed(edge.attribution),
-            *edge_words(evidence, edge, language),
-        )
-        for edge in evidence.edges
-    ]
-    for amount, name in zip(
-        (evidence.other_edges, evidence.score_without_edges, evidence.score),
-        _SUMS[language],
-        strict=True,
-    ):
-        rows.append(("", signed(amount), name, "", ""))
+    rows = sum_rows(evidence, language)
     widths = [max(_width(row[column]) for row in rows) for column in range(5)]
     lines = [
         "  ".join(
@@ -95,12 +87,20 @@ def listing(evidence: Evidence, *, language: Language = "en") -> str:
     return "\n".join(lines)
 
 
-def edge_words(
-    evidence: Evidence, edge: EvidenceEdge, language: Language = "en"
-) -> tuple[str, str, str]:
-    """The head of an edge, its relation with its weight, its tail."""
+def sum_rows(evidence: Evidence, language: Language = "en") -> list[Row]:
+    """The cited edges, what is not cited, and last the score that they sum to."""
+    rows = [_edge_row(evidence, edge, language) for edge in evidence.edges]
+    sums = (evidence.other_edges, evidence.score_without_edges, evidence.score)
+    for amount, name in zip(sums, _SUMS[language], strict=True):
+        rows.append(("", signed(amount), name, "", ""))
+    return rows
+
+
+def _edge_row(evidence: Evidence, edge: EvidenceEdge, language: Language) -> Row:
     weight = "" if edge.weight == 1 else f" ({edge.weight:g})"
     return (
+        cites((edge.number,)),
+        signed(edge.attribution),
         label_of(evidence, edge.head, language),
         plain(edge.relation) + weight,
         label_of(evidence, edge.tail, language),

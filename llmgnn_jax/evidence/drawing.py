@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 
 from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evidence.explanation import Evidence, EvidenceEdge, EvidencePath
-from llmgnn_jax.evidence.labels import Language, label_of, plain
+from llmgnn_jax.evidence.labels import Language, label_of, plain, titled
 from llmgnn_jax.evidence.template import cites, signed
 from llmgnn_jax.evidence.told import told
 
 _WIDTH, _ROW, _TOP, _BOTTOM = 1040, 66, 62, 44
 _BOX = 34
 # Left and right of the boxes of each column.
-_USER, _FIRST, _SECOND, _ITEM = (16, 136), (290, 530), (625, 775), (904, 1024)
+_USER, _FIRST, _SECOND, _ITEM = (16, 106), (272, 502), (597, 737), (894, 1024)
+# Between these lines lie in their rows, where nothing crosses what they are told by.
+_BENDS = (_FIRST[0] - 84, _SECOND[1] + 84)
 _FOR, _AGAINST, _QUIET = "#2b7a4b", "#b3402f", "#8d979e"
+_HALO = ";stroke:#fff;stroke-width:4px;paint-order:stroke;stroke-linejoin:round"
 _FILLS = {"end": "#1b6ca8", "item": "#f3e3dc", "people": "#dfeaf3", "other": "#f2ead2"}
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
@@ -24,18 +27,30 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "friends": "{people} linked with both",
         "similar": "like histories",
         "linked": "those linked with",
+        "met": "had already",
+        "had person": "{people} linked with it",
+        "similar person": "others linked with it",
+        "met person": "linked already",
         "text": "texts",
+        "of edges": "{amount} of what edges add",
+        "of nothing": "{amount} of what there is without any edge",
         "sum": "score {score} = cited {cited}, other edges {others}, without any edge "
         "{without}",
     },
     "zh": {
-        "title": "为什么向{user}推荐《{item}》",
+        "title": "为什么向{user}推荐{item}",
         "both": "{people}人两者都有过",
         "had": "{people}人有过它",
         "friends": "{people}人与两者相连",
         "similar": "相似的历史",
         "linked": "与之相连的人",
+        "met": "已经有过",
+        "had person": "{people}人与它相连",
+        "similar person": "与它相连的人",
+        "met person": "已经相连",
         "text": "文字",
+        "of edges": "边的贡献中的{amount}",
+        "of nothing": "没有边时得分中的{amount}",
         "sum": "得分{score} = 引用的边{cited}，其余的边{others}，没有边时{without}",
     },
 }
@@ -49,13 +64,19 @@ def drawing(evidence: Evidence, *, language: Language = "en") -> str:
     rows = max(len(evidence.paths), 1)
     height = _TOP + rows * _ROW + _BOTTOM
     middle = _TOP + rows * _ROW / 2
-    title = words["title"].format(user=user, item=item)
+    title = words["title"].format(user=user, item=titled(evidence, language))
     largest = max(
-        (abs(told(evidence, path).amount) for path in evidence.paths), default=1.0
+        (
+            abs(told(evidence, path).amount)
+            for path in evidence.paths
+            if path.kind != "text"
+        ),
+        default=1.0,
     )
-    parts: list[Markup] = []
+    lines: list[Markup] = []
+    above: list[Markup] = []
     for number, path in enumerate(evidence.paths):
-        parts += _path(
+        drawn = _path(
             evidence,
             path,
             language,
@@ -63,12 +84,16 @@ def drawing(evidence: Evidence, *, language: Language = "en") -> str:
             middle=middle,
             largest=largest or 1.0,
         )
+        lines += drawn[0]
+        above += drawn[1]
     cited = sum(edge.attribution for edge in evidence.edges)
     return element(
         "svg",
         element("rect", width=_WIDTH, height=height, style="fill:#fff"),
         _text(16, 26, _short(title, 110), size=15),
-        *parts,
+        # What is read lies above all lines.
+        *lines,
+        *above,
         _box(_USER, middle, user, "end"),
         _box(_ITEM, middle, item, "end"),
         _text(
@@ -98,8 +123,8 @@ def _path(
     down: float,
     middle: float,
     largest: float,
-) -> list[Markup]:
-    """The boxes of a path, and the lines between them."""
+) -> tuple[list[Markup], list[Markup]]:
+    """The lines of a path, and what stands on them: boxes and amounts."""
     words, parts = _WORDS[language], told(evidence, path)
     first, second = "", ""
     kinds = ["item", "people"]
@@ -112,43 +137,43 @@ def _path(
             kinds[0] = "other"
             if parts.about.label:
                 first = f"{plain(parts.about.relation_kind)}: {first}"
-    told_by = {"liked item": "both", "neighbour": "had", "friend": "friends"}
+    person = " person" if evidence.item.is_person else ""
+    told_by = {"liked item": "both", "neighbour": f"had{person}", "friend": "friends"}
     if path.people:
         second = words[told_by[path.kind]].format(people=path.people)
     elif path.kind in ("neighbour", "friend"):
-        second = words["similar" if path.kind == "neighbour" else "linked"]
+        alike = path.kind == "neighbour"
+        second = words[f"similar{person}" if alike else "linked"]
+    elif not first:
+        # Straight from the user to the item.
+        first = ", ".join(map(plain, parts.relations)) or words[f"met{person}"]
     stops: list[tuple[tuple[int, int], str, str]] = []
     if first:
         stops.append((_FIRST, first, kinds[0]))
     if second:
         stops.append((_SECOND, second, kinds[1]))
-    segments = _segments(parts.from_user, parts.between, parts.to_item, len(stops))
+    # Of one stop, what lies between is told beside what leads to the item.
+    segments = [parts.from_user, parts.between, parts.to_item]
+    if len(stops) == 1:
+        segments = [parts.from_user, (*parts.between, *parts.to_item)]
     lefts = [(_USER[1], middle), *((place[1], down) for place, _, _ in stops)]
     rights = [*((place[0], down) for place, _, _ in stops), (_ITEM[0], middle)]
-    drawn: list[Markup] = []
+    lines, above = [], []
     for edges, start, end in zip(segments, lefts, rights, strict=True):
-        drawn += _line(edges, start, end, down=down, largest=largest)
+        lines.append(_line(edges, start, end, largest=largest))
+        if edges:
+            at_item = end == rights[-1]
+            place = (start[0] + 8 if at_item else end[0] - 6, down - 6)
+            above.append(_amount(edges, place, "start" if at_item else "end"))
     if path.kind == "text":
+        assert evidence.text is not None
+        part = words["of edges" if evidence.text.from_history else "of nothing"]
+        told_ = part.format(amount=signed(parts.amount))
         place = (_FIRST[1] + 8, down - 6)
-        drawn.append(
-            _text(*place, signed(parts.amount), color=_color(parts.amount), size=11)
-        )
-    drawn += [_box(place, down, label, kind) for place, label, kind in stops]
-    return drawn
-
-
-def _segments(
-    from_user: Sequence[EvidenceEdge],
-    between: Sequence[EvidenceEdge],
-    to_item: Sequence[EvidenceEdge],
-    stops: int,
-) -> list[list[EvidenceEdge]]:
-    """The cited edges of each line of a row."""
-    if stops == 0:
-        return [[*from_user, *between, *to_item]]
-    if stops == 1:
-        return [[*from_user], [*between, *to_item]]
-    return [[*from_user], [*between], [*to_item]]
+        color = _color(parts.amount)
+        above.append(_text(*place, told_, color=color, size=11, style=_HALO))
+    above += [_box(place, down, label, kind) for place, label, kind in stops]
+    return lines, above
 
 
 def _line(
@@ -156,34 +181,40 @@ def _line(
     start: tuple[float, float],
     end: tuple[float, float],
     *,
-    down: float,
     largest: float,
-) -> list[Markup]:
+) -> Markup:
     """As thick as what its edges add; thin and broken where none is cited.
 
-    It bends where it leaves the row, and past the boxes of other rows.
+    At the user and the item it bends, from their height to that of its row or back.
     """
     amount = sum(edge.attribution for edge in edges)
     width = 1.0 + 5.0 * min(abs(amount) / largest, 1.0) if edges else 1.0
     color = _color(amount) if edges else _QUIET
     (left, top), (right, bottom) = start, end
-    first = max(left, min(_SECOND[1], right)) if top == down != bottom else left
-    middle = (first + right) / 2
-    line = element(
+    first, last = left, right
+    if left == _USER[1]:
+        last = _BENDS[0]
+    elif right == _ITEM[0]:
+        first = _BENDS[1]
+    middle = (first + last) / 2
+    return element(
         "path",
         d=f"M{left:g} {top:.1f} H{first:g} "
-        f"C{middle:g} {top:.1f} {middle:g} {bottom:.1f} {right:g} {bottom:.1f}",
+        f"C{middle:g} {top:.1f} {middle:g} {bottom:.1f} {last:g} {bottom:.1f} "
+        f"H{right:g}",
         style=f"fill:none;stroke:{color};stroke-width:{width:.1f}",
         stroke_dasharray=None if edges else "4 4",
     )
-    if not edges:
-        return [line]
-    # Over the part of it that lies in the row.
-    at_end = bottom == down
-    place = (right - 6, down - 6) if at_end else (left + 8, down - 6)
-    anchor = "end" if at_end else "start"
+
+
+def _amount(
+    edges: Sequence[EvidenceEdge], place: tuple[float, float], anchor: str
+) -> Markup:
+    """The numbers of the edges of a line, and what they add."""
+    amount = sum(edge.attribution for edge in edges)
     told_ = f"{_few(edges)} {signed(amount)}"
-    return [line, _text(*place, told_, anchor=anchor, color=color, size=11)]
+    color = _color(amount)
+    return _text(*place, told_, anchor=anchor, color=color, size=11, style=_HALO)
 
 
 def _few(edges: Sequence[EvidenceEdge]) -> str:
@@ -237,6 +268,7 @@ def _text(
     anchor: str = "start",
     color: str = "#222",
     size: int = 12,
+    style: str = "",
 ) -> Markup:
     return element(
         "text",
@@ -245,5 +277,5 @@ def _text(
         y=round(y, 1),
         text_anchor=anchor,
         # A style, not attributes: that of a page around it would win over them.
-        style=f"fill:{color};font-size:{size}px;font-family:system-ui,sans-serif",
+        style=f"fill:{color};font-size:{size}px;font-family:system-ui,sans-serif{style}",
     )

@@ -28,7 +28,8 @@ class Entity:
         id: Its external id; "" where it may not be told: other users', unless asked
             for, and that of an entity which only other users are linked to.
         name: Title or tag; "" where there is none, and for all users.
-        relation_kind: What others are: "genre", "tag", ...; "" for users and items.
+        relation_kind: What others are: "genre", "tag", ...; "user" of an item that is
+            one of the people; "" for all other items and for users.
     """
 
     kind: EntityKind
@@ -41,6 +42,11 @@ class Entity:
     def label(self) -> str:
         """The name, or else the id; "" where neither may be told."""
         return self.name or self.id
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it is a user, or an item that is one."""
+        return "user" in (self.kind, self.relation_kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +132,8 @@ class Evidence:
         other_edges: The sum of the attributions of all others.
         others_at_item: The part of it that is of edges of the item.
         text: What texts add, None for a model that reads none.
-        paths: The cited edges by what they tell, the largest share first.
+        paths: The cited edges by what they tell, the largest share first; what texts
+            add comes last, since it is a part of what stands before, see `TextOverlap`.
     """
 
     user: Entity

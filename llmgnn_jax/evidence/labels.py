@@ -11,6 +11,7 @@ Language: TypeAlias = Literal["en", "zh"]
 _PERSON = {"en": "another user {number}", "zh": "另一位用户{number}"}
 _USER = {"en": "user {id}", "zh": "用户{id}"}
 _SOME_USER = {"en": "this user", "zh": "该用户"}
+_TITLE = {"en": "{name}", "zh": "《{name}》"}
 _NAMELESS = {"en": "{kind} {number}", "zh": "{kind}{number}"}
 
 
@@ -22,7 +23,7 @@ def label_of(evidence: Evidence, entity: Entity, language: Language = "en") -> s
         return _USER[language].format(id=plain(evidence.user.id))
     if entity.label:
         name = plain(entity.label)
-        return _USER[language].format(id=name) if entity.kind == "user" else name
+        return _USER[language].format(id=name) if entity.is_person else name
     alike = [
         one
         for one in dict.fromkeys(_entities(evidence))
@@ -33,6 +34,12 @@ def label_of(evidence: Evidence, entity: Entity, language: Language = "en") -> s
     if entity.kind == "user":
         return _PERSON[language].format(number=number)
     return _NAMELESS[language].format(kind=plain(entity.relation_kind), number=number)
+
+
+def titled(evidence: Evidence, language: Language = "en") -> str:
+    """The item that is explained, in marks where the language has some for titles."""
+    name = label_of(evidence, evidence.item, language)
+    return name if evidence.item.is_person else _TITLE[language].format(name=name)
 
 
 def plain(text: str) -> str:

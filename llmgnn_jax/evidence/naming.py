@@ -58,6 +58,7 @@ class Named:
             slot=slot,
             id=self._item_ids[slot],
             name=self._item_titles[slot],
+            relation_kind="user" if self._dataset.people != "none" else "",
         )
 
     def user(self, slot: int, *, told: bool) -> Entity:
@@ -84,8 +85,14 @@ class Named:
         named, place = self._entity(slot)
         known = ids == "all" or self._is_public(node, asked_user)
         external = self._dataset.entities[named][place] if known else ""
+        titles = self._dataset.entity_titles.get(named)
+        title = titles[place] if known and titles is not None else ""
         return Entity(
-            kind="other", slot=slot, id=external, name=external, relation_kind=named
+            kind="other",
+            slot=slot,
+            id=external,
+            name=title or external,
+            relation_kind=named,
         )
 
     def _entity(self, slot: int) -> tuple[str, int]:

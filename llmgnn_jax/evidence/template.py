@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidencePath
-from llmgnn_jax.evidence.labels import Language, label_of, plain
+from llmgnn_jax.evidence.labels import Language, label_of, plain, titled
 from llmgnn_jax.evidence.told import Told, told
 
 MOST_PATHS = 5
-"""Paths that are told of."""
+"""Paths of edges that are told of."""
 
 Phrases: TypeAlias = Mapping[str, str]
 
@@ -28,6 +28,10 @@ _ENGLISH: Phrases = {
     "({amount}).",
     "neighbour by many": "{people} other people had it, some with a history like this "
     "one {cites} ({amount}).",
+    "met person": "{user} is linked with it already {cites} ({amount}).",
+    "linked": "Others who are linked with it lead to it {cites} ({amount}).",
+    "linked by 1": "1 other person is linked with it {cites} ({amount}).",
+    "linked by many": "{people} other people are linked with it {cites} ({amount}).",
     "attribute": "{about} leads to it {cites} ({amount}).",
     "attribute of item": "It belongs to {about} {cites} ({amount}).",
     "friend": "Those whom {user} is linked with lead to it {cites} ({amount}).",
@@ -38,11 +42,14 @@ _ENGLISH: Phrases = {
     "link": "{about} leads to it by {relations} {cites} ({amount}).",
     "link of item": "{about} is linked with it by {relations} {cites} ({amount}).",
     "direct link": "{user} is linked with it by {relations} {cites} ({amount}).",
-    "history text": "Its text is like those of what {user} had ({amount}){words}.",
-    "history unlike": "Its text is unlike those of what {user} had ({amount}).",
-    "profile text": "Its text is like what {user} says of themselves "
-    "({amount}){words}.",
-    "profile unlike": "Its text is unlike what {user} says of themselves ({amount}).",
+    "history text": "Of what edges add, {amount} is by texts: its text is like those "
+    "of what {user} had{words}.",
+    "history unlike": "Of what edges add, {amount} is by texts: its text is unlike "
+    "those of what {user} had.",
+    "profile text": "Of what there is without any edge, {amount} is by texts: its "
+    "text is like what {user} says of themselves{words}.",
+    "profile unlike": "Of what there is without any edge, {amount} is by texts: its "
+    "text is unlike what {user} says of themselves.",
     "entity": "{kind} {name}",
     "words": "; words in common: {words}",
     "comma": ", ",
@@ -51,7 +58,7 @@ _ENGLISH: Phrases = {
 }
 
 _CHINESE: Phrases = {
-    "opening": "《{item}》对{user}的得分是{score}，其中{without}不靠任何一条边。",
+    "opening": "{item}对{user}的得分是{score}，其中{without}不靠任何一条边。",
     "liked": "{user}有过《{about}》{cites}（{amount}）。",
     "liked by 1": "{user}有过《{about}》{cites}，另有1人两者都有过（{amount}）。",
     "liked by many": "{user}有过《{about}》{cites}，另有{people}人两者都有过"
@@ -61,6 +68,10 @@ _CHINESE: Phrases = {
     "neighbour by 1": "另有1人有过它，其历史与此相似{cites}（{amount}）。",
     "neighbour by many": "另有{people}人有过它，其中一些人的历史与此相似{cites}"
     "（{amount}）。",
+    "met person": "{user}已经与它相连{cites}（{amount}）。",
+    "linked": "另一些与它相连的人通向它{cites}（{amount}）。",
+    "linked by 1": "另有1人与它相连{cites}（{amount}）。",
+    "linked by many": "另有{people}人与它相连{cites}（{amount}）。",
     "attribute": "{about}通向它{cites}（{amount}）。",
     "attribute of item": "它属于{about}{cites}（{amount}）。",
     "friend": "与{user}相连的人通向它{cites}（{amount}）。",
@@ -69,10 +80,14 @@ _CHINESE: Phrases = {
     "link": "《{about}》经由“{relations}”通向它{cites}（{amount}）。",
     "link of item": "《{about}》与它之间有“{relations}”{cites}（{amount}）。",
     "direct link": "{user}与它之间有“{relations}”{cites}（{amount}）。",
-    "history text": "它的文字与{user}有过的相近（{amount}）{words}。",
-    "history unlike": "它的文字与{user}有过的不相近（{amount}）。",
-    "profile text": "它的文字与{user}的自述相近（{amount}）{words}。",
-    "profile unlike": "它的文字与{user}的自述不相近（{amount}）。",
+    "history text": "各条边的贡献中，{amount}来自文字：它的文字与{user}有过的"
+    "相近{words}。",
+    "history unlike": "各条边的贡献中，{amount}来自文字：它的文字与{user}有过的"
+    "不相近。",
+    "profile text": "没有边时的得分中，{amount}来自文字：它的文字与{user}的自述"
+    "相近{words}。",
+    "profile unlike": "没有边时的得分中，{amount}来自文字：它的文字与{user}的自述"
+    "不相近。",
     "entity": "{kind}“{name}”",
     "words": "，共同的词：{words}",
     "comma": "、",
@@ -84,26 +99,30 @@ PHRASES: Mapping[Language, Phrases] = {"en": _ENGLISH, "zh": _CHINESE}
 
 
 def sentence(evidence: Evidence, *, language: Language = "en") -> str:
-    """Why the item has its score, in a few sentences that cite their edges."""
+    """Why the item has its score, in a few sentences that cite their edges.
+
+    Their amounts add up to the score; what texts add is told last, as a part of them.
+    """
     phrases = PHRASES[language]
-    sentences = [
-        phrases["opening"].format(
-            item=label_of(evidence, evidence.item, language),
-            user=label_of(evidence, evidence.user, language),
-            score=f"{evidence.score:.2f}",
-            without=f"{evidence.score_without_edges:.2f}",
-        )
-    ]
-    paths = evidence.paths[:MOST_PATHS]
-    sentences += [path_sentence(evidence, path, language=language) for path in paths]
-    # What texts add is a part of the edges, or of what there is without them.
-    amounts = [told(evidence, path).amount for path in paths if path.kind != "text"]
+    opening = phrases["opening"].format(
+        item=titled(evidence, language),
+        user=label_of(evidence, evidence.user, language),
+        score=f"{evidence.score:.2f}",
+        without=f"{evidence.score_without_edges:.2f}",
+    )
+    # A title is written as it is.
+    sentences = [_begun(opening) if evidence.item.is_person else opening]
+    by_edges = [path for path in evidence.paths if path.kind != "text"][:MOST_PATHS]
+    by_texts = [path for path in evidence.paths if path.kind == "text"]
+    amounts = [told(evidence, path).amount for path in by_edges]
     rest = evidence.score - evidence.score_without_edges - sum(amounts)
+    sentences += [path_sentence(evidence, path, language=language) for path in by_edges]
     sentences.append(
         phrases["rest"].format(
             rest=signed(rest), at_item=signed(evidence.others_at_item)
         )
     )
+    sentences += [path_sentence(evidence, path, language=language) for path in by_texts]
     return phrases["space"].join(sentences)
 
 
@@ -123,14 +142,19 @@ def path_sentence(
         amount=signed(parts.amount),
         words=phrases["words"].format(words=shared) if shared else "",
     )
-    return made[0].upper() + made[1:]
+    return _begun(made)
+
+
+def _begun(sentence_: str) -> str:
+    return sentence_[0].upper() + sentence_[1:]
 
 
 def _about(evidence: Evidence, about: Entity | None, language: Language) -> str:
     if about is None:
         return ""
     name = label_of(evidence, about, language)
-    if about.kind != "other" or not about.label:
+    if about.kind != "other" or not about.label or about.name != about.id:
+        # A title says by itself what it is of.
         return name
     kind = plain(about.relation_kind)
     return PHRASES[language]["entity"].format(kind=kind, name=name)
@@ -144,7 +168,10 @@ def _phrase(evidence: Evidence, path: EvidencePath, parts: Told) -> str:
         whose = "history" if evidence.text.from_history else "profile"
         return f"{whose} text" if parts.amount >= 0 else f"{whose} unlike"
     if path.kind == "liked item":
-        return "met" if parts.about is None else f"liked{by}"
+        met = "met person" if evidence.item.is_person else "met"
+        return met if parts.about is None else f"liked{by}"
+    if path.kind == "neighbour" and evidence.item.is_person:
+        return f"linked{by}"
     if path.kind == "link" and parts.about is None:
         return "direct link"
     if path.kind in ("attribute", "link"):

@@ -129,6 +129,7 @@ def measure(
             candidates=ranked_items(on_test, split, "test"),
             fingerprint=split.fingerprint(masking=MASKING, metric=metric),
             split_hash=split.split_hash,
+            metric=config.evaluation.metric,
         ),
         models=rows,
         environment=environment(),

@@ -189,6 +189,7 @@ def measure(
             masking=MASKING,
             fingerprint=split.fingerprint(metric=config.evaluation.metric),
             split_hash=split.split_hash,
+            metric=config.evaluation.metric,
         ),
         models=rows,
         environment=environment(),

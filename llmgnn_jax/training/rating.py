@@ -186,6 +186,7 @@ def measure(
                 masking=MASKING, metric=config.evaluation.metric
             ),
             split_hash=split.split_hash,
+            metric=config.evaluation.metric,
         ),
         models=rows,
         environment=environment(),

@@ -45,6 +45,7 @@ def test_friends_are_there_in_both_directions(
     pairs = _codes(friends, np.arange(2 * links))
     assert pairs == {(v, u) for u, v in pairs}
     assert friends.entities["content"] == social.item_ids
+    assert friends.entity_titles["content"] == social.item_titles
     plays = friends.relations["interactions"]
     assert plays.num_links == len(_codes(social, np.arange(social.num_interactions)))
     assert set(friends.relations) == {"interactions"}

@@ -18,11 +18,13 @@ from llmgnn_jax.evaluation.report.series import read_series
 from llmgnn_jax.evaluation.results import (
     Example,
     Explanation,
+    ModelResult,
     Recommendation,
     Results,
     write_results,
 )
 from llmgnn_jax.evaluation.table import models_table
+from tests.evaluation.conftest import metrics
 
 EVIL = '<script>alert(\'x\')</script> " onload="1" & Co'
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -79,7 +81,8 @@ def training_lines() -> list[dict[str, object]]:
 def test_all_parts_are_there(results: Results, tmp_path: Path) -> None:
     page = report(tmp_path, results, *training_lines())
     for words in (
-        "fused ranks best on test: ndcg@10 0.3500 , 2.9 % above ease, the best",
+        "fused has the highest ndcg@10 on test: 0.3500 , 2.9 % above ease, the best "
+        "baseline. By this metric nothing was tested.",
         "ease baseline 0.3100",
         "l2 300, chosen by valid ndcg@10 among 2 trials (l2 100, 300); at the edge",
         "by a sentence 0.1000 1\u202f234",
@@ -111,10 +114,113 @@ def test_a_baseline_that_wins_is_said_to_win(results: Results, tmp_path: Path) -
     models = dict(results.models)
     models["fused"] = dataclasses.replace(models["fused"], test={"ndcg@10": 0.17})
     page = report(tmp_path, dataclasses.replace(results, models=models))
-    assert "ease ranks best on test: ndcg@10 0.3400" in page.words
+    assert "ease has the highest ndcg@10 on test: 0.3400 . It is a baseline" in (
+        page.words
+    )
     assert "fused, the best learned model, is 50.0 % below it" in page.words
     rows = models_table(dataclasses.replace(results, models=models).document())
     assert rows.index("ease (baseline)") < rows.index("fused")
+
+
+def compared(metric: str, **p_values: float) -> list[dict[str, object]]:
+    """Comparisons of the fused model with others."""
+    return [
+        {
+            **{"a": "fused", "b": name, "metric": metric, "delta": 0.01, "p": p},
+            **{"method": "paired permutation of users", "correction": "Holm"},
+            "ci95_simultaneous": [-0.002, 0.022],
+        }
+        for name, p in p_values.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tested", "said"),
+    [
+        (
+            compared("ndcg@10", ease=0.01, graph=0.0004, text=0.0004),
+            "fused is best on test: ndcg@10 0.3500 , 2.9 % above ease, the best "
+            "baseline. A paired test tells it from all 3 others (p < 0.05, corrected).",
+        ),
+        (
+            compared("ndcg@10", ease=0.31, graph=0.062, text=0.0004),
+            "fused has the highest ndcg@10 on test: 0.3500 , 2.9 % above ease, the "
+            "best baseline. A paired test does not tell it from ease (p 0.310) and "
+            "graph (p 0.062).",
+        ),
+        (
+            compared("ndcg@20", ease=0.01, graph=0.0004, text=0.0004),
+            "fused has the highest ndcg@10 on test: 0.3500 , 2.9 % above ease, the "
+            "best baseline. By this metric nothing was tested.",
+        ),
+    ],
+)
+def test_the_headline_claims_what_was_tested(
+    results: Results, tmp_path: Path, tested: list[dict[str, object]], said: str
+) -> None:
+    models = {
+        **results.models,
+        "graph": ModelResult(valid={}, test=metrics(0.32), seconds=1.0),
+        "text": ModelResult(valid={}, test=metrics(0.10), seconds=1.0),
+    }
+    page = report(
+        tmp_path, dataclasses.replace(results, models=models, comparisons=tested)
+    )
+    assert f"{said} Models" in page.words
+    if "best on test: " not in said:
+        assert "is best" not in page.words
+    assert "corrected for 3 comparisons (Holm). So are the intervals" in page.words
+    assert "each at 98.3 %" in page.words
+    assert "fused − ease +0.0100 −0.0020 to +0.0220" in page.words
+
+
+def test_the_headline_of_a_model_that_is_not_the_best(
+    results: Results, tmp_path: Path
+) -> None:
+    models = {
+        **results.models,
+        "graph": ModelResult(valid={}, test=metrics(0.36), seconds=1.0),
+        "slim": ModelResult(valid={}, test=metrics(0.37), seconds=1.0, baseline=True),
+    }
+    for p, said in (
+        (
+            0.2,
+            "does not tell fused, which recommends, from graph (p 0.200), but from "
+            "slim (p 0.001).",
+        ),
+        (
+            0.02,
+            "tells fused, which recommends, from slim (p 0.001) and graph (p 0.020).",
+        ),
+    ):
+        tested = compared("ndcg@10", ease=0.4, graph=p, slim=0.001)
+        page = report(
+            tmp_path, dataclasses.replace(results, models=models, comparisons=tested)
+        )
+        assert (
+            "slim has the highest ndcg@10 on test: 0.3700 . It is a baseline; graph, "
+            f"the best learned model, is 2.7 % below it. A paired test {said} Models"
+        ) in page.words
+
+
+def test_all_goes_by_the_metric_of_the_protocol(
+    results: Results, tmp_path: Path
+) -> None:
+    other = dataclasses.replace(
+        results,
+        protocol=dataclasses.replace(results.protocol, metric="ndcg@20"),
+        comparisons=compared("ndcg@20", ease=0.012),
+    )
+    page = report(tmp_path, other)
+    assert (
+        "fused is best on test: ndcg@20 0.3850 , 2.9 % above ease, the best baseline. "
+        "A paired test tells it from ease (p 0.012)."
+    ) in page.words
+    assert "Valid @20 Test @20" in page.words
+    assert "The same at 10" in page.words
+    assert "The same at 20" not in page.words
+    # One comparison is corrected for no other.
+    assert "two-sided. difference 95 % interval p" in page.words
 
 
 def test_of_errors_the_lowest_is_the_best(results: Results, tmp_path: Path) -> None:
@@ -133,7 +239,7 @@ def test_of_errors_the_lowest_is_the_best(results: Results, tmp_path: Path) -> N
         paths={},
     )
     page = report(tmp_path, rated)
-    said = "fused ranks best on test: rmse 0.9000 , 10.0 % below ease, the best"
+    said = "fused has the lowest rmse on test: 0.9000 , 10.0 % below ease, the best"
     assert said in page.words
     assert "by rmse, the lower the better" in page.words
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -40,7 +40,7 @@ def test_the_document_follows_the_contract(results: Results) -> None:
     }
     assert document["protocol"].keys() == {
         *("task", "dataset", "split_name", "filters", "k", "masking"),
-        *("fingerprint", "split_hash", "candidates"),
+        *("fingerprint", "split_hash", "candidates", "metric"),
     }
     model = document["models"]["fused"]
     assert model.keys() >= {

@@ -94,4 +94,4 @@ def test_equal_histories_are_one_part():
     found = sliced(
         np.ones((4, 1), int), np.arange(4), wanted, Catalogue(everyone, 2), ks=(1,)
     )
-    assert list(found) == ["history 1-1 (4 users)", "new items (4 users)"]
+    assert list(found) == ["history 1 (4 users)", "new items (4 users)"]

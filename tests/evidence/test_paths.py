@@ -166,6 +166,34 @@ def test_nobody_else_is_named(few: Few) -> None:
     assert label("other", 1, "all") == "Elm St 1"
 
 
+def test_entities_are_called_by_their_titles(few: Few) -> None:
+    dataset = dataclasses.replace(
+        few.dataset, entity_titles={"genre": ("Space opera",), "house": ("Home", "")}
+    )
+    named = Named(
+        dataset,
+        few.train,
+        few.edges,
+        relations=dict.fromkeys(few.train.relations, 1.0),
+        item_ids=dataset.item_ids,
+        item_titles=dataset.item_titles,
+    )
+
+    def told(slot: int) -> tuple[str, str]:
+        found = named.node(
+            few.node("other", slot),
+            asked_user=few.node("user", 0),
+            asked_item=few.node("item", 3),
+            ids="asked",
+        )
+        return found.id, found.label
+
+    assert told(0) == ("space", "Space opera")
+    # Another's house has no title either.
+    assert told(1) == ("", "")
+    assert told(2) == ("Oak St 2", "Oak St 2")
+
+
 def test_each_edge_is_part_of_one_path(few: Few) -> None:
     ends = [
         (("user", 0), ("item", 0)),  # 1 liked, both of the others had it

@@ -73,28 +73,30 @@ def evidence() -> Evidence:
         text=TextOverlap(score=0.8, words=("space", "war"), from_history=True),
         paths=(
             EvidencePath(edges=(1, 2, 3), kind="liked item", share=3.5 / 8, people=12),
-            EvidencePath(edges=(), kind="text", share=0.1),
             EvidencePath(edges=(4, 5), kind="friend", share=0.45 / 8, people=1),
             EvidencePath(edges=(7, 8), kind="link", share=0.15 / 8),
             EvidencePath(edges=(6,), kind="attribute", share=0.1 / 8),
             EvidencePath(edges=(9,), kind="attribute", share=-0.06 / 8),
+            EvidencePath(edges=(), kind="text", share=0.1),
         ),
     )
 
 
 def test_the_sentences(evidence: Evidence) -> None:
-    assert sentence(evidence) == (
+    told = sentence(evidence)
+    assert told == (
         "Star Wars (99) (2J (1977) has the score 8.00 for user 196, 1.50 of it without "
         "any edge. User 196 had <b>Alien</b> & 外星人 [1][2][3], and 12 other people "
-        "had both (+3.50). Its text is like those of what user 196 had (+0.80); words "
-        "in common: space, war. 1 of those whom user 196 is linked with is linked with "
+        "had both (+3.50). 1 of those whom user 196 is linked with is linked with "
         "it [4][5] (+0.45). 8 is linked with it by bought together [7][8] (+0.15). It "
-        "belongs to genre space [6] (+0.10). All other edges together: +2.30, +1.25 of "
-        "it at the item itself."
+        "belongs to genre space [6] (+0.10). Household 1 leads to it [9] (-0.06). All "
+        "other edges together: +2.36, +1.25 of it at the item itself. Of what edges "
+        "add, +0.80 is by texts: its text is like those of what user 196 had; words in "
+        "common: space, war."
     )
-    # What is told adds up: 8.00 = 1.50 + 3.50 + 0.45 + 0.15 + 0.10 + 2.30.
-    told = path_sentence(evidence, evidence.paths[-1])
-    assert told == "Household 1 leads to it [9] (-0.06)."
+    # Without that last part what is told adds up.
+    parts = [float(one) for one in re.findall(r"(?<=\()[+-][\d.]+", told)]
+    assert 1.50 + sum(parts) + 2.36 == pytest.approx(8.00)
 
 
 def test_the_sentences_in_chinese(evidence: Evidence) -> None:
@@ -114,7 +116,7 @@ def test_only_edges_that_are_there_are_cited(
     cited = set(
         map(int, re.findall(r"\[(\d+)\]", sentence(evidence, language=language)))
     )
-    assert cited == {1, 2, 3, 4, 5, 6, 7, 8}
+    assert cited == set(range(1, 10))
 
 
 @pytest.mark.parametrize("people", [0, 1, 5])
@@ -151,10 +153,46 @@ def test_what_was_met_and_texts_that_are_unlike(evidence: Evidence) -> None:
     assert told(1, kind="liked item") == "User 196 had it already [1] (+0.80)."
     assert told(2, kind="link") == "User 196 is linked with it by wish [2] (+0.80)."
     assert told(kind="text", share=-0.05) == (
-        "Its text is unlike what user 196 says of themselves (-0.40)."
+        "Of what there is without any edge, -0.40 is by texts: its text is unlike what "
+        "user 196 says of themselves."
     )
     assert told(kind="text") == (
-        "Its text is like what user 196 says of themselves (+0.80)."
+        "Of what there is without any edge, +0.80 is by texts: its text is like what "
+        "user 196 says of themselves."
+    )
+
+
+def test_people_are_told_as_people(evidence: Evidence) -> None:
+    """Where one of them is what is explained; and what has a title, by that."""
+    person = Entity(kind="item", slot=9, id="50", relation_kind="user")
+    artist = Entity(kind="other", slot=3, id="7", name="Muse", relation_kind="content")
+    linked = dataclasses.replace(
+        evidence,
+        item=person,
+        edges=(edge(1, USER, artist, 2.0, "plays"), edge(2, SOMEONE, person, 1.0)),
+        paths=(
+            EvidencePath(edges=(1,), kind="attribute", share=0.25),
+            EvidencePath(edges=(2,), kind="neighbour", share=0.125, people=3),
+        ),
+    )
+    assert sentence(linked).startswith(
+        "User 50 has the score 8.00 for user 196, 1.50 of it without any edge. Muse "
+        "leads to it [1] (+2.00). 3 other people are linked with it [2] (+1.00). "
+    )
+    assert sentence(linked, language="zh").startswith("用户50对用户196的得分是8.00")
+    words = " ".join(ElementTree.fromstring(drawing(linked)).itertext())
+    assert "Why user 50 for user 196" in words
+    assert "3 linked with it" in words
+    assert document(linked)["item"]["kind"] == "user"
+    met = EvidencePath(edges=(2,), kind="liked item", share=0.125)
+    assert (
+        path_sentence(
+            dataclasses.replace(
+                linked, edges=(linked.edges[0], edge(2, USER, person, 1.0))
+            ),
+            met,
+        )
+        == "User 196 is linked with it already [2] (+1.00)."
     )
 
 
@@ -205,6 +243,7 @@ def test_the_document(evidence: Evidence) -> None:
         "share": 3.5 / 8,
         "people": 12,
     }
+    assert made["text"]["part_of"] == "edges"
     bare = document(dataclasses.replace(evidence, text=None))
     assert bare["text"] is None
 
@@ -220,6 +259,8 @@ def test_the_picture_is_svg_with_all_that_is_cited(
     assert "<b>Alien</b> & 外星人" in words
     assert "12" in words
     assert "+2.00" in words
+    # Of what is said already a part is no more.
+    assert ("+0.80 of what edges add" if language == "en" else "中的+0.80") in words
     lines = [one for one in root.iter() if one.tag.endswith("path")]
     thick = [
         float(width)
@@ -238,3 +279,8 @@ def test_the_page_opens_offline(evidence: Evidence) -> None:
     assert "<b>" not in made
     assert "&lt;b&gt;Alien" in made
     assert "User 196 had" in made
+    rows = re.findall(r"<tr>(.*?)</tr>", made)
+    amounts = [float(re.findall(r">([+-][\d.]+)<", row)[0]) for row in rows]
+    # The last one is the score, which the others sum to.
+    assert len(rows) == 9 + 3
+    assert sum(amounts[:-1]) == pytest.approx(amounts[-1])

@@ -192,6 +192,7 @@ def test_a_run_is_a_run_like_any_other(run: Path, prepared: PreparedNodes) -> No
         "fingerprint": split.fingerprint(metric="accuracy"),
         "split_hash": split.split_hash,
         "candidates": "",
+        "metric": "accuracy",
     }
     (model,) = results["models"].values()
     assert set(model["valid"]) == set(model["test"]) == {"accuracy", "macro_f1"}

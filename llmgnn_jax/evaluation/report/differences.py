@@ -8,6 +8,7 @@ from llmgnn_jax.evaluation.leaderboard import Document, by_quality, main_metric
 from llmgnn_jax.evaluation.report import numbers
 from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evaluation.report.sections import scrolling
+from llmgnn_jax.evaluation.significance import LEVEL
 
 
 def comparisons_section(document: Document) -> Markup:
@@ -15,30 +16,35 @@ def comparisons_section(document: Document) -> Markup:
     found = document["comparisons"]
     if not found:
         return Markup()
-    first, errors = found[0], lower_is_better(found[0]["metric"])
+    first, several = found[0], len(found) > 1
     rows = [
         [
             f"{one['a']} − {one['b']}",
             _signed(one["delta"]),
-            " to ".join(_signed(end) for end in one.get("ci95", ())) or "–",
-            _p_value(one["p"]),
+            " to ".join(_signed(end) for end in one.get("ci95_simultaneous", ()))
+            or "–",
+            numbers.chance(one["p"]).removeprefix("p\u00a0"),
         ]
         for one in found
     ]
+    words = f"Differences in {first['metric']} on test, user by user"
+    if lower_is_better(first["metric"]):
+        words += ", below 0 where the first is better"
+    words += f"; p by {first['method']}, two-sided"
+    if several:
+        level = 100 * (1 - LEVEL / len(found))
+        words += (
+            f", corrected for {len(found)} comparisons ({first['correction']}). So are "
+            "the intervals: all of them hold at once at 95\u00a0%, each at "
+            f"{level:.1f}\u00a0% (Bonferroni, so one may hold 0 where p is just below "
+            f"{LEVEL:g})"
+        )
+    interval = "95\u00a0%, all at once" if several else "95\u00a0% interval"
     return element(
         "section",
         element("h2", "How sure"),
-        element(
-            "p",
-            f"Differences in {first['metric']} on test, user by user"
-            + (", below 0 where the first is better" if errors else "")
-            + "; p by "
-            f"{first['method']}, two-sided, corrected for {len(found)} comparisons "
-            f"({first['correction']}).",
-        ),
-        plain_table(
-            ["", "difference", "95 % interval", "p"], rows, "Differences between models"
-        ),
+        element("p", f"{words}."),
+        plain_table(["", "difference", interval, "p"], rows, "Differences"),
     )
 
 
@@ -73,7 +79,7 @@ def slices_section(document: Document) -> Markup:
             "the items that have the first, second and last third of all train "
             "interactions, the most popular first.",
         ),
-        plain_table(["Model", *names], rows, "Quality of parts"),
+        plain_table(["Model", *map(_unbroken, names)], rows, "Quality of parts"),
     )
 
 
@@ -132,11 +138,11 @@ def plain_table(
     )
 
 
+def _unbroken(name: str) -> str:
+    """The name of a slice, which breaks neither in its range nor in its count."""
+    name, opening, count = name.partition(" (")
+    return name.replace("-", "-\u2060") + opening + count.replace(" ", "\u00a0")
+
+
 def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.4f}".replace("-", "−")
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -15,6 +15,13 @@ def seconds(value: float | None) -> str:
     return count(value)
 
 
+def chance(value: float | None) -> str:
+    """A p-value with its letter, to a thousandth."""
+    if value is None:
+        return "p –"
+    return "p\u00a0<\u00a00.001" if value < 0.001 else f"p\u00a0{value:.3f}"
+
+
 def count(value: float | None) -> str:
     """Whole numbers with thin spaces between thousands."""
     return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")

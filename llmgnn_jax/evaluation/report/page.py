@@ -10,6 +10,7 @@ from llmgnn_jax.assets.bucket import run_path
 from llmgnn_jax.evaluation.leaderboard import main_metric
 from llmgnn_jax.evaluation.report import differences, numbers, sections
 from llmgnn_jax.evaluation.report.chart import Curve, line_chart
+from llmgnn_jax.evaluation.report.finding import finding
 from llmgnn_jax.evaluation.report.kinds import kinds_section
 from llmgnn_jax.evaluation.report.markup import Markup, element, join
 from llmgnn_jax.evaluation.report.series import ModelSeries, read_series
@@ -76,7 +77,7 @@ def render(
                 ]
             ),
         ),
-        sections.finding(document),
+        finding(document),
     )
     body = element(
         "main",

@@ -12,58 +12,23 @@ from llmgnn_jax.evaluation.leaderboard import (
     main_metric,
 )
 from llmgnn_jax.evaluation.report import numbers
-from llmgnn_jax.evaluation.report.markup import Child, Markup, element, join
-
-
-def finding(document: Document) -> Markup:
-    """The result in a sentence: the best model, against the best of the other kind."""
-    metric = main_metric(document)
-    ranked = [
-        (name, bool(model.get("baseline")), model["test"].get(metric))
-        for name, model in by_quality(document)
-    ]
-    ranked = [row for row in ranked if row[2] is not None]
-    if not ranked:
-        return Markup()
-    name, is_baseline, value = ranked[0]
-    sentence: list[Child] = [
-        element("strong", name),
-        " ranks best on test: " if len(ranked) > 1 else " on test: ",
-        f"{metric} ",
-        element("strong", numbers.metric(value)),
-    ]
-    other = next((row for row in ranked if row[1] != is_baseline), None)
-    if other is not None and min(value, other[2]) > 0:
-        higher, lower = "above", "below"
-        if lower_is_better(metric):
-            higher, lower = lower, higher
-        if is_baseline:
-            share = 100 * abs(value - other[2]) / value
-            sentence.append(
-                f". It is a baseline; {other[0]}, the best learned model, is "
-                f"{share:.1f}\u00a0% {lower} it"
-            )
-        else:
-            share = 100 * abs(value - other[2]) / other[2]
-            sentence.append(
-                f", {share:.1f}\u00a0% {higher} {other[0]}, the best baseline"
-            )
-    return element("p", *sentence, ".", class_="finding")
+from llmgnn_jax.evaluation.report.markup import Markup, element, join
 
 
 def models_section(document: Document, colors: Mapping[str, int]) -> Markup:
-    """Tables of models: the first cut-off, the others folded, and the budgets."""
+    """Tables of models: the main cut-off, the others folded, and the budgets."""
     names = list(
         dict.fromkeys(
             name for _, model in by_quality(document) for name in model["test"]
         )
     )
-    cutoffs = document["protocol"]["k"] or [0]
-    first = [n for n in names if "@" not in n or n.endswith(f"@{cutoffs[0]}")]
+    main = main_metric(document)
+    cutoff = main.partition("@")[2]
+    first = [name for name in names if name.partition("@")[2] in ("", cutoff)]
     tables = [models_table(document, colors, first, seconds=True)]
-    for k in cutoffs[1:]:
+    for k in document["protocol"]["k"]:
         others = [name for name in names if name.endswith(f"@{k}")]
-        if others:
+        if others and str(k) != cutoff:
             table = models_table(document, colors, others, seconds=False)
             tables.append(
                 element("details", element("summary", f"The same at {k}"), table)
@@ -85,7 +50,6 @@ def models_section(document: Document, colors: Mapping[str, int]) -> Markup:
                 element("dl", *rows),
             )
         )
-    main = main_metric(document)
     which = f"{main}, the lower the better" if lower_is_better(main) else main
     return element(
         "section",
@@ -109,7 +73,9 @@ def models_table(
 ) -> Markup:
     """One row a model: the main metric on valid, all metrics on test, seconds."""
     models = by_quality(document)
-    on_valid = [m for m in metrics if m.startswith("ndcg")] or list(metrics[:1])
+    main = main_metric(document)
+    same = [m for m in metrics if m.partition("@")[0] == main.partition("@")[0]]
+    on_valid = same or list(metrics[:1])
     on_test = sorted(metrics, key=lambda name: name not in on_valid)
     columns = [("valid", name) for name in on_valid]
     columns += [("test", name) for name in on_test]

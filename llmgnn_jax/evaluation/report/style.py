@@ -4,14 +4,14 @@ CSS = """
 :root {
   color-scheme: light dark;
   --paper: #fdfcfa; --ink: #1d1d1f; --quiet: #66656b; --line: #e3e0da;
-  --panel: #f5f3ee; --mark: #1f6f4a;
+  --panel: #f5f3ee; --mark: #1f6f4a; --shade: rgb(0 0 0 / .22);
   --s0: #2457c5; --s1: #0b7f68; --s2: #bd5410; --s3: #7d3fb0; --s4: #a82a4a;
   --s5: #5c6470;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #17181a; --ink: #e9e7e2; --quiet: #a09da0; --line: #35363a;
-    --panel: #1f2023; --mark: #6fcf9f;
+    --panel: #1f2023; --mark: #6fcf9f; --shade: rgb(255 255 255 / .3);
     --s0: #84a9ff; --s1: #4fcab0; --s2: #f0985a; --s3: #c698ef; --s4: #f2859d;
     --s5: #aab2be;
   }
@@ -37,13 +37,20 @@ h2 { font-size: 1.15rem; font-weight: 650; margin: 0 0 .35rem; }
 h3 { font-size: 1rem; font-weight: 650; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 section > p, details > p { margin: 0 0 1rem; color: var(--quiet); max-width: 42rem; }
 a { color: inherit; }
-.scroll { overflow-x: auto; }
+/* A shade at the right edge, as long as there is more to scroll to. */
+.scroll {
+  overflow-x: auto; scrollbar-width: thin;
+  background:
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 2rem 100% local,
+    linear-gradient(to left, var(--shade), transparent) right / .6rem 100% scroll;
+  background-repeat: no-repeat;
+}
 .scroll:focus-visible { outline: 2px solid var(--s0); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td {
-  padding: .5rem .55rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line);
+  padding: .5rem .55rem; text-align: right; border-bottom: 1px solid var(--line);
 }
+thead th { text-wrap: balance; }
 th { font-weight: 500; color: var(--quiet); vertical-align: bottom; }
 tr.group th { border-bottom: 0; padding-bottom: 0; text-align: left; }
 tr.group th + th { padding-left: .55rem; }
@@ -52,13 +59,15 @@ th:last-child, td:last-child { padding-right: 0; }
 th:first-child { position: sticky; left: 0; background: var(--paper); }
 tbody th, tbody td { vertical-align: baseline; }
 th[scope=row] { color: var(--ink); font-weight: 500; }
-td.words { white-space: normal; text-align: left; min-width: 16rem; }
+td.words, td.name { text-align: left; }
+td.words { min-width: 16rem; }
 td.best { font-weight: 700; }
 tbody tr:last-child > * { border-bottom-color: var(--quiet); }
 thead tr:last-child > * { border-bottom-color: var(--quiet); }
 .tag {
   color: var(--quiet); border: 1px solid var(--line); border-radius: 1rem;
   font-size: .72rem; font-weight: 400; padding: .05rem .5rem; margin-left: .5rem;
+  white-space: nowrap;
 }
 .key::before {
   content: ""; display: inline-block; width: .85rem; height: .2rem; border-radius: 1px;
@@ -87,7 +96,9 @@ svg circle { fill: var(--color); }
 .example > p { margin: 0 0 1rem; color: var(--quiet); font-size: .9rem; }
 .why { margin: 1.4rem 0 0; }
 .why p { margin: .2rem 0 .8rem; font-size: .9rem; }
-.why img { display: block; width: 100%; min-width: 40rem; height: auto; }
+.why img, .scroll > svg {
+  display: block; width: 100%; min-width: 52rem; height: auto;
+}
 .lists {
   display: grid; gap: 1.25rem 2rem;
   grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
@@ -120,12 +131,17 @@ details[open] > summary { margin-bottom: .6rem; }
   h1 { font-size: 1.6rem; }
   header p.finding { font-size: 1.05rem; }
   section { margin-top: 2.4rem; }
+  table { font-size: .82rem; }
+  th, td { padding: .4rem .3rem; }
+  td.words { min-width: 11rem; }
+  .tag { display: block; width: max-content; margin: .1rem 0 0; }
   .charts { grid-template-columns: 1fr; }
   dl { gap: .3rem 1rem; }
 }
 @media print {
   :root { --paper: #fff; }
   main { max-width: none; padding: 0; }
+  table { font-size: .75rem; }
   section, .chart, .example { break-inside: avoid; }
 }
 """
