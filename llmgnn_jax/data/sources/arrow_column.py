@@ -33,6 +33,10 @@ class ArrowColumn(Column):
         """As of `Column`."""
         return self._as_python(self._array)
 
+    def at(self, row: int) -> object:
+        """As of `Column`."""
+        return self._as_python(self._array.slice(row, 1))[0]
+
     def distinct(self) -> tuple[Sequence[object], np.ndarray]:
         """As of `Column`."""
         import pyarrow as pa
@@ -50,8 +54,11 @@ class ArrowColumn(Column):
         """As of `Column`."""
         import pyarrow as pa
 
+        array = self._plain()
+        if "binary" in str(array.type):  # Which Arrow would read as text.
+            return super().numbers()
         try:
-            floats = self._plain().cast(pa.float64())
+            floats = array.cast(pa.float64())
         except pa.ArrowException:
             return super().numbers()
         numbers: np.ndarray = floats.to_numpy(zero_copy_only=False)

@@ -3,6 +3,7 @@
 What is missing is counted over the whole file before it is refused.
 """
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,12 +18,14 @@ from llmgnn_jax.data.sources.column import (
     Column,
     TimeKind,
     id_of,
+    told,
     word_of,
 )
 from llmgnn_jax.data.sources.table import LARGEST
 from llmgnn_jax.data.sources.wording import clean
 from llmgnn_jax.errors import UserError
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # As pandas writes whole numbers of a column that once had gaps.
@@ -46,7 +49,7 @@ class Collected(ABC, Generic[T]):
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name, self.kind = path, name, ""
         self._rows = 0
-        self._missing: tuple[int, int] | None = None
+        self._missing: tuple[int, int, str] | None = None
 
     def add(self, column: Column) -> None:
         """The next rows.
@@ -71,20 +74,26 @@ class Collected(ABC, Generic[T]):
     def _note(self, column: Column, missing: np.ndarray) -> None:
         """Counts (n,) bool, the rows that hold nothing."""
         count = int(np.count_nonzero(missing))
-        if count:
-            first, before = self._missing or (0, 0)
-            first = first or column.first_row + int(missing.argmax())
-            self._missing = first, before + count
+        if count and self._missing is None:
+            row = int(missing.argmax())
+            value = column.at(row)
+            got = "nothing" if value is None or value == "" else told(value)
+            self._missing = column.first_row + row, count, got
+        elif count:
+            first, before, got = self._missing
+            self._missing = first, before + count, got
 
     def _check_missing(self, fix: str) -> None:
         if self._missing is not None:
-            first, count = self._missing
+            first, count, got = self._missing
+            if count > 1 and got == "nothing":
+                got += f", here and in {count - 1} other rows"
+            elif count > 1:
+                got += f", and none in {count - 1} other rows"
             raise UserError.field(
                 f"{self.path.name}, row {first}, column {self.name}",
                 expected=self.expected,
-                got=f"nothing, here and in {count - 1} other rows"
-                if count > 1
-                else "nothing",
+                got=got,
                 fix=fix,
             )
 
@@ -116,27 +125,23 @@ class Ids(Collected[tuple[list[str], np.ndarray]]):
             elif type(value) is int:
                 number = self._of_whole.get(value)
             if number is None:
-                number = self._number_of(value)
-            if number is None:
-                raise column.error(
-                    int((codes == place).argmax()),
-                    value,
-                    expected="an id: text or a whole number",
-                )
+                try:
+                    number = self._number_of(value)
+                except ValueError as error:
+                    row = int((codes == place).argmax())
+                    raise column.error(row, value, expected=str(error)) from None
             numbers.append(number)
         codes = np.array(numbers, np.int32)[codes]
         self._note(column, codes < 0)
         self._codes.append(codes)
 
-    def _number_of(self, value: object) -> int | None:
+    def _number_of(self, value: object) -> int:
         """The number of a value's id, a new one if need be; -1 where nothing stands.
 
-        None where the value can be no id.
+        Raises:
+            ValueError: As `id_of`.
         """
-        try:
-            external_id = id_of(value)
-        except ValueError:
-            return None
+        external_id = id_of(value)
         if external_id is None:
             return -1
         number = self._index.setdefault(external_id, len(self._index))
@@ -260,25 +265,49 @@ class Words(Collected[list[T]]):
         super().__init__(path, name)
         self._read = read
         self._words: list[T] = []
+        self._empty = 0
 
     def _add(self, column: Column) -> None:
-        self._words += map(self._read, column.values)
+        for row, value in enumerate(column.values):
+            try:
+                self._words.append(self._read(value))
+            except ValueError:
+                raise column.error(
+                    row, value, expected="text, a number or a list of them"
+                ) from None
+            self._empty += value is None
 
     def finish(self) -> list[T]:
         """As of `Collected`."""
         self.kind = "text"
+        if self._empty:
+            logger.warning(
+                "%s: column %s: nothing in %d of %d rows",
+                self.path.name,
+                self.name,
+                self._empty,
+                self._rows,
+            )
         return self._words
 
 
 def text_of(value: object) -> str:
-    """A value as text, cleaned; of a list all that it says, with spaces between."""
+    """A value as text, cleaned; of a list all that it says, with spaces between.
+
+    Raises:
+        ValueError: As `word_of`.
+    """
     if isinstance(value, list):
         return " ".join(filter(None, map(text_of, value)))
     return clean(word_of(value))
 
 
 def categories_of(value: object) -> tuple[str, ...]:
-    """The categories in a value: a list, or text with "|" between them; each once."""
+    """The categories in a value: a list, or text with "|" between them; each once.
+
+    Raises:
+        ValueError: As `word_of`.
+    """
     parts = value if isinstance(value, list) else word_of(value).split("|")
     return tuple(dict.fromkeys(filter(None, map(text_of, parts))))
 

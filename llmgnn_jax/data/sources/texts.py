@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llmgnn_jax.data.sources.files import open_file
-from llmgnn_jax.data.sources.json_lines import kind_of, parse_record
+from llmgnn_jax.data.sources.json_lines import (
+    HalfPairs,
+    kind_of,
+    parse_record,
+    without_halves,
+)
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError, excerpt
 
@@ -99,6 +104,7 @@ def _lines(content: str) -> list[str]:
 
 
 def _json_lines(content: str, name: str, column: str) -> Iterator[str]:
+    halves = HalfPairs(name)
     for number, line in enumerate(_lines(content), start=1):
         if not line.strip():
             continue
@@ -111,7 +117,9 @@ def _json_lines(content: str, name: str, column: str) -> Iterator[str]:
             raise UserError.field(
                 f"{where}, field {column}", expected="a string", got=kind_of(text)
             )
-        yield text
+        yield without_halves(text)
+        halves.look(number, line)
+    halves.warn()
 
 
 def _table(content: str, name: str, column: str, *, quoted: bool) -> Iterator[str]:
