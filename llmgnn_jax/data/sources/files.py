@@ -4,26 +4,12 @@ import codecs
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-from llmgnn_jax.errors import UserError, excerpt
+from llmgnn_jax.errors import UserError
 
 LINE_FEEDS = "end lines with a line feed: tr '\\r' '\\n' < FILE > NEW"
 """What to do about lines that end in a carriage return alone."""
-
-
-def kind_of_path(path: Path) -> Literal["none", "file", "folder"]:
-    """What lies at a path that a user named; a device and a pipe are files here.
-
-    Raises:
-        UserError: If it may not be asked about, as one whose name is too long.
-    """
-    try:
-        if path.is_dir():
-            return "folder"
-        return "file" if path.exists() else "none"
-    except OSError as error:
-        raise unreadable(path, error) from error
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -62,8 +48,8 @@ def return_hint(line: str) -> str:
 def unreadable(path: Path, error: OSError) -> UserError:
     """The standard sentence for a file that is missing or may not be read."""
     return UserError.field(
-        excerpt(path.name),
-        expected=f"a readable file in {excerpt(path.parent)}",
+        path.name,
+        expected=f"a readable file in {path.parent}",
         got=error.strerror or error,
     )
 

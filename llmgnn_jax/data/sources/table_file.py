@@ -15,11 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.data.sources.arrow_column import ArrowColumn
 from llmgnn_jax.data.sources.column import Column
 from llmgnn_jax.data.sources.compressed import GZIP, opened
 from llmgnn_jax.data.sources.csv_table import DELIMITERS, csv_header, read_csv
-from llmgnn_jax.data.sources.files import kind_of_path, unreadable
+from llmgnn_jax.data.sources.files import unreadable
 from llmgnn_jax.data.sources.json_lines import first_keys, read_json_lines
 from llmgnn_jax.data.sources.parquet_files import PARQUET, parquet_files
 from llmgnn_jax.errors import UserError, excerpt, in_a_line
@@ -63,10 +64,9 @@ class TableFile:
         Raises:
             UserError: If the file cannot be read, or needs pyarrow where there is none.
         """
-        self.path = path
+        self.path = path = named_path(path)
         ending = ending_of(path)
-        kind = kind_of_path(path)
-        if kind == "folder":
+        if path.is_dir():
             ending = PARQUET
         if ending is None:
             raise UserError.field(
@@ -74,7 +74,7 @@ class TableFile:
                 expected=f"a file that ends in one of {', '.join(TABLES)}",
                 got=path.suffix or "no ending",
             )
-        if kind == "none":
+        if not path.exists():
             raise unreadable(path, FileNotFoundError(2, "No such file"))
         self._ending = ending
         self._delimiter = DELIMITERS.get(ending, "")
