@@ -34,14 +34,19 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         UserError: If the file is missing, not whole or has no object, a line is longer
             than 64 MiB, a byte is no UTF-8, and as `parse_record`.
     """
-    empty, halves = True, HalfPairs(path.name)
+    count = first = 0
     for line, text in _texts(path):
-        empty = False
         yield line, parse_record(text, f"{path.name}, line {line}")
-        halves.look(line, text)
-    if empty:
-        raise UserError.field(path.name, expected="at least one object", got="none")
-    halves.warn()
+        if _holds_half(text):
+            first, count = first or line, count + 1
+    if count:
+        logger.warning(
+            "%s: lines with half of a surrogate pair, which is read as ?: %d, the "
+            "first of them line %d",
+            path.name,
+            count,
+            first,
+        )
 
 
 def first_keys(path: Path, *, lines: int) -> list[str]:
@@ -56,44 +61,28 @@ def first_keys(path: Path, *, lines: int) -> list[str]:
     return list(keys)
 
 
-class HalfPairs:
-    """Counts the lines that hold half of a surrogate pair, as a text that was cut does.
-
-    JSON may hold one, UTF-8 may not: `without_halves` is what is made of it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name, self._count, self._first = name, 0, 0
-
-    def look(self, line: int, text: str) -> None:
-        """Counts a line, by its number and as it is written."""
-        if _holds_half(text):
-            self._first = self._first or line
-            self._count += 1
-
-    def warn(self) -> None:
-        """Says how many there were, if any."""
-        if self._count:
-            logger.warning(
-                "%s: half of a surrogate pair, which a text is read with as ?, in %d "
-                "lines, line %d the first",
-                self._name,
-                self._count,
-                self._first,
-            )
-
-
 def without_halves(text: str) -> str:
-    """A text with "?" for each half of a surrogate pair."""
+    """A text with "?" for each half of a surrogate pair.
+
+    JSON may hold one, as of a text that was cut, and UTF-8 may not.
+    """
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _texts(path: Path) -> Iterator[tuple[int, str]]:
-    """(line from 1, what stands there) of the lines that are not blank."""
+    """(line from 1, what stands there) of the lines that are not blank, one at least.
+
+    Raises:
+        UserError: As `read_json_lines`.
+    """
+    empty = True
     with opened(path) as file:
         for line, raw in enumerate(_lines(file, path), start=1):
             if text := decode(raw, path, first_line=line).strip():
+                empty = False
                 yield line, text
+    if empty:
+        raise UserError.field(path.name, expected="at least one object", got="none")
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:

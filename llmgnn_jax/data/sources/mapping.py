@@ -201,11 +201,9 @@ def _typed(kind: object, value: object, where: str, folder: Path) -> object:
 def _file(value: str, where: str, folder: Path) -> Path:
     """The path of a table; what may be asked about and has an ending is one."""
     try:
-        path = named_path(folder / Path(value).expanduser())
-    except (RuntimeError, UserError) as error:
-        raise UserError.field(
-            where, expected="a path", got=f"{excerpt(repr(value))} ({excerpt(error)})"
-        ) from error
+        path = named_path(folder / named_path(value))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     if ending_of(path) is None and not path.is_dir():
         raise UserError.field(
             where,

@@ -45,8 +45,8 @@ def nodes_from_networkx(
         class_names: The classes in order; those that there are, sorted, if not given.
 
     Raises:
-        UserError: For what is no graph, one without nodes or labels, a feature that is missing or of
-            another length, or a label that is none of the class names.
+        UserError: For what is no graph, one without nodes or labels, a feature that is
+            missing or of another length, or a label that is none of the class names.
     """
     check_graph(graph)
     rows = list(graph.nodes(data=True))

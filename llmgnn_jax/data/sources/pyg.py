@@ -74,14 +74,15 @@ def from_pyg(
         time: Its attribute with seconds since 1970; the first of `TIMES`.
 
     Raises:
-        UserError: If it is neither, there is no such node or edge type or attribute, or more than one
-            that it could be, or a tensor has another shape than it should.
+        UserError: If it is neither, there is no such node or edge type or attribute, or
+            more than one that it could be, or a tensor has another shape than it
+            should.
     """
     check_given(
         data,
         "data",
         kind="a Data or a HeteroData of PyTorch Geometric",
-        having=("keys", "num_nodes", "to_dict"),
+        having=("keys", "edge_attrs"),
     )
     if not hasattr(data, "edge_types"):
         return nodes_from_pyg(data, name=name)

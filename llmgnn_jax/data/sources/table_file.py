@@ -154,14 +154,18 @@ class TableFile:
             )
 
     def _csv(self, columns: Sequence[str]) -> Iterator[Batch]:
-        read = 0
+        read, last = 0, None
         with contextlib.suppress(*_arrow_errors()), opened(self.path) as file:
             counted = _QuoteCounter(file)
             for batch in self._csv_by_arrow(counted, columns):
-                yield batch
-                read += len(batch[columns[0]])
+                if last is not None:
+                    yield last
+                    read += len(last[columns[0]])
+                last = batch
             # Arrow takes a quote that nothing closes for a field up to the file's end.
             if not self._is_quoted or counted.quotes % 2 == 0:
+                if last is not None:
+                    yield last
                 return
         yield from self._csv_by_python(columns, skipped=read)
 

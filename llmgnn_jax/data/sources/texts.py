@@ -9,12 +9,7 @@ from pathlib import Path
 
 from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.data.sources.files import open_file
-from llmgnn_jax.data.sources.json_lines import (
-    HalfPairs,
-    kind_of,
-    parse_record,
-    without_halves,
-)
+from llmgnn_jax.data.sources.json_lines import kind_of, parse_record
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError, excerpt
 
@@ -105,7 +100,6 @@ def _lines(content: str) -> list[str]:
 
 
 def _json_lines(content: str, name: str, column: str) -> Iterator[str]:
-    halves = HalfPairs(name)
     for number, line in enumerate(_lines(content), start=1):
         if not line.strip():
             continue
@@ -118,9 +112,7 @@ def _json_lines(content: str, name: str, column: str) -> Iterator[str]:
             raise UserError.field(
                 f"{where}, field {column}", expected="a string", got=kind_of(text)
             )
-        yield without_halves(text)
-        halves.look(number, line)
-    halves.warn()
+        yield text
 
 
 def _table(content: str, name: str, column: str, *, quoted: bool) -> Iterator[str]:
