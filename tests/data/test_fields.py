@@ -101,7 +101,7 @@ def test_slips_in_tables(
             "line 1, column value: expected a finite number, got '1_0'; fil",
         ),
         ("u::i::1\nu::i::3,5\n", "got '3,5'; write decimals with a point"),
-        ("u::  ::1\n", "line 1, column item: expected an id, got '  '"),
+        ("u::  ::1\n", "line 1, column item: expected an id, got ' '"),
         (
             "u::i::1\ru::i::2\r",
             "expected 3 fields (user, item, value), got 5; end line",

@@ -55,7 +55,7 @@ class ArrowColumn(Column):
         import pyarrow as pa
 
         array = self._plain()
-        if "binary" in str(array.type):  # Which Arrow would read as text.
+        if _is_binary(array.type):
             return super().numbers()
         try:
             floats = array.cast(pa.float64())
@@ -74,6 +74,7 @@ class ArrowColumn(Column):
             pa.types.is_boolean(array.type)
             or pa.types.is_time(array.type)
             or pa.types.is_duration(array.type)
+            or _is_binary(array.type)
         ):
             return super().times()
         try:
@@ -103,3 +104,8 @@ class ArrowColumn(Column):
                 got=f"the byte 0x{error.object[error.start]:02x}",
             ) from error
         return values
+
+
+def _is_binary(type_: Any) -> bool:
+    """Whether a column is of bytes, which Arrow would read as digits."""
+    return "binary" in str(type_)

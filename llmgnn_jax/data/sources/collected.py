@@ -275,7 +275,8 @@ class Words(Collected[list[T]]):
                 raise column.error(
                     row, value, expected="text, a number or a list of them"
                 ) from None
-            self._empty += value is None
+            # No text is worth a word, no category is not.
+            self._empty += value is None and self._words[-1] == ""
 
     def finish(self) -> list[T]:
         """As of `Collected`."""
