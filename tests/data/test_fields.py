@@ -143,6 +143,22 @@ def test_decimals_and_bytes_of_parquet(tmp_path: Path) -> None:
         assert "got bytes b'1'; write the column as text: what is binary is not" in said
 
 
+def test_times_of_parquet_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+
+    def write(kind: pa.DataType, time: int) -> Path:
+        told = pa.array([time], kind)
+        parquet.write_table(pa.table({"user": [1], "item": [2], "text": told}), path)
+        return path
+
+    data = read_table(write(pa.timestamp("ns"), 1_500_000_001))
+    assert data.interaction_texts == ("1970-01-01 00:00:01.500000",)
+    said = refused(write(pa.timestamp("us"), 2**62))
+    assert (
+        "column text: expected values of timestamp[us] that Python knows, got" in said
+    )
+
+
 def test_partitions_are_refused(tmp_path: Path) -> None:
     for year in (2020, 2021):
         (tmp_path / f"year={year}").mkdir()

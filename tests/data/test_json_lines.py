@@ -1,5 +1,6 @@
 """JSON lines: what would be read otherwise than it was meant, said or refused."""
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -38,7 +39,10 @@ def test_columns_that_begin_late_are_counted(
     ]
 
 
-@pytest.mark.parametrize("text", [{"a": 1}, ["a", {"b": 1}]])
+DEEP = functools.reduce(lambda inner, _: [inner], range(700), "a")
+
+
+@pytest.mark.parametrize("text", [{"a": 1}, ["a", {"b": 1}], DEEP])
 def test_an_object_is_no_text(tmp_path: Path, text: object) -> None:
     lines = [{"user": 1, "item": 2, "text": one} for one in ("good", text)]
     with pytest.raises(UserError, match=r"row 2, column text: expected text, a number"):

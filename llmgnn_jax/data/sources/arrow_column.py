@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from llmgnn_jax.data.sources.column import NO_TIME, Column, TimeKind
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, in_a_line
 
 # Of Arrow's timestamps in a second.
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -95,13 +95,27 @@ class ArrowColumn(Column):
         return array.dictionary_decode() if hasattr(array, "dictionary") else array
 
     def _as_python(self, array: Any) -> Sequence[object]:
+        import pyarrow as pa
+
+        where = f"{self.path.name}, column {self.name}"
+        if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+            # Python's times know no nanoseconds.
+            array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
         try:
             values: list[object] = array.to_pylist()
         except UnicodeDecodeError as error:
             raise UserError.field(
-                f"{self.path.name}, column {self.name}",
+                where,
                 expected="UTF-8 text",
                 got=f"the byte 0x{error.object[error.start]:02x}",
+            ) from error
+        except (ValueError, OverflowError, LookupError) as error:
+            # Times of a year, of a fraction or in a zone that Python does not know.
+            raise UserError.field(
+                where,
+                expected=f"values of {array.type} that Python knows",
+                got=in_a_line(error),
+                fix="write the column as text",
             ) from error
         return values
 
