@@ -34,9 +34,13 @@ def test_columns_that_begin_late_are_counted(
     data = read_table(written(tmp_path, *early, *late, {"user": 3, "item": "a"}))
     assert (data.num_interactions, set(data.values)) == (5, {1.0})
     assert warnings(caplog) == [
-        "r.jsonl: not read, since none of the first 2 lines has it: Z (2 rows), "
-        "rating (2 rows)"
+        "r.jsonl: not read, since none of the first 2 lines has them and they are not "
+        "named: Z (2 rows), rating (2 rows)"
     ]
+    with pytest.raises(UserError, match="row 1, column rating: expected a finite num"):
+        read_table(tmp_path / "r.jsonl", columns=["value=rating"])
+    data = read_table(tmp_path / "r.jsonl", columns=["text=Z", "value="])
+    assert data.interaction_texts == ("", "", "1", "1", "")
 
 
 DEEP = functools.reduce(lambda inner, _: [inner], range(700), "a")

@@ -113,6 +113,8 @@ def check_columns(
     Raises:
         UserError: Naming the first one that is not there, or there twice.
     """
+    columns = list(columns)
+    table.look_for(column for _, column in columns)
     for key, column in columns:
         if table.names.count(column) != 1:
             raise UserError.field(

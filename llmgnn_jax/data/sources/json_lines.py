@@ -49,8 +49,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         )
 
 
-def first_keys(path: Path, *, lines: int) -> list[str]:
-    """The different keys of the first objects of a file, so many of them.
+def keys_of(path: Path, *, lines: int | None = None) -> list[str]:
+    """The different keys of the objects of a file, or of so many of the first.
 
     Raises:
         UserError: As `read_json_lines`.

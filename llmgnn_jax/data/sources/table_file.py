@@ -10,7 +10,7 @@ import io
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from llmgnn_jax.data.sources.column import Column
 from llmgnn_jax.data.sources.compressed import GZIP, opened
 from llmgnn_jax.data.sources.csv_table import DELIMITERS, csv_header, read_csv
 from llmgnn_jax.data.sources.files import unreadable
-from llmgnn_jax.data.sources.json_lines import first_keys, read_json_lines
+from llmgnn_jax.data.sources.json_lines import keys_of, read_json_lines
 from llmgnn_jax.data.sources.parquet_files import PARQUET, parquet_files
 from llmgnn_jax.errors import UserError, excerpt, in_a_line
 
@@ -80,6 +80,15 @@ class TableFile:
         self._delimiter = DELIMITERS.get(ending, "")
         self.names = tuple(self._names())
 
+    def look_for(self, columns: Iterable[str]) -> None:
+        """Adds all names of a file of JSON lines, if columns are not among the first.
+
+        Raises:
+            UserError: If the file is malformed.
+        """
+        if self._ending == _JSON_LINES and not set(self.names).issuperset(columns):
+            self.names = tuple(keys_of(self.path))
+
     @property
     def name(self) -> str:
         """Of the file, without its endings."""
@@ -109,7 +118,7 @@ class TableFile:
             except _arrow_errors() as error:
                 raise _broken(first, error) from error
         if self._ending == _JSON_LINES:
-            return first_keys(self.path, lines=_LINES_LOOKED_AT)
+            return keys_of(self.path, lines=_LINES_LOOKED_AT)
         return csv_header(self.path, delimiter=self._delimiter, quoted=self._is_quoted)
 
     def _parquet(self, columns: Sequence[str]) -> Iterator[Batch]:
@@ -147,7 +156,8 @@ class TableFile:
         if late:
             found = (f"{name} ({count} rows)" for name, count in sorted(late.items()))
             logger.warning(
-                "%s: not read, since none of the first %d lines has it: %s",
+                "%s: not read, since none of the first %d lines has them and they are "
+                "not named: %s",
                 self.path.name,
                 _LINES_LOOKED_AT,
                 excerpt(", ".join(found)),
