@@ -67,12 +67,10 @@ class Block:
             numbers = replace(self, columns={column: filled}).numbers(column)
             return np.where(empty, np.nan, numbers)
         try:
-            # NumPy takes "1_000" too, as `float` does.
-            underscored = "_" in "".join(fields)
-            numbers = np.array(() if underscored else fields, dtype=np.float64)
+            if "_" in "".join(fields):  # NumPy takes "1_000" too, as `float` does.
+                raise ValueError
+            numbers = np.array(fields, dtype=np.float64)
         except ValueError:
-            underscored = True
-        if underscored:
             numbers = np.array([number_or_nan(value) for value in fields])
         # Written so that NaN is wrong too.
         wrong = ~(np.abs(numbers) <= LARGEST)
