@@ -28,8 +28,9 @@ from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.native.memory import keep_freed_memory
 from llmgnn_jax.recipes import recipe
 from llmgnn_jax.training.lists import judge_of, model_vectors, rank_vectors
-from llmgnn_jax.training.prepare import Prepared, prepare, prepare_split, read_split
+from llmgnn_jax.training.prepare import Prepared, prepare, prepare_split
 from llmgnn_jax.training.ranking import fit_model, trainee_of
+from llmgnn_jax.training.run_split import read_split
 from llmgnn_jax.training.state import NODE_TABLE
 from llmgnn_jax.training.trained import set_up
 

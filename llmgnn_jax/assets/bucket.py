@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.errors import UserError, in_a_line
 
 _SCHEME = "gs://"
@@ -31,7 +32,7 @@ def run_path(name: str | Path) -> Path:
         UserError: If the URL is of another kind, or gcsfs is not installed.
     """
     if not is_url(name):
-        return Path(name).expanduser()
+        return named_path(name)
     bucket = str(name).removeprefix(_SCHEME).partition("/")[0]
     if not str(name).startswith(_SCHEME) or not bucket:
         raise UserError.field(

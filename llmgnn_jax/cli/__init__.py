@@ -1,7 +1,6 @@
 """The command line: `llmgnn VERB ...`. With `--json` one document goes to stdout."""
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -86,17 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has gone: `llmgnn ... | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        name = str(error.filename)
-        told = UserError.field(
-            f"{name[:40]}...",
-            expected="a path",
-            got=f"a name of {len(name)} characters, which is too long",
-        )
-        print(f"error: {told}", file=sys.stderr)
-        return 2
 
 
 def _run(arguments: list[str]) -> int:

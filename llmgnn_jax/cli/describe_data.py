@@ -2,9 +2,9 @@
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.cli.output import print_json
 from llmgnn_jax.cli.pictures import check_picture, write_picture
 from llmgnn_jax.data import catalog
@@ -19,7 +19,7 @@ from llmgnn_jax.evaluation.report.network import network
 
 def describe(options: argparse.Namespace) -> int:
     """Prints the description; writes the picture if one is asked for."""
-    out = None if options.out is None else Path(options.out)
+    out = None if options.out is None else named_path(options.out)
     if out is not None:
         check_picture(out)
     data = catalog.load_any(options.source, seed=options.seed)

@@ -4,11 +4,11 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.cli.output import print_json
 from llmgnn_jax.data.sources.texts import read_texts
 from llmgnn_jax.errors import UserError
@@ -69,9 +69,9 @@ def encode(options: argparse.Namespace) -> int:
 
 def _check_apart(texts: str, out: str | None) -> None:
     """The vectors may not take the place of what they are made from."""
-    if out is None or not Path(out).exists() or not Path(texts).exists():
+    if out is None or not named_path(out).exists() or not named_path(texts).exists():
         return
-    if Path(out).samefile(texts):
+    if named_path(out).samefile(named_path(texts)):
         raise UserError.field(
             "--out", expected="another file than that of the texts", got=out
         )
@@ -102,7 +102,7 @@ def _array(
         return
     from llmgnn_jax.text.vector_file import vector_file
 
-    with vector_file(Path(out)) as allocate:
+    with vector_file(named_path(out)) as allocate:
         yield allocate
 
 

@@ -3,15 +3,15 @@
 import argparse
 import dataclasses
 import logging
-from pathlib import Path
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.cli.output import print_json
 from llmgnn_jax.cli.pictures import check_picture, write_picture
 
 
 def explain(options: argparse.Namespace) -> int:
     """Prints the evidence and what it says; draws it if asked to."""
-    out = None if options.out is None else Path(options.out)
+    out = None if options.out is None else named_path(options.out)
     if out is not None:
         check_picture(out, suffixes=(".svg", ".png", ".html"))
     logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)

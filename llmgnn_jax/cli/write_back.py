@@ -4,8 +4,8 @@ import argparse
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.cli.output import print_json
 from llmgnn_jax.data.sources.neo4j import load_source
 from llmgnn_jax.errors import UserError
@@ -56,9 +56,9 @@ def _users(words: Sequence[str]) -> list[str] | None:
     """Ids, or those that a file lists, one a line; None for all."""
     if list(words) == [ALL]:
         return None
-    if len(words) == 1 and Path(words[0]).is_file():
+    if len(words) == 1 and (path := named_path(words[0])).is_file():
         try:
-            lines = Path(words[0]).read_text("utf-8").splitlines()
+            lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError.field(
                 "--users", expected="a file of ids, one a line", got=error

@@ -1,40 +1,29 @@
 """Data sets by name or folder."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from llmgnn_jax import assets
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.config.held_out import SplitRule
 from llmgnn_jax.data import memory
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.hashing import ContentHasher
+from llmgnn_jax.data.layouts import (
+    holds_nodes,
+    holds_table,
+    is_lastfm,
+    read_folder,
+    read_nodes,
+)
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
 from llmgnn_jax.data.node_splits import NodeSizes, split_nodes
 from llmgnn_jax.data.shop import shop
-from llmgnn_jax.data.sources.amazon import is_amazon, read_amazon
-from llmgnn_jax.data.sources.amazon_2023 import is_amazon_2023, read_amazon_2023
-from llmgnn_jax.data.sources.amazon_splits import (
-    is_amazon_splits,
-    read_amazon_splits,
-)
-from llmgnn_jax.data.sources.cane import FILES as CANE_FILES
-from llmgnn_jax.data.sources.cane import read_cane
-from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import GROUPS as LASTFM_GROUPS
 from llmgnn_jax.data.sources.lastfm import read_lastfm
-from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
-from llmgnn_jax.data.sources.lightgcn import read_lightgcn
 from llmgnn_jax.data.sources.mapping import MAPPING, read_mapping
-from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
-from llmgnn_jax.data.sources.movielens import read_movielens_100k
-from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
-from llmgnn_jax.data.sources.movielens_csv import read_movielens_csv
-from llmgnn_jax.data.sources.movielens_dat import FILES as MOVIELENS_DAT_FILES
-from llmgnn_jax.data.sources.movielens_dat import read_movielens_dat
-from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
-from llmgnn_jax.data.sources.recbole import read_recbole
-from llmgnn_jax.data.sources.table_file import PARQUET, TABLES, ending_of
+from llmgnn_jax.data.sources.table_file import TABLES, ending_of
 from llmgnn_jax.data.sources.table_source import read_table
 from llmgnn_jax.data.splits import split_published
 from llmgnn_jax.data.suggestions import did_you_mean
@@ -49,20 +38,6 @@ SHARED = "LLMGNN_SHARED"
 # The assets that are data sets; the others are read by other rooms.
 NAMES = ("ml-100k", "ml-100k-recbole", "gowalla")
 NODE_NAMES = ("cora", "cora-text")
-# The files that a layout is known by -> what reads it.
-_LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
-    MOVIELENS_FILES: read_movielens_100k,
-    MOVIELENS_CSV_FILES: read_movielens_csv,
-    MOVIELENS_DAT_FILES: read_movielens_dat,
-    LASTFM_FILES: read_lastfm,
-    LIGHTGCN_FILES: read_lightgcn,
-}
-# Whether a folder has files with names of a pattern -> what reads them.
-_NAMED_LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[..., Dataset]]] = (
-    (is_amazon, read_amazon),
-    (is_amazon_2023, read_amazon_2023),
-    (is_amazon_splits, read_amazon_splits),
-)
 
 
 def load(
@@ -90,8 +65,8 @@ def load(
         if columns:
             raise _no_columns(columns, f"a data set in memory, {held.name}")
         return with_target(held, target)
-    path = _below_shared(Path(source).expanduser())
-    if target == LASTFM_GROUPS and _has(path, LASTFM_FILES):
+    path = _path_of(source)
+    if target == LASTFM_GROUPS and is_lastfm(path):
         return with_target(read_lastfm(path, groups=True), target)
     return with_target(load_interactions(source, columns=columns), target)
 
@@ -117,9 +92,9 @@ def load_interactions(source: str | Path, *, columns: Sequence[str] = ()) -> Dat
             are malformed, or columns are named where there is no table.
     """
     source = str(source)
-    path = _below_shared(Path(source).expanduser())
+    path = _path_of(source)
     is_asset = source in (*DRAWN, *NAMES)
-    if not is_asset and (ending_of(path) or _holds_table(path)):
+    if not is_asset and (ending_of(path) or holds_table(path)):
         return read_table(path, columns=columns)
     if columns:
         of_mapping = "a file .toml names columns itself"
@@ -180,24 +155,23 @@ def load_nodes(
 
 def _loaded_nodes(source: str) -> NodeDataset | NodeSplit:
     if source in NODE_NAMES:
-        return _read_nodes(fetch(source), name=source)
-    folder = _below_shared(Path(source).expanduser())
+        return read_nodes(fetch(source), name=source)
+    folder = _path_of(source)
     if folder.is_dir():
-        return _read_nodes(folder)
+        return read_nodes(folder)
     raise _unknown(source, NODE_NAMES, others=(*NAMES, *DRAWN))
 
 
-def _read_nodes(folder: Path, *, name: str | None = None) -> NodeDataset | NodeSplit:
-    if _has(folder, CANE_FILES):
-        return read_cane(folder, name=name)
-    return read_planetoid(folder, name=name)
+def _path_of(source: str | Path) -> Path:
+    """The path, or that of its name below the folder that `LLMGNN_SHARED` names.
 
-
-def _below_shared(path: Path) -> Path:
-    """The path, or that of its name below the folder that `LLMGNN_SHARED` names."""
+    Raises:
+        UserError: As `named_path`.
+    """
+    path = named_path(source)
     shared = os.environ.get(SHARED)
     if shared and not path.exists():
-        below = Path(shared).expanduser() / path
+        below = named_path(shared) / path
         if below.exists():
             return below
     return path
@@ -213,17 +187,13 @@ def load_any(source: str | Path, *, seed: int = 0) -> Dataset | NodeSplit:
     Raises:
         UserError: As they do.
     """
-    folder = _below_shared(Path(source).expanduser())
-    if str(source) in NODE_NAMES or (folder.is_dir() and _holds_nodes(folder)):
+    folder = _path_of(source)
+    if str(source) in NODE_NAMES or (folder.is_dir() and holds_nodes(folder)):
         loaded = _loaded_nodes(str(source))
         if isinstance(loaded, NodeSplit):
             return loaded
         return split_nodes(loaded, seed=seed)
     return load(source)
-
-
-def _holds_nodes(folder: Path) -> bool:
-    return is_planetoid(folder) or _has(folder, CANE_FILES)
 
 
 def fetch(name: str) -> Path:
@@ -239,56 +209,6 @@ def fetch(name: str) -> Path:
     return assets.fetch(name, digest=digests.get(name))
 
 
-def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
-    """Reads a folder in whichever of the known layouts it is.
-
-    Args:
-        folder: The data files.
-        name: Of the dataset; that of the files or of the folder if not given.
-
-    Raises:
-        UserError: If it is no known layout, or the files are malformed.
-    """
-    read = _layout_of(folder)
-    if read is not None:
-        return read(folder, name=name)
-    if _holds_nodes(folder):
-        raise UserError.field(
-            str(folder),
-            expected="interactions of users with items",
-            got="a graph of labelled nodes",
-        )
-    raise UserError.field(
-        str(folder),
-        expected="a file NAME.inter, or NAME_5.json.gz and meta_NAME.json.gz, or "
-        "NAME.jsonl.gz and meta_NAME.jsonl.gz, or NAME.train.csv and its like, or "
-        + ", or ".join(", ".join(files) for files in _LAYOUTS),
-        got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
-    )
-
-
-def _layout_of(folder: Path) -> Callable[..., Dataset] | None:
-    """What reads a folder, by its files; None where they are of no known layout."""
-    if any(folder.glob("*.inter")) and not _has(folder, MOVIELENS_FILES):
-        return read_recbole
-    known = (read for files, read in _LAYOUTS.items() if _has(folder, files))
-    others = (read for holds, read in _NAMED_LAYOUTS if holds(folder))
-    return next(known, None) or next(others, None)
-
-
-def _holds_table(folder: Path) -> bool:
-    """Whether a folder is a table in pieces, as Spark writes it."""
-    return (
-        folder.is_dir()
-        and any(folder.glob(f"*{PARQUET}"))
-        and _layout_of(folder) is None
-    )
-
-
-def _has(folder: Path, files: Iterable[str]) -> bool:
-    return all((folder / file).is_file() for file in files)
-
-
 def _content_hash(folder: Path) -> str:
     """Of the data and, where they come in parts, of which rows are held out."""
     dataset = read_folder(folder)
@@ -299,7 +219,7 @@ def _content_hash(folder: Path) -> str:
 
 
 def _node_content_hash(folder: Path) -> str:
-    loaded = _read_nodes(folder)
+    loaded = read_nodes(folder)
     if isinstance(loaded, NodeDataset):
         return loaded.content_hash()
     return _joint_hash(loaded.dataset.content_hash(), loaded.split_hash)

@@ -61,6 +61,11 @@ class TitleIndex:
         forms = difflib.get_close_matches(folded, self._by_title, n=3)
         # A title is near with its year and without: named once.
         near = dict.fromkeys(self._titles[self._by_title[form][0]] for form in forms)
+        if not near:
+            ids = {_fold(one): one for one in self._ids}
+            # Any two ids of one shop have much in common.
+            forms = difflib.get_close_matches(folded, ids, n=3, cutoff=0.8)
+            near = dict.fromkeys(ids[form] for form in forms)
         raise UserError.field(
             f"item {query!r}",
             expected="an item's id or title",

@@ -25,6 +25,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.speaking.adapter import Adapter
 from llmgnn_jax.speaking.known import Known, ReviewPair
@@ -174,7 +175,7 @@ class Taught:
             UserError: If it is not whole, the run is not there, or the run's model or
                 the language model are no longer those that it was taught with.
         """
-        folder = Path(folder).expanduser()
+        folder = named_path(folder)
         document = _read(folder / DOCUMENT)
         try:
             options = PupilOptions(**document["pupil"])

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from llmgnn_jax.assets.bucket import is_url
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.config import ModelName
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.speaking.course import Course, Outcome, teach_pupil
@@ -222,7 +223,7 @@ def words_folder(run: str | Path, name: str, *, overwrite: bool) -> Path:
         raise UserError.field(
             str(run), expected="a folder of this machine", got="a bucket's URL"
         )
-    folder = Path(run).expanduser() / FOLDER / name
+    folder = named_path(Path(run) / FOLDER / name)
     if folder.exists() and not overwrite:
         raise UserError.field(
             str(folder),

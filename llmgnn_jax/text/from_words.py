@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.text.encode import TextEncoder
 from llmgnn_jax.text.encoders.model import EncoderModel, declare
 from llmgnn_jax.text.encoders.word_vectors import WordVectorsConfig
@@ -50,7 +51,7 @@ class WordEncoder(NamedTuple):
 def is_word_file(source: str | Path) -> bool:
     """Whether a source names a file of word vectors (and no folder) that is there."""
     path = Path(source)
-    return path.suffix in WORD_FILES and path.is_file()
+    return path.suffix in WORD_FILES and named_path(path).is_file()
 
 
 def word_encoder(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmgnn_jax.assets import ASSETS
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.text.encode import TextEncoder
@@ -143,7 +144,7 @@ def _loaded(
         str(source) in _ENCODERS
         or isinstance(source, Path)
         or "/" in source
-        or Path(source).exists()
+        or named_path(source).exists()
     ):
         raise UserError.field(
             "encoder",
@@ -166,7 +167,7 @@ def _brings_readout(source: str | Path) -> bool:
     name = str(source)
     if name in (*ASSETS, *FROM_TEXTS, MULTILINGUAL) or is_word_file(source):
         return False
-    if not (isinstance(source, Path) or "/" in name or Path(name).exists()):
+    if not (isinstance(source, Path) or "/" in name or named_path(name).exists()):
         return False
     return (folder_of(source) / READOUT_FILE).is_file()
 

@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from llmgnn_jax.config import Config, replace
-from llmgnn_jax.data import catalog
-from llmgnn_jax.data.attributes import with_attributes
 from llmgnn_jax.data.dataset import Csr, Dataset
-from llmgnn_jax.data.filters import filter_interactions
 from llmgnn_jax.data.hashing import ContentHasher
 from llmgnn_jax.data.memory import Held
 from llmgnn_jax.data.relations import Relation, feed_relations
-from llmgnn_jax.data.splits import Split, TrainSplit, split_by_rule
+from llmgnn_jax.data.splits import Split, TrainSplit
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.question import Question, question_of
 from llmgnn_jax.graph import structure
@@ -26,12 +21,10 @@ from llmgnn_jax.graph.aggregate import (
     checked_backend,
     resolve_backend,
 )
-from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
 from llmgnn_jax.graph.plan import with_buckets
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.models.text_to_filter import TextToFilter
 from llmgnn_jax.parallel.choice import choose_exchange
-from llmgnn_jax.parallel.mesh import device_mesh
 from llmgnn_jax.parallel.processes import choice_of_first
 from llmgnn_jax.parallel.strategy import (
     Meshed,
@@ -52,6 +45,7 @@ from llmgnn_jax.training.node_texts import (
     node_texts,
     run_encoder,
 )
+from llmgnn_jax.training.run_split import read_split
 
 logger = logging.getLogger(__name__)
 
@@ -136,41 +130,6 @@ def prepare(config: Config, *, dataset: Held | None = None) -> Prepared:
     return dataclasses.replace(prepared, held=dataset)
 
 
-def read_split(config: Config, *, dataset: Held | None = None) -> tuple[Config, Split]:
-    """Reads and splits; the configuration with what `parallel.groups` comes to.
-
-    Args:
-        config: Of the run.
-        dataset: As for `prepare`.
-
-    Raises:
-        UserError: As `prepare`, for the data.
-    """
-    kept = filter_interactions(
-        catalog.load(
-            config.data.source,
-            columns=config.data.columns,
-            target=config.data.target,
-            dataset=dataset,
-        ),
-        min_value=config.data.min_value,
-        min_per_user=config.data.min_per_user,
-        min_per_item=config.data.min_per_item,
-    )
-    split = _split(config, with_attributes(kept, config.graph.relations))
-    config, split = _dealt(config, split)
-    _check_parts(config, split)
-    logger.info(
-        "%s: %d users, %d items, %d interactions (%d to train on)",
-        split.dataset.name,
-        split.dataset.num_users,
-        split.dataset.num_items,
-        split.dataset.num_interactions,
-        len(split.train),
-    )
-    return config, split
-
-
 def prepare_split(config: Config, split: Split) -> Prepared:
     """Encodes and builds what `read_split` gave, with the test part or without.
 
@@ -206,59 +165,6 @@ def prepare_split(config: Config, split: Split) -> Prepared:
         encoder=encoder,
         encoded=encoded,
     )
-
-
-def _split(config: Config, dataset: Dataset) -> Split:
-    return split_by_rule(
-        dataset,
-        rule=config.data.split,
-        seed=config.seed,
-        valid_share=config.data.valid_share,
-        cold_share=config.data.cold_share,
-        folds=config.data.folds,
-        fold=config.data.fold,
-        warm_share=config.data.warm_share,
-    )
-
-
-def _dealt(config: Config, split: Split) -> tuple[Config, Split]:
-    """Users and items numbered so that groups of them have about as many edges."""
-    groups = config.parallel.groups or _groups(
-        device_mesh(config.parallel).devices.size
-    )
-    config = replace(config, **{"parallel.groups": groups})
-    if groups == 1:
-        return config, split
-    dataset = split.dataset
-    history = split.training().csr()
-    people = dataset.people != "none"
-    layout = NodeLayout.holding(
-        users=dataset.num_users + config.graph.spare_users,
-        items=dataset.num_items + config.graph.spare_items,
-        groups=groups,
-        people=people,
-    )
-    popularity = np.bincount(history.indices, minlength=dataset.num_items)
-    users = balanced_order(
-        history.counts(), capacity=layout.user_capacity, groups=groups
-    )
-    items = balanced_order(popularity, capacity=layout.item_capacity, groups=groups)
-    dealt = dataset.taken(
-        rows=np.arange(dataset.num_interactions),
-        users=users,
-        items=users if people else items,
-    )
-    again = _split(config, dealt)
-    assert again.split_hash == split.split_hash, "a split knows no numbers"
-    return config, again
-
-
-def _groups(devices: int) -> int:
-    """A multiple of the devices, and of their likely other numbers."""
-    if devices == 1:
-        return 1
-    likely = 64 if devices <= 64 else 1024
-    return -(-likely // devices) * devices
 
 
 def _graph(
@@ -324,21 +230,6 @@ def _exchanging(
             graph, strategy=strategy, width=config.graph.embedding_dim
         )
     return replace(config, **{"parallel.exchange": exchange})
-
-
-def _check_parts(config: Config, split: Split) -> None:
-    """What would end the run after hours of training ends it here."""
-    # A share of 0 says that nothing is to be validated on.
-    on_valid = question_of(split, "valid").positives
-    # Of test its size is enough: it is read once, when all is trained.
-    if not (on_valid.nnz or split.valid_share == 0) or not len(split.test):
-        raise UserError.field(
-            f"data.split {config.data.split!r}",
-            expected="interactions to validate and to test on",
-            got=f"none in {split.dataset.num_interactions} interactions of "
-            f"{split.dataset.num_users} users",
-            fix="use more data or another --data.split",
-        )
 
 
 def _check_texts(config: Config, train: TrainSplit) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data.splits import TuningSplit
 from llmgnn_jax.training.node_texts import node_texts
-from llmgnn_jax.training.prepare import prepare_split, read_split
+from llmgnn_jax.training.prepare import prepare_split
 from llmgnn_jax.training.ranking import fit_model
+from llmgnn_jax.training.run_split import read_split
 from llmgnn_jax.training.trained import TunedModel
 from llmgnn_jax.tuning.named import SPACES
 from llmgnn_jax.tuning.random_search import search

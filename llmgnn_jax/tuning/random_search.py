@@ -15,8 +15,9 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.search_budget import search_budget
 from llmgnn_jax.training.divergence import TrainingDiverged
 from llmgnn_jax.training.loop import train_model
-from llmgnn_jax.training.prepare import prepare_split, read_split
+from llmgnn_jax.training.prepare import prepare_split
 from llmgnn_jax.training.ranking import trainee_of
+from llmgnn_jax.training.run_split import read_split
 from llmgnn_jax.training.trained import set_up
 from llmgnn_jax.tuning.space import Space, checked_space, draw
 from llmgnn_jax.tuning.trials import Trial, TrialsFile

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.config import Config, field_type, flatten, typed_value
 from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.errors import UserError
@@ -64,7 +65,7 @@ def read_space(file: str | Path) -> Space:
     Raises:
         UserError: If there is none, or it is no TOML; what it says is checked later.
     """
-    path = Path(file)
+    path = named_path(file)
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llmgnn_jax.assets.bucket import is_url
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.config import Config, flatten
 from llmgnn_jax.errors import UserError
 
@@ -54,7 +55,7 @@ class TrialsFile:
             raise UserError.field(
                 str(path), expected="a file on this machine", got="a URL"
             )
-        self._path = Path(path)
+        self._path = named_path(path)
         self.trials: dict[int, Trial] = {}
         self.settled: dict[str, Any] = {}
 

@@ -167,7 +167,8 @@ def test_without_markup(text: str, wanted: str) -> None:
         ),
         (
             review("A\ud83d", "X"),
-            "Cards_5.json.gz, line 2, field reviewerID: expected an id, got 'A\\ud83d'",
+            "Cards_5.json.gz, line 2, field reviewerID: expected an id "
+            "without half of a surrogate pair, got 'A\\ud83d'",
         ),
         (
             {"asin": "X"},

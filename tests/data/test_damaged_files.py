@@ -157,6 +157,8 @@ def test_a_link_that_leads_nowhere_is_no_absent_file(
             b"\n\t\t\t",
             "line 3, .* an id",
         ),
+        ("movielens-100k", "u.data", b"\t5\t", b"\t1_0\t", "got '1_0'; fill the value"),
+        ("amazon", "Cards_5.json", b'"A"', b'"\\u0007A"', "an id without control char"),
     ],
 )
 def test_a_damaged_row_is_named(

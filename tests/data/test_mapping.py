@@ -150,6 +150,7 @@ def test_what_is_read(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     assert not shop.relations["likes"].directed
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert warnings == [
+        "customers.jsonl: column about: nothing in 2 of 3 rows",
         "customers.jsonl lacks 1 of the 3 users of orders.csv: they are kept, without "
         "text or features",
         "catalogue.csv lacks 1 of the 3 items of orders.csv: they are kept, without "
@@ -248,8 +249,8 @@ RELATION = (
         (SMALL + "text = [3]", "interactions.text: expected a column or a list of col"),
         (
             SMALL + 'value = "star"',
-            "[interactions]: expected one column of orders.csv: customer, sku, stars, "
-            "ordered_at, headline, review, got 'star'; did you mean 'stars'?",
+            "[interactions] value: expected one column of orders.csv: customer, sku, "
+            "stars, ordered_at, headline, review, got 'star'; did you mean 'stars'?",
         ),
         (SMALL + '[items]\nfile="catalogue.csv"', "items: expected a key id, got file"),
         (
@@ -262,7 +263,8 @@ RELATION = (
         ),
         (
             SMALL.replace("orders.csv", "~nobody-of-that-name/orders.csv"),
-            "interactions.file: expected a path, got '~nobody-of-that-name/orders.csv'",
+            "interactions.file: ~nobody-of-that-name/orders.csv: expected a path, got "
+            "no user's home",
         ),
         (SMALL + "[entities]\nbrand = 3", "entities.brand: expected a table, got 3"),
         (SMALL + "relations = 3\n", "interactions: relations: expected one of file"),

@@ -203,7 +203,28 @@ def _no_rating(graph: nx.Graph) -> None:
             {},
             "attribute 3: expected a name, got int",
         ),
-        (lambda graph: None, {"time": "when"}, "'when': expected a time, got none"),
+        (
+            lambda graph: None,
+            {"time": "when"},
+            "time: expected one of rating, relation, text, time, weight, got 'when'",
+        ),
+        (
+            lambda graph: None,
+            {"categorical": ("agee",)},
+            "categorical: expected one of .*, got 'agee'; did you mean 'age'",
+        ),
+        (lambda graph: None, {"ignore": "ages"}, "ignore: .*; did you mean 'age'"),
+        (lambda graph: None, {"text": "txt"}, "text: .* got 'txt'; did you mean 'text"),
+        (
+            lambda graph: None,
+            {"interactions": ("friend",)},
+            "interactions: expected one of friends, tagged, got 'friend'; did you mean",
+        ),
+        (
+            lambda graph: graph.edges["bob", 7, 0].update(rating=float("nan")),
+            {},
+            "attribute 'rating': expected a finite number, got nan; fill it in",
+        ),
         (lambda graph: None, {"user_kind": "person"}, "user_kind="),
         (lambda graph: None, {"kind": "label"}, "'label' that says what it is"),
         (

@@ -164,6 +164,7 @@ def test_malformed_pickles_are_named(
         ("509\n506\n4\n", "fit one another"),
         ("509\n506\n99999999999\n", "fit one another"),
         ("509 506 x", r"ind\.tiny\.test\.index: .*'x'"),
+        ("509 50_6", r"ind\.tiny\.test\.index: .*50_6"),
         ("", r"0 in test\.index"),
     ],
 )

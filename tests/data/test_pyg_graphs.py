@@ -220,3 +220,19 @@ def test_columns_and_times_that_are_none(films: Any, torch: ModuleType) -> None:
     films["user", "rates", "movie"].time = torch.tensor([1.0, float("nan"), 2.0])
     with pytest.raises(UserError, match=r"edge 1: expected a time in seconds"):
         from_pyg(films, item="movie")
+
+
+def test_nodes_and_values_that_are_lacking(
+    films: Any, torch: ModuleType, pyg: ModuleType
+) -> None:
+    from torch_geometric.data import HeteroData
+
+    with pytest.raises(UserError, match="of a type 'user', got an empty HeteroData"):
+        from_pyg(HeteroData())
+    with pytest.raises(UserError, match=r"item='movies': .*; did you mean 'movie'\?"):
+        from_pyg(films, item="movies")
+    films["user", "rates", "movie"].rating = torch.tensor([1.0, 2.0, float("nan")])
+    with pytest.raises(
+        UserError, match="edge 2: expected a finite value, got nan; fil"
+    ):
+        from_pyg(films, item="movie", value="rating")

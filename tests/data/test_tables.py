@@ -308,7 +308,7 @@ def test_no_times(write: Write, times: list[Any], said: str) -> None:
     [
         (
             [1.0, float("nan")],
-            "row 2, column rating: expected a finite number, got noth",
+            "row 2, column rating: expected a finite number, got nan; fill",
         ),
         (
             [1.0, float("inf")],

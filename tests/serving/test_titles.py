@@ -95,6 +95,9 @@ def test_items_without_titles_are_found_by_id_alone():
     assert index.find("b") == 1
     with pytest.raises(UserError, match="expected an item's id or title"):
         index.find("c")
+    books = TitleIndex(("B00-1", "B00-2", "C7"), ("", "", ""))
+    with pytest.raises(UserError, match=r"did you mean 'B00-1'\?"):
+        books.find("b001")
 
 
 def test_a_title_is_found_whatever_its_composition_of_accents():

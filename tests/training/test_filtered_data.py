@@ -11,8 +11,8 @@ from llmgnn_jax.data.filters import filter_interactions, pairs_among
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.recipes import recipe
 from llmgnn_jax.serving.recommender import Recommender
-from llmgnn_jax.training.prepare import read_split
 from llmgnn_jax.training.run import fit
+from llmgnn_jax.training.run_split import read_split
 
 CONFIG = replace(Config(recipe="test"), **{"data.source": "synthetic"})
 MINIMA = {"min_value": 3.0, "min_per_user": 5, "min_per_item": 8}

@@ -56,7 +56,7 @@ def read_amazon_splits(folder: Path | str, *, name: str | None = None) -> Datase
                 got=", ".join(path.name for path in found) or "none",
             )
         table = TableFile(found[0])
-        check_columns(table, found[0].name, list(_ROLES.values()))
+        check_columns(table, found[0].name, _ROLES.items())
         read[part] = read_interactions(table, _ROLES)
     parts = list(read.values())
     user_index: dict[str, int] = {}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from llmgnn_jax.data.sources.column import NO_TIME, Column, TimeKind
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.errors import UserError, in_a_line
 
 # Of Arrow's timestamps in a second.
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -33,6 +33,10 @@ class ArrowColumn(Column):
         """As of `Column`."""
         return self._as_python(self._array)
 
+    def at(self, row: int) -> object:
+        """As of `Column`."""
+        return self._as_python(self._array.slice(row, 1))[0]
+
     def distinct(self) -> tuple[Sequence[object], np.ndarray]:
         """As of `Column`."""
         import pyarrow as pa
@@ -50,8 +54,11 @@ class ArrowColumn(Column):
         """As of `Column`."""
         import pyarrow as pa
 
+        array = self._plain()
+        if _is_binary(array.type):
+            return super().numbers()
         try:
-            floats = self._plain().cast(pa.float64())
+            floats = array.cast(pa.float64())
         except pa.ArrowException:
             return super().numbers()
         numbers: np.ndarray = floats.to_numpy(zero_copy_only=False)
@@ -67,6 +74,7 @@ class ArrowColumn(Column):
             pa.types.is_boolean(array.type)
             or pa.types.is_time(array.type)
             or pa.types.is_duration(array.type)
+            or _is_binary(array.type)
         ):
             return super().times()
         try:
@@ -87,12 +95,31 @@ class ArrowColumn(Column):
         return array.dictionary_decode() if hasattr(array, "dictionary") else array
 
     def _as_python(self, array: Any) -> Sequence[object]:
+        import pyarrow as pa
+
+        where = f"{self.path.name}, column {self.name}"
+        if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+            # Python's times know no nanoseconds.
+            array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
         try:
             values: list[object] = array.to_pylist()
         except UnicodeDecodeError as error:
             raise UserError.field(
-                f"{self.path.name}, column {self.name}",
+                where,
                 expected="UTF-8 text",
                 got=f"the byte 0x{error.object[error.start]:02x}",
             ) from error
+        except (ValueError, OverflowError, LookupError) as error:
+            # Times of a year, of a fraction or in a zone that Python does not know.
+            raise UserError.field(
+                where,
+                expected=f"values of {array.type} that Python knows",
+                got=in_a_line(error),
+                fix="write the column as text",
+            ) from error
         return values
+
+
+def _is_binary(type_: Any) -> bool:
+    """Whether a column is of bytes, which Arrow would read as digits."""
+    return "binary" in str(type_)

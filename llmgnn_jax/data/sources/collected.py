@@ -3,6 +3,7 @@
 What is missing is counted over the whole file before it is refused.
 """
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,24 +13,20 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from llmgnn_jax.data.sources.column import (
-    NO_TIME,
-    TIMES,
     Column,
-    TimeKind,
     id_of,
+    told,
     word_of,
 )
 from llmgnn_jax.data.sources.table import LARGEST
 from llmgnn_jax.data.sources.wording import clean
 from llmgnn_jax.errors import UserError
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # As pandas writes whole numbers of a column that once had gaps.
 _FLOAT = re.compile(r"-?\d+\.0")
-# Above it (the year 5138 in seconds) a time is of the next finer unit.
-_FINER_THAN = 10**11
-_UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 
 
 class Collected(ABC, Generic[T]):
@@ -46,7 +43,7 @@ class Collected(ABC, Generic[T]):
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name, self.kind = path, name, ""
         self._rows = 0
-        self._missing: tuple[int, int] | None = None
+        self._missing: tuple[int, int, str] | None = None
 
     def add(self, column: Column) -> None:
         """The next rows.
@@ -71,20 +68,28 @@ class Collected(ABC, Generic[T]):
     def _note(self, column: Column, missing: np.ndarray) -> None:
         """Counts (n,) bool, the rows that hold nothing."""
         count = int(np.count_nonzero(missing))
-        if count:
-            first, before = self._missing or (0, 0)
-            first = first or column.first_row + int(missing.argmax())
-            self._missing = first, before + count
+        if not count:
+            return
+        if self._missing is not None:
+            first, before, got = self._missing
+            self._missing = first, before + count, got
+            return
+        row = int(missing.argmax())
+        value = column.at(row)
+        got = "nothing" if value is None or value == "" else told(value)
+        self._missing = column.first_row + row, count, got
 
     def _check_missing(self, fix: str) -> None:
         if self._missing is not None:
-            first, count = self._missing
+            first, count, got = self._missing
+            if count > 1 and got == "nothing":
+                got += f", here and in {count - 1} other rows"
+            elif count > 1:
+                got += f", and none in {count - 1} other rows"
             raise UserError.field(
                 f"{self.path.name}, row {first}, column {self.name}",
                 expected=self.expected,
-                got=f"nothing, here and in {count - 1} other rows"
-                if count > 1
-                else "nothing",
+                got=got,
                 fix=fix,
             )
 
@@ -116,27 +121,23 @@ class Ids(Collected[tuple[list[str], np.ndarray]]):
             elif type(value) is int:
                 number = self._of_whole.get(value)
             if number is None:
-                number = self._number_of(value)
-            if number is None:
-                raise column.error(
-                    int((codes == place).argmax()),
-                    value,
-                    expected="an id: text or a whole number",
-                )
+                try:
+                    number = self._number_of(value)
+                except ValueError as error:
+                    row = int((codes == place).argmax())
+                    raise column.error(row, value, expected=str(error)) from None
             numbers.append(number)
         codes = np.array(numbers, np.int32)[codes]
         self._note(column, codes < 0)
         self._codes.append(codes)
 
-    def _number_of(self, value: object) -> int | None:
+    def _number_of(self, value: object) -> int:
         """The number of a value's id, a new one if need be; -1 where nothing stands.
 
-        None where the value can be no id.
+        Raises:
+            ValueError: As `id_of`.
         """
-        try:
-            external_id = id_of(value)
-        except ValueError:
-            return None
+        external_id = id_of(value)
         if external_id is None:
             return -1
         number = self._index.setdefault(external_id, len(self._index))
@@ -153,7 +154,7 @@ class Ids(Collected[tuple[list[str], np.ndarray]]):
             ids = [external_id[:-2] for external_id in ids]
         whole = all(one.removeprefix("-").isdecimal() for one in ids)
         self.kind = "whole numbers" if whole else "text"
-        return ids, _joined(self._codes, np.int32)
+        return ids, joined(self._codes, np.int32)
 
 
 class Numbers(Collected[np.ndarray]):
@@ -180,77 +181,7 @@ class Numbers(Collected[np.ndarray]):
         if not self._may_be_missing:
             self._check_missing("fill it in or drop the rows")
         self.kind = "numbers"
-        return _joined(self._numbers, np.float64)
-
-
-class Times(Collected[np.ndarray]):
-    """(n,) int64 seconds since 1970, from whole numbers of any unit or from dates."""
-
-    expected = "a time"
-
-    def __init__(self, path: Path, name: str) -> None:
-        super().__init__(path, name)
-        self._times: list[np.ndarray] = []
-        self._kind: TimeKind | None = None
-
-    def _add(self, column: Column) -> None:
-        times, kind = column.times()
-        there = times != NO_TIME
-        self._note(column, ~there)
-        if there.any():
-            if self._kind not in (None, kind):
-                row = int(there.argmax())
-                raise column.error(
-                    row, column.values[row], expected=f"a {self._kind} as before"
-                )
-            self._kind = kind
-        wrong = there & (times < 0)
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise column.error(
-                row,
-                column.values[row],
-                expected=TIMES + ", not before 1970",
-                fix="use 0 or 1970-01-01 where there is no time",
-            )
-        self._times.append(times)
-
-    def finish(self) -> np.ndarray:
-        """As of `Collected`."""
-        self._check_missing("use 0 where there is no time, or leave it out: time=")
-        times = _joined(self._times, np.int64)
-        if self._kind == "date":
-            self.kind = "dates"
-            return times
-        latest = int(times.max(initial=0))
-        unit = next(
-            (n for n in range(3) if latest < _FINER_THAN * 1000**n), len(_UNITS) - 1
-        )
-        self.kind = f"{_UNITS[unit]} since 1970"
-        self._check_unit(times, unit)
-        return times // 1000**unit
-
-    def _check_unit(self, times: np.ndarray, unit: int) -> None:
-        """Passes only if no number is of another unit than the greatest."""
-        others = times[times > 0]
-        if not len(others):
-            return
-        least, greatest = int(others.min()), int(others.max())
-        if unit and least < _FINER_THAN * 1000 ** (unit - 1):
-            raise UserError.field(
-                f"{self.path.name}, row {1 + int((times == least).argmax())}, column "
-                f"{self.name}",
-                expected=f"{_UNITS[unit]}, as {greatest} is",
-                got=least,
-                fix="write all times in one unit",
-            )
-        if least >= 1900_01_01 and greatest <= 2099_12_31 and _are_days(others):
-            raise UserError.field(
-                f"{self.path.name}, column {self.name}",
-                expected=TIMES,
-                got=f"{least} to {greatest}, which look like days",
-                fix="write them with dashes: 2026-01-31",
-            )
+        return joined(self._numbers, np.float64)
 
 
 class Words(Collected[list[T]]):
@@ -260,38 +191,58 @@ class Words(Collected[list[T]]):
         super().__init__(path, name)
         self._read = read
         self._words: list[T] = []
+        self._empty = 0
 
     def _add(self, column: Column) -> None:
-        self._words += map(self._read, column.values)
+        for row, value in enumerate(column.values):
+            try:
+                self._words.append(self._read(value))
+            except (ValueError, RecursionError):  # Lists in lists in lists.
+                raise column.error(
+                    row, value, expected="text, a number or a list of them"
+                ) from None
+            # No text is worth a word, no category is not.
+            self._empty += value is None and self._words[-1] == ""
 
     def finish(self) -> list[T]:
         """As of `Collected`."""
         self.kind = "text"
+        if self._empty:
+            logger.warning(
+                "%s: column %s: nothing in %d of %d rows",
+                self.path.name,
+                self.name,
+                self._empty,
+                self._rows,
+            )
         return self._words
 
 
 def text_of(value: object) -> str:
-    """A value as text, cleaned; of a list all that it says, with spaces between."""
+    """A value as text, cleaned; of a list all that it says, with spaces between.
+
+    Raises:
+        ValueError: As `word_of`.
+    """
     if isinstance(value, list):
         return " ".join(filter(None, map(text_of, value)))
     return clean(word_of(value))
 
 
 def categories_of(value: object) -> tuple[str, ...]:
-    """The categories in a value: a list, or text with "|" between them; each once."""
+    """The categories in a value: a list, or text with "|" between them; each once.
+
+    Raises:
+        ValueError: As `word_of`.
+    """
     parts = value if isinstance(value, list) else word_of(value).split("|")
     return tuple(dict.fromkeys(filter(None, map(text_of, parts))))
 
 
-def _are_days(numbers: np.ndarray) -> bool:
-    """Whether all numbers are days as in 20260131."""
-    months, days = numbers // 100 % 100, numbers % 100
-    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
-
-
-def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+def joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    """The batches of a column as one array; the list is emptied, to free them."""
     if not parts:
         return np.zeros(0, dtype)
-    joined = np.concatenate(parts)
+    whole = np.concatenate(parts)
     parts.clear()
-    return joined
+    return whole

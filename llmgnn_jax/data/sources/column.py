@@ -6,18 +6,30 @@
 import datetime
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from llmgnn_jax.data.sources.json_lines import kind_of
+from llmgnn_jax.data.sources.fields import (
+    comma_hint,
+    holds_control,
+    is_blank,
+    number_of,
+)
+from llmgnn_jax.data.sources.json_lines import kind_of, without_halves
 from llmgnn_jax.errors import UserError
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing time in whole numbers."""
 
 TIMES = "a time: seconds, milliseconds ... since 1970 or ISO 8601 (2026-01-31 12:00)"
+
+_WORDS = (
+    *(str, int, float, Decimal),
+    *(datetime.date, datetime.time, datetime.timedelta),
+)
 
 TimeKind = Literal["number", "date"]
 """What a time is written as: a number of some unit, or a date, which gives seconds."""
@@ -45,6 +57,10 @@ class Column:
     def values(self) -> Sequence[object]:
         """One a row: text, numbers, booleans, lists, None."""
         return self._values
+
+    def at(self, row: int) -> object:
+        """The value in a row, from 0."""
+        return self._values[row]
 
     def distinct(self) -> tuple[Sequence[object], np.ndarray]:
         """The different values as they are met, and (n,) int64: which each row has."""
@@ -98,13 +114,14 @@ class Column:
         self, row: int, value: object, *, expected: str, fix: str = ""
     ) -> UserError:
         """The standard sentence for the value in a row of this column, from 0."""
-        got = repr(value)[:80] if isinstance(value, str | int | float) else None
-        if isinstance(value, bool) or got is None:
-            got = kind_of(value)
+        if isinstance(value, bytes):
+            fix = "write the column as text: what is binary is not read"
+        elif isinstance(value, str):
+            fix = fix or comma_hint(value)
         return UserError.field(
             f"{self.path.name}, row {self.first_row + row}, column {self.name}",
             expected=expected,
-            got=got,
+            got=told(value),
             fix=fix,
         )
 
@@ -112,46 +129,71 @@ class Column:
         if _is_missing(value):
             return math.nan
         try:
-            # A whole number of JSON may be too long for a float.
-            return float(value)  # type: ignore[arg-type]
+            if isinstance(value, str):
+                return number_of(value)
+            if not isinstance(value, bytes):  # Which `float` would read as text.
+                # A whole number of JSON may be too long for a float.
+                return float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
-            raise self.error(row, value, expected="a number") from None
+            pass
+        raise self.error(row, value, expected="a number")
+
+
+def told(value: object) -> str:
+    """A value, for an error."""
+    if value is None or isinstance(value, bool | dict | list):
+        return kind_of(value)
+    if isinstance(value, str | int | float):
+        return repr(value)[:80]
+    return f"{type(value).__name__} {value}"[:80]
 
 
 def id_of(value: object) -> str | None:
     """The external id that a value is: text as it is, 7 and 7.0 as "7".
 
-    Floats that are whole are numbers of a column with gaps, as pandas writes them.
+    Floats that are whole are numbers of a column with gaps, as pandas writes them;
+    decimals are how some databases write whole numbers.
 
     Returns:
-        None where nothing stands.
+        None where nothing stands, or spaces alone.
 
     Raises:
-        ValueError: If it can be no id.
+        ValueError: If it can be no id; the message is what was expected.
     """
     if _is_missing(value):
         return None
     if isinstance(value, str):
-        # JSON may hold half of a surrogate pair, which no file of UTF-8 may.
-        if value.isascii() or value.encode("utf-8", "replace").decode() == value:
-            return value
-        raise ValueError
+        if is_blank(value):
+            return None
+        # Most are ASCII, where nothing can be half of a pair.
+        if not value.isascii() and without_halves(value) != value:
+            raise ValueError("an id without half of a surrogate pair")
+        if holds_control(value):
+            raise ValueError("an id without control characters")
+        return value
     whole = isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
+    if isinstance(value, Decimal):
+        whole = value.is_finite() and value == value.to_integral_value()
     if whole or (isinstance(value, int) and not isinstance(value, bool)):
         return str(int(value))  # type: ignore[call-overload]
-    raise ValueError
+    raise ValueError("an id: text or a whole number")
 
 
 def word_of(value: object) -> str:
-    """A single value as text: "" for nothing, "7" for 7 and 7.0, "true" for True."""
+    """A single value as text: "" for nothing, "7" for 7 and 7.0, "true" for True.
+
+    Raises:
+        ValueError: If it is none: an object, bytes.
+    """
     if _is_missing(value):
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return str(int(value))
-    # Half of a surrogate pair, which JSON may hold and UTF-8 may not.
-    return str(value).encode("utf-8", "replace").decode("utf-8")
+    if not isinstance(value, _WORDS):
+        raise ValueError(type(value).__name__)
+    return without_halves(str(value))
 
 
 def _is_missing(value: object) -> bool:
@@ -163,6 +205,8 @@ def _is_missing(value: object) -> bool:
 def _whole(value: object) -> int | None:
     """A number cut down to a whole one; None if it is none."""
     if isinstance(value, str):
+        if "_" in value:  # Python's way of writing 1_000.
+            return None
         try:
             value = int(value)
         except ValueError:
@@ -170,9 +214,9 @@ def _whole(value: object) -> int | None:
                 value = float(value)
             except ValueError:
                 return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
+    if not isinstance(value, int) and not math.isfinite(value):
         return None
     return math.floor(value)
 

@@ -1,7 +1,7 @@
 """Which column of a table is the user, the item, the value, the time and the text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from llmgnn_jax.data.sources.table_file import TableFile
 from llmgnn_jax.data.suggestions import did_you_mean
@@ -100,16 +100,25 @@ def roles_of(
     return found
 
 
-def check_columns(table: TableFile, section: str, columns: Sequence[str]) -> None:
+def check_columns(
+    table: TableFile, section: str, columns: Iterable[tuple[str, str]]
+) -> None:
     """Passes only if a table has the columns that a section of a mapping names.
+
+    Args:
+        table: Which.
+        section: Of the mapping.
+        columns: A key of the section and the column that it names, each.
 
     Raises:
         UserError: Naming the first one that is not there, or there twice.
     """
-    for column in columns:
+    columns = list(columns)
+    table.look_for(column for _, column in columns)
+    for key, column in columns:
         if table.names.count(column) != 1:
             raise UserError.field(
-                f"[{section}]",
+                f"[{section}] {key}",
                 expected=f"one column of {table.path.name}: "
                 + excerpt(", ".join(table.names)),
                 got=excerpt(repr(column)),

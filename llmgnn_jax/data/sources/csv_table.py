@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from llmgnn_jax.data.sources.compressed import opened
-from llmgnn_jax.data.sources.files import decode
+from llmgnn_jax.data.sources.files import LINE_FEEDS, decode
 from llmgnn_jax.data.sources.table import Block
 from llmgnn_jax.errors import UserError, excerpt
 
@@ -17,6 +17,9 @@ from llmgnn_jax.errors import UserError, excerpt
 _BLOCK_ROWS = 65_536
 # Bytes of a field: a review may be longer than the module's own limit.
 _LONGEST = 2**30
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+"""What ends a field, by what the name of a file ends in."""
+_CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read_csv(
@@ -64,11 +67,31 @@ def csv_header(path: Path, *, delimiter: str = ",", quoted: bool = True) -> list
     """The names of the columns, as `read_csv` takes them; none of an empty file.
 
     Raises:
-        UserError: If the file cannot be read.
+        UserError: If the file cannot be read, or has other delimiters.
     """
     with opened(path) as file:
         rows = _numbered_rows(file, path, delimiter=delimiter, quoted=quoted)
-        return next(rows, (1, []))[1]
+        header = next(rows, (1, []))[1]
+    _check_delimiter(path, header, delimiter)
+    return header
+
+
+def _check_delimiter(path: Path, header: Sequence[str], delimiter: str) -> None:
+    """Passes only if a header is not one name with other delimiters in it."""
+    if len(header) != 1:
+        return
+    other = next(
+        (one for one in _CALLED if one in header[0] and one != delimiter), None
+    )
+    if other is not None:
+        usual = next((end for end, one in DELIMITERS.items() if one == other), None)
+        raise UserError.field(
+            f"{path.name}, line 1",
+            expected=f"columns with {_CALLED[delimiter]} between them",
+            got=f"one, {excerpt(repr(header[0]))}",
+            fix=f"if there are {_CALLED[other]} between columns, "
+            + (f"name the file {usual}" if usual else "write commas in their place"),
+        )
 
 
 def _numbered_rows(
@@ -88,6 +111,13 @@ def _numbered_rows(
         try:
             row = next(reader, None)
         except csv.Error as error:
+            if "new-line" in str(error):
+                raise UserError.field(
+                    f"{path.name}, line {line}",
+                    expected="no carriage return in a line",
+                    got="one that ends it alone, or is not in quotes",
+                    fix=LINE_FEEDS,
+                ) from error
             raise UserError.field(
                 f"{path.name}, line {line}",
                 expected="fields, quoted where they hold a comma, a quote or a new "

@@ -13,9 +13,12 @@ _MOST_SECONDS = np.iinfo(np.int64).max
 
 
 def first(rows: Sequence[Attributes], candidates: Sequence[str]) -> str | None:
-    """The first of the candidates that any edge has; None where there is none."""
+    """The first of the candidates that any edge has; None where there is none.
+
+    NaN counts: an edge that has it lacks a value that others would have.
+    """
     for name in candidates:
-        if any(not is_missing(row.get(name)) for row in rows):
+        if any(row.get(name) is not None for row in rows):
             return name
     return None
 
@@ -54,7 +57,7 @@ def numbers(
             raise UserError.field(
                 f"{told(row)}, attribute {name!r}",
                 expected="a finite number",
-                got="none" if is_missing(value) else repr(value),
+                got="none" if value is None else repr(value),
                 fix="fill it in, drop the edge, or name another attribute",
             )
     return found

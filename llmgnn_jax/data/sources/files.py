@@ -8,6 +8,9 @@ from typing import BinaryIO
 
 from llmgnn_jax.errors import UserError
 
+LINE_FEEDS = "end lines with a line feed: tr '\\r' '\\n' < FILE > NEW"
+"""What to do about lines that end in a carriage return alone."""
+
 
 def open_file(path: Path) -> BinaryIO:
     """Opens a file for its bytes.
@@ -35,6 +38,11 @@ def stands_there(path: Path) -> bool:
     would be left out without a word.
     """
     return path.is_symlink() or path.exists()
+
+
+def return_hint(line: str) -> str:
+    """What to do about a line that holds several, with carriage returns; else ""."""
+    return LINE_FEEDS if "\r" in line.removesuffix("\r") else ""
 
 
 def unreadable(path: Path, error: OSError) -> UserError:

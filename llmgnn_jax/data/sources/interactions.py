@@ -10,10 +10,10 @@ from llmgnn_jax.data.sources.collected import (
     Collected,
     Ids,
     Numbers,
-    Times,
     Words,
     text_of,
 )
+from llmgnn_jax.data.sources.collected_times import Times
 from llmgnn_jax.data.sources.table_file import TableFile
 from llmgnn_jax.data.sources.wording import sentences
 from llmgnn_jax.errors import UserError

@@ -16,6 +16,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.node_dataset import UNLABELLED, NodeDataset
 from llmgnn_jax.data.relations import Relation
+from llmgnn_jax.data.sources.given import check_given
 from llmgnn_jax.data.sources.links import added_up, same_links
 from llmgnn_jax.data.sources.node_edges import undirected
 from llmgnn_jax.data.sources.tensors import as_numpy
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 VALUES = ("value", "rating", "weight")
 """Where the value of an edge is looked for where edges are a mapping, in order."""
+
+
+_WHOLE = ("senders", "receivers", "n_node", "n_edge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +84,11 @@ def nodes_from_jraph(
             )
     assert vectors is not None
     assert known is not None
-    if known.ndim != 1 or len(known) < found.num_nodes:
+    if known.ndim != 1 or len(known) < found.num_nodes or known.dtype.kind not in "iuf":
         raise UserError.field(
             "labels",
-            expected=f"a class for each of {found.num_nodes} nodes",
-            got=f"shape {known.shape}",
+            expected=f"the number of a class for each of {found.num_nodes} nodes",
+            got=f"shape {known.shape} of {known.dtype}",
         )
     known = known[: found.num_nodes]
     known = np.where(known < 0, UNLABELLED, known)
@@ -220,11 +224,14 @@ def _numbers(edges: Any, name: str | None, size: int) -> np.ndarray:
 
 def _without_padding(graph: Any) -> _Graph:
     """The nodes and edges that are no padding, their fields as NumPy arrays."""
-    nodes, edges = (_arrays(one) for one in (graph.nodes, graph.edges))
-    senders, receivers, n_node, n_edge = (
-        as_numpy(one).astype(np.int64)
-        for one in (graph.senders, graph.receivers, graph.n_node, graph.n_edge)
+    check_given(
+        graph,
+        "graph",
+        kind="a GraphsTuple of jraph",
+        having=("nodes", "edges", *_WHOLE),
     )
+    nodes, edges = (_arrays(one) for one in (graph.nodes, graph.edges))
+    senders, receivers, n_node, n_edge = (_whole(graph, field) for field in _WHOLE)
     for field, counts, size in (
         ("n_node", n_node, max((len(one) for one in _leaves(nodes)), default=None)),
         ("n_edge", n_edge, len(senders)),
@@ -253,6 +260,18 @@ def _without_padding(graph: Any) -> _Graph:
         receivers=receivers[:num_edges],
         num_nodes=num_nodes,
     )
+
+
+def _whole(graph: Any, field: str) -> np.ndarray:
+    """(n,) int64: a field that holds whole numbers."""
+    array = as_numpy(getattr(graph, field))
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise UserError.field(
+            f"graph.{field}",
+            expected="an array of whole numbers",
+            got=f"shape {array.shape} of {array.dtype}",
+        )
+    return array.astype(np.int64)
 
 
 def _arrays(value: Any) -> Any:

@@ -88,7 +88,8 @@ def read_mapped(mapped: Mapped) -> Dataset:
         for role in ("user", "item", "value", "time")
         if (column := getattr(rows, role)) is not None
     }
-    check_columns(table, "interactions", [*roles.values(), *rows.text])
+    texts = (("text", column) for column in rows.text)
+    check_columns(table, "interactions", [*roles.items(), *texts])
     read = read_interactions(table, roles, texts=rows.text)
     kinds = ", ".join(f"{role}: {kind}" for role, kind in read.kinds.items())
     logger.info("%s: %s", table.path.name, kinds)
@@ -143,7 +144,9 @@ class _Listed:
         if side is not None:
             table = TableFile(side.file)
             asked = _asked_of(side, table.path)
-            check_columns(table, section, [one.name for one in asked.values()])
+            # Keys of several columns have the column behind them.
+            columns = [(key.split()[0], one.name) for key, one in asked.items()]
+            check_columns(table, section, columns)
             self._read = collect(table, asked)
             self.index = _once(table.path, side.id, *self._read["id"])
         listed = len(self.index)
@@ -205,7 +208,7 @@ def _asked_of(side: Side, path: Path) -> dict[str, Collected[Any]]:
 
 def _listed_ids(table: TableFile, section: str, column: str) -> dict[str, int]:
     """External id -> its row in a table that lists each once."""
-    check_columns(table, section, [column])
+    check_columns(table, section, [("id", column)])
     return _once(
         table.path, column, *collect(table, {"id": Ids(table.path, column)})["id"]
     )

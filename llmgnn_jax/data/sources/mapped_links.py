@@ -58,7 +58,9 @@ def read_links(
     """
     table = TableFile(links.file)
     section = f"relations.{name}"
-    columns = [links.head, links.tail, *([links.weight] if links.weight else [])]
+    columns = [("head", links.head), ("tail", links.tail)]
+    if links.weight:
+        columns.append(("weight", links.weight))
     check_columns(table, section, columns)
     asked: dict[str, Collected[Any]] = {
         "heads": Ids(table.path, links.head),

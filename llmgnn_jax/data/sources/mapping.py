@@ -46,6 +46,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.sources.mapped import (
     Entities,
@@ -80,7 +81,7 @@ def read_mapping(path: Path | str) -> Dataset:
         UserError: If it is missing, no TOML or says what is not known, and as
             `read_mapped`.
     """
-    path = Path(path)
+    path = named_path(path)
     document = read_toml(path)
     if NEO4J in document:
         return read_neo4j(document, folder=path.parent)
@@ -198,13 +199,11 @@ def _typed(kind: object, value: object, where: str, folder: Path) -> object:
 
 
 def _file(value: str, where: str, folder: Path) -> Path:
-    """The path of a table; what names no user's home and has an ending is one."""
+    """The path of a table; what may be asked about and has an ending is one."""
     try:
-        path = folder / Path(value).expanduser()
-    except RuntimeError as error:
-        raise UserError.field(
-            where, expected="a path", got=f"{excerpt(repr(value))} ({error})"
-        ) from error
+        path = named_path(folder / named_path(value))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     if ending_of(path) is None and not path.is_dir():
         raise UserError.field(
             where,

@@ -20,6 +20,9 @@ from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.relations import SIDES
 from llmgnn_jax.data.sources.attributes import features, texts
 from llmgnn_jax.data.sources.edge_numbers import first, numbers, seconds
+from llmgnn_jax.data.sources.given import several
+from llmgnn_jax.data.sources.networkx_import import check_graph
+from llmgnn_jax.data.sources.networkx_named import check_named
 from llmgnn_jax.data.sources.networkx_parts import (
     Declared,
     Names,
@@ -88,9 +91,30 @@ def from_networkx(
         ignore: Node attributes that are not read.
 
     Raises:
-        UserError: For a node without a kind, an id that repeats, a value, time, weight
+        UserError: For what is no graph, an attribute or a relation that is named and
+            not there, a node without a kind, an id that repeats, a value, time, weight
             or feature that is none, or a graph without interactions.
     """
+    check_graph(graph)
+    categorical, ignore = several(categorical), several(ignore)
+    interactions = several(interactions)
+    check_named(
+        graph,
+        {
+            "node_id": (node_id,),
+            "title": (title,),
+            "text": (text,),
+            "value": () if value is None else (value,),
+            "time": () if time is None else (time,),
+            "test": (test,),
+            "relation": (relation,),
+            "weight": (weight,),
+            "categorical": categorical,
+            "ignore": ignore,
+        },
+        relation=relation,
+        interactions=interactions,
+    )
     if kind is None:
         named = any("kind" in attributes for _, attributes in graph.nodes(data=True))
         kind = "kind" if named else "bipartite"

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from llmgnn_jax.data.node_dataset import UNLABELLED, NodeDataset
 from llmgnn_jax.data.sources.attributes import is_missing
-from llmgnn_jax.data.sources.networkx_import import networkx
+from llmgnn_jax.data.sources.networkx_import import check_graph, networkx
 from llmgnn_jax.data.sources.networkx_writer import NOTES
 from llmgnn_jax.data.sources.node_edges import undirected
 from llmgnn_jax.errors import UserError
@@ -45,9 +45,10 @@ def nodes_from_networkx(
         class_names: The classes in order; those that there are, sorted, if not given.
 
     Raises:
-        UserError: For a graph without nodes or labels, a feature that is missing or of
-            another length, or a label that is none of the class names.
+        UserError: For what is no graph, one without nodes or labels, a feature that is
+            missing or of another length, or a label that is none of the class names.
     """
+    check_graph(graph)
     rows = list(graph.nodes(data=True))
     if not rows:
         raise UserError.field("graph", expected="at least one node", got="none")

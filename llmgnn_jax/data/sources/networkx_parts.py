@@ -162,7 +162,7 @@ def read_edges(
         said = attributes.get(names.relation)
         kinds = nodes.kind[first], nodes.kind[second]
         if set(kinds) == set(SIDES) and (
-            is_missing(said) or said in names.interactions
+            is_missing(said) or str(said) in names.interactions
         ):
             turned += kinds != SIDES
             met.ends.append((first, second) if kinds == SIDES else (second, first))

@@ -161,4 +161,7 @@ def _edges(neighbours: dict[int, list[int]]) -> np.ndarray:
 
 
 def _whole_numbers(raw: bytes) -> np.ndarray:
-    return np.array([int(word) for word in raw.split()], np.int64)
+    words = raw.split()
+    if b"_" in raw:  # Python's way of writing 1_000.
+        raise ValueError(next(word for word in words if b"_" in word))
+    return np.array([int(word) for word in words], np.int64)

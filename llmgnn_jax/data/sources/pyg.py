@@ -18,6 +18,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.node_dataset import NodeDataset, NodeSplit
 from llmgnn_jax.data.relations import SIDES
+from llmgnn_jax.data.sources.given import check_given
 from llmgnn_jax.data.sources.pyg_edges import (
     EdgeType,
     edge_index,
@@ -30,6 +31,7 @@ from llmgnn_jax.data.sources.pyg_writer import INTERACTION
 from llmgnn_jax.data.sources.pyg_writer import to_pyg as to_pyg
 from llmgnn_jax.data.sources.tensors import as_numpy
 from llmgnn_jax.data.sources.wording import catalogue_texts
+from llmgnn_jax.data.suggestions import did_you_mean
 from llmgnn_jax.data.validation import Categories
 from llmgnn_jax.errors import UserError
 
@@ -72,17 +74,30 @@ def from_pyg(
         time: Its attribute with seconds since 1970; the first of `TIMES`.
 
     Raises:
-        UserError: If there is no such node or edge type or attribute, or more than one
-            that it could be, or a tensor has another shape than it should.
+        UserError: If it is neither, there is no such node or edge type or attribute, or
+            more than one that it could be, or a tensor has another shape than it
+            should.
     """
+    check_given(
+        data,
+        "data",
+        kind="a Data or a HeteroData of PyTorch Geometric",
+        having=("keys", "edge_attrs"),
+    )
     if not hasattr(data, "edge_types"):
         return nodes_from_pyg(data, name=name)
     for side, kind in zip(SIDES, (user, item), strict=True):
+        if not data.node_types:
+            raise UserError.field(
+                "data", expected=f"nodes of a type {kind!r}", got="an empty HeteroData"
+            )
         if kind not in data.node_types:
             raise UserError.field(
                 f"{side}={kind!r}",
                 expected=f"one of the node types {', '.join(data.node_types)}",
                 got=repr(kind),
+                fix=did_you_mean(kind, data.node_types)
+                or f"say in {side}=... which one is the {side}",
             )
     kinds = {user: "user", item: "item"}
     met = _interactions(data, (user, item), interaction)
@@ -97,14 +112,18 @@ def from_pyg(
     titles = titles or ("",) * _size(data, item)
     values = edge_numbers(store, met, value, VALUES, len(users))
     times = edge_numbers(store, met, time, TIMES, len(users))
-    if times is not None and not np.isfinite(times).all():
-        row = int((~np.isfinite(times)).argmax())
-        raise UserError.field(
-            f"data[{told(met)}], edge {row}",
-            expected="a time in seconds since 1970",
-            got=times[row],
-            fix="use 0 where there is no time",
-        )
+    for numbers, expected, fix in (
+        (values, "a finite value", "fill it in or drop the edge"),
+        (times, "a time in seconds since 1970", "use 0 where there is no time"),
+    ):
+        if numbers is not None and not np.isfinite(numbers).all():
+            row = int((~np.isfinite(numbers)).argmax())
+            raise UserError.field(
+                f"data[{told(met)}], edge {row}",
+                expected=expected,
+                got=numbers[row],
+                fix=fix,
+            )
     return Dataset(
         name=name,
         user_ids=_ids(data, user),

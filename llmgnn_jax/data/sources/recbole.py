@@ -29,6 +29,7 @@ from typing import TypeVar
 import numpy as np
 
 from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.sources.fields import number_or_nan
 from llmgnn_jax.data.sources.files import stands_there
 from llmgnn_jax.data.sources.recbole_header import header_columns
 from llmgnn_jax.data.sources.recbole_triples import read_triples
@@ -36,7 +37,6 @@ from llmgnn_jax.data.sources.table import (
     LARGEST,
     Block,
     concatenated,
-    number_or_nan,
     read_blocks,
 )
 from llmgnn_jax.data.sources.wording import catalogue_text, clean, titled, year_of

@@ -6,7 +6,8 @@ import types
 from pathlib import Path
 from typing import Any
 
-from llmgnn_jax.data.sources.json_lines import kind_of
+from llmgnn_jax.data.sources.fields import holds_control, is_blank
+from llmgnn_jax.data.sources.json_lines import kind_of, without_halves
 from llmgnn_jax.data.sources.wording import without_markup
 from llmgnn_jax.errors import UserError
 
@@ -23,13 +24,13 @@ class Record:
     def id(self, field: str) -> str:
         """An external id."""
         value = self._fields.get(field)
-        # JSON may hold half of a surrogate pair, which no file of UTF-8 may.
-        if (
-            not isinstance(value, str)
-            or not value
-            or value.encode("utf-8", "replace").decode("utf-8") != value
-        ):
+        if not isinstance(value, str) or is_blank(value):
             raise self.error(field, expected="an id")
+        # Most are ASCII, where nothing can be half of a pair.
+        if not value.isascii() and without_halves(value) != value:
+            raise self.error(field, expected="an id without half of a surrogate pair")
+        if holds_control(value):
+            raise self.error(field, expected="an id without control characters")
         return value
 
     def number(self, field: str) -> float:

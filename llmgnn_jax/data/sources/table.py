@@ -5,22 +5,30 @@ wherever it stands.
 """
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from llmgnn_jax.data.sources.files import decode, open_file, unreadable
+from llmgnn_jax.data.sources.fields import (
+    comma_hint,
+    holds_control,
+    is_blank,
+    number_or_nan,
+)
+from llmgnn_jax.data.sources.files import (
+    decode,
+    open_file,
+    return_hint,
+    unreadable,
+)
 from llmgnn_jax.errors import UserError, excerpt
 
 # Enough to spread the cost of NumPy calls; small enough to keep Python strings few.
 _BLOCK_LINES = 65_536
 LARGEST = float(np.finfo(np.float32).max)
 """A float32 holds no more."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,17 +67,20 @@ class Block:
             numbers = replace(self, columns={column: filled}).numbers(column)
             return np.where(empty, np.nan, numbers)
         try:
+            if "_" in "".join(fields):  # NumPy takes "1_000" too, as `float` does.
+                raise ValueError
             numbers = np.array(fields, dtype=np.float64)
         except ValueError:
             numbers = np.array([number_or_nan(value) for value in fields])
         # Written so that NaN is wrong too.
         wrong = ~(np.abs(numbers) <= LARGEST)
         if wrong.any():
+            row = int(wrong.argmax())
             raise self.error(
-                int(wrong.argmax()),
+                row,
                 column,
                 expected="a finite number",
-                fix="fill the value in or drop the line",
+                fix=comma_hint(fields[row]) or "fill the value in or drop the line",
             )
         return numbers
 
@@ -92,23 +103,19 @@ class Block:
         return numbers.astype(np.int64)
 
     def ids(self, column: str) -> tuple[str, ...]:
-        """The fields, none of them empty or with a control character in it.
+        """The fields, none of them blank or with a control character in it.
 
-        A carriage return or a NUL in an id is what is left of a file that was mangled.
         `" 7"` and `"7"` are two ids all the same.
 
         Raises:
             UserError: If one is.
         """
         fields = self.columns[column]
-        if "" in fields:
-            raise self.error(
-                fields.index(""), column, expected="an id", fix="drop the line"
-            )
-        if _CONTROL.search("".join(fields)):
-            row = next(
-                row for row, field in enumerate(fields) if _CONTROL.search(field)
-            )
+        if "" in map(str.strip, fields):
+            row = next(row for row, field in enumerate(fields) if is_blank(field))
+            raise self.error(row, column, expected="an id", fix="drop the line")
+        if holds_control("".join(fields)):
+            row = next(row for row, field in enumerate(fields) if holds_control(field))
             raise self.error(
                 row,
                 column,
@@ -258,7 +265,8 @@ def _split(
                     f"{path.name}, line {line}",
                     expected=f"{len(columns)} fields ({excerpt(', '.join(columns))})",
                     got=len(row),
-                    fix=f"fields end at {delimiter!r}",
+                    fix=return_hint(delimiter.join(row))
+                    or f"fields end at {delimiter!r}",
                 )
     fields: Iterable[tuple[str, ...]] = zip(*rows, strict=True)
     if not rows:
@@ -271,10 +279,3 @@ def _split(
 def concatenated(parts: Iterable[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
     """The columns of a file, from those of each of its blocks; one at least."""
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-
-
-def number_or_nan(field: str) -> float:
-    try:
-        return float(field)
-    except ValueError:
-        return float("nan")

@@ -8,26 +8,30 @@ slower and says what is wrong with which line. Both give the same rows.
 import contextlib
 import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.data.sources.arrow_column import ArrowColumn
 from llmgnn_jax.data.sources.column import Column
 from llmgnn_jax.data.sources.compressed import GZIP, opened
-from llmgnn_jax.data.sources.csv_table import csv_header, read_csv
+from llmgnn_jax.data.sources.csv_table import DELIMITERS, csv_header, read_csv
 from llmgnn_jax.data.sources.files import unreadable
-from llmgnn_jax.data.sources.json_lines import read_json_lines
+from llmgnn_jax.data.sources.json_lines import keys_of, read_json_lines
+from llmgnn_jax.data.sources.parquet_files import PARQUET, parquet_files
 from llmgnn_jax.errors import UserError, excerpt, in_a_line
+
+logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Column]
 """Column name -> some consecutive rows."""
 
-PARQUET = ".parquet"
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = ".jsonl"
-ENDINGS = (PARQUET, *_DELIMITERS, _JSON_LINES)
+ENDINGS = (PARQUET, *DELIMITERS, _JSON_LINES)
 TABLES = tuple(f"{one}[{GZIP}]" if one != PARQUET else one for one in ENDINGS)
 """What table files end in, for people."""
 
@@ -60,14 +64,9 @@ class TableFile:
         Raises:
             UserError: If the file cannot be read, or needs pyarrow where there is none.
         """
-        self.path = path
+        self.path = path = named_path(path)
         ending = ending_of(path)
-        try:
-            # A name may be too long to ask about.
-            is_folder, is_there = path.is_dir(), path.exists()
-        except OSError as error:
-            raise unreadable(path, error) from error
-        if is_folder:
+        if path.is_dir():
             ending = PARQUET
         if ending is None:
             raise UserError.field(
@@ -75,11 +74,20 @@ class TableFile:
                 expected=f"a file that ends in one of {', '.join(TABLES)}",
                 got=path.suffix or "no ending",
             )
-        if not is_there:
+        if not path.exists():
             raise unreadable(path, FileNotFoundError(2, "No such file"))
         self._ending = ending
-        self._delimiter = _DELIMITERS.get(ending, "")
+        self._delimiter = DELIMITERS.get(ending, "")
         self.names = tuple(self._names())
+
+    def look_for(self, columns: Iterable[str]) -> None:
+        """Adds all names of a file of JSON lines, if columns are not among the first.
+
+        Raises:
+            UserError: If the file is malformed.
+        """
+        if self._ending == _JSON_LINES and not set(self.names).issuperset(columns):
+            self.names = tuple(keys_of(self.path))
 
     @property
     def name(self) -> str:
@@ -104,29 +112,18 @@ class TableFile:
 
     def _names(self) -> Sequence[str]:
         if self._ending == PARQUET:
-            first = self._parquet_files()[0]
+            first = parquet_files(self.path)[0]
             try:
                 return list(_parquet(self.path).read_schema(first).names)
             except _arrow_errors() as error:
                 raise _broken(first, error) from error
         if self._ending == _JSON_LINES:
-            lines = itertools.islice(read_json_lines(self.path), _LINES_LOOKED_AT)
-            return list(dict.fromkeys(key for _, record in lines for key in record))
+            return keys_of(self.path, lines=_LINES_LOOKED_AT)
         return csv_header(self.path, delimiter=self._delimiter, quoted=self._is_quoted)
-
-    def _parquet_files(self) -> list[Path]:
-        if not self.path.is_dir():
-            return [self.path]
-        files = sorted(self.path.glob(f"*{PARQUET}"))
-        if not files:
-            raise UserError.field(
-                str(self.path), expected=f"files that end in {PARQUET}", got="none"
-            )
-        return files
 
     def _parquet(self, columns: Sequence[str]) -> Iterator[Batch]:
         parquet, first = _parquet(self.path), 1
-        for path in self._parquet_files():
+        for path in parquet_files(self.path):
             try:
                 with parquet.ParquetFile(path) as file:
                     lacking = set(columns) - set(file.schema_arrow.names)
@@ -144,8 +141,11 @@ class TableFile:
 
     def _json_lines(self, columns: Sequence[str]) -> Iterator[Batch]:
         records = (record for _, record in read_json_lines(self.path))
-        first = 1
+        first, known, late = 1, set(self.names), Counter[str]()
         while batch := list(itertools.islice(records, _PYTHON_ROWS)):
+            for record in batch:
+                if not known.issuperset(record):
+                    late.update(record.keys() - known)
             yield {
                 name: Column(
                     self.path, name, first, [record.get(name) for record in batch]
@@ -153,16 +153,29 @@ class TableFile:
                 for name in columns
             }
             first += len(batch)
+        if late:
+            found = (f"{name} ({count} rows)" for name, count in sorted(late.items()))
+            logger.warning(
+                "%s: not read, since none of the first %d lines has them and they are "
+                "not named: %s",
+                self.path.name,
+                _LINES_LOOKED_AT,
+                excerpt(", ".join(found)),
+            )
 
     def _csv(self, columns: Sequence[str]) -> Iterator[Batch]:
-        read = 0
+        read, last = 0, None
         with contextlib.suppress(*_arrow_errors()), opened(self.path) as file:
             counted = _QuoteCounter(file)
             for batch in self._csv_by_arrow(counted, columns):
-                yield batch
-                read += len(batch[columns[0]])
+                if last is not None:
+                    yield last
+                    read += len(last[columns[0]])
+                last = batch
             # Arrow takes a quote that nothing closes for a field up to the file's end.
             if not self._is_quoted or counted.quotes % 2 == 0:
+                if last is not None:
+                    yield last
                 return
         yield from self._csv_by_python(columns, skipped=read)
 

@@ -30,6 +30,7 @@ def read_table(
     """
     table = TableFile(Path(path))
     source = table.path.name
+    table.look_for(filter(None, (one.partition("=")[2] for one in columns)))
     roles = roles_of(table.names, columns, source=source)
     left_out = [name for name in table.names if name not in roles.values()]
     logger.info(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.data.sources.files import open_file
 from llmgnn_jax.data.sources.json_lines import kind_of, parse_record
 from llmgnn_jax.data.suggestions import did_you_mean
@@ -37,7 +38,7 @@ def read_texts(source: str, *, column: str | None = None) -> list[str]:
         name, suffix = "standard input", ".txt"
     else:
         name = source
-        if suffix not in _ACCEPTED and not Path(source).is_dir():
+        if suffix not in _ACCEPTED and not named_path(source).is_dir():
             raise UserError.field(
                 source,
                 expected=f"a file that ends in one of {', '.join(_ACCEPTED)}",
@@ -67,7 +68,7 @@ def _bytes(source: str) -> bytes:
     if source == "-":
         return sys.stdin.buffer.read()
     try:
-        with open_file(Path(source)) as file:
+        with open_file(named_path(source)) as file:
             return file.read()
     except IsADirectoryError:
         raise UserError.field(

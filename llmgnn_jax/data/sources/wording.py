@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from llmgnn_jax.data.sources.json_lines import without_halves
+
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _UNSEEN = re.compile(
     r"<!--.*?-->|<(script|style)\b[^<>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE
@@ -56,5 +58,5 @@ def without_markup(text: str) -> str:
     """The cleaned text of a piece of HTML: no tags, scripts or entities."""
     # Entities first: tags that were escaped once more are tags all the same.
     text = _TAG.sub(" ", _UNSEEN.sub(" ", html.unescape(text)))
-    # Half of a surrogate pair, which JSON may hold and UTF-8 may not.
-    return clean(text.encode("utf-8", "replace").decode("utf-8"))
+    # An entity may stand for half of a surrogate pair too.
+    return clean(without_halves(text))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from llmgnn_jax import assets
+from llmgnn_jax.assets.named_path import named_path
 from llmgnn_jax.text.pretrained.hub import fetch_from_hub, is_hub_name
 
 
@@ -17,10 +18,11 @@ def folder_of(source: str | Path) -> Path:
     """
     name = str(source)
     if name not in assets.ASSETS:
-        if isinstance(source, Path) or Path(source).exists():
-            return Path(source)
+        path = named_path(source)
+        if isinstance(source, Path) or path.exists():
+            return path
         if is_hub_name(name):
             return fetch_from_hub(name)
         if "/" in name:
-            return Path(name)
+            return path
     return assets.fetch(name)
