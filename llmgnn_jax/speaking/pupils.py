@@ -16,7 +16,7 @@ import numpy as np
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.speaking.adapter import Adapter
-from llmgnn_jax.speaking.known import TOLD, Known, ReviewPair, Told
+from llmgnn_jax.speaking.known import VECTOR_SOURCES, Known, ReviewPair, VectorSource
 from llmgnn_jax.speaking.lessons import Lessons, shapes_of
 from llmgnn_jax.speaking.pupil import ADAPTER, DECODER, Pupil
 from llmgnn_jax.text.encoders.layers import ComputeDtype
@@ -62,7 +62,7 @@ class PupilOptions:
 
     decoder: DecoderName
     words: str = "smollm2-135m"
-    told: Told = "merged"
+    told: VectorSource = "merged"
     soft_tokens: int = 8
     hidden: int = 256
     dtype: ComputeDtype = "bfloat16"
@@ -71,7 +71,7 @@ class PupilOptions:
     def __post_init__(self) -> None:
         for name, choices in (
             ("decoder", DECODERS),
-            ("told", TOLD),
+            ("told", VECTOR_SOURCES),
             ("dtype", get_args(ComputeDtype)),
         ):
             if (value := getattr(self, name)) not in choices:
