@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evidence.explanation import Evidence, EvidenceEdge, EvidencePath
 from llmgnn_jax.evidence.labels import Language, label_of, plain
-from llmgnn_jax.evidence.template import cites, signed
 from llmgnn_jax.evidence.path_parts import parts_of
+from llmgnn_jax.evidence.template import cites, signed
 
 _WIDTH, _ROW, _TOP, _BOTTOM = 1040, 66, 62, 44
 _BOX = 34

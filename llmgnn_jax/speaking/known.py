@@ -49,7 +49,7 @@ class ReviewPair:
     Attributes:
         user: Slot of who wrote it.
         item: Slot of what it is of.
-        prompt: The evidence in words; a review may follow.
+        prompt: What is known in words; a review may follow.
         review: What was written, cut to 280 characters.
     """
 
@@ -121,7 +121,7 @@ class Known:
         ]
 
     def prompt(self, user: int, item: int) -> str:
-        """The evidence in words, from what the user did with other items.
+        """What is known of both, in words, from what the user did with other items.
 
         Args:
             user: A user's slot.

@@ -138,7 +138,7 @@ def test_what_is_not_known_is_said(answerer, question, words):
 
 @pytest.fixture(scope="module")
 def rated(recommender):
-    """(user, title, rating) of the highest and the lowest rating, none of them equal."""
+    """(user, title, rating) of the lowest rating and of the highest."""
     train = recommender.train
     first, last = int(train.values.argmin()), int(train.values.argmax())
     assert train.values[first] < train.values[last]
