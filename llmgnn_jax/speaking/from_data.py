@@ -125,7 +125,8 @@ class DataAnswers:
     def popular(self) -> str:
         """The items that most people had."""
         words = self._phrasing
-        best = self._catalogue.best_known(sorted(self._wanted()), k=self._k)
+        wanted = self._wanted()
+        best = self._catalogue.best_known(sorted(wanted), k=self._k)
         if not best:
             return words.say("popular none", items=words.things())
         listed = []
@@ -133,7 +134,9 @@ class DataAnswers:
             known = words.had_by(item)
             cite = words.cite("fact people", **known)
             listed.append(words.say("popular one", **known, cite=cite))
-        return words.say("popular", items=words.things(), list=words.join(listed))
+        return words.say(
+            "popular", items=words.things(len(wanted)), list=words.join(listed)
+        )
 
     @property
     def _user(self) -> str:

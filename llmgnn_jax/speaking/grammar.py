@@ -5,7 +5,7 @@ import re
 from llmgnn_jax.speaking.forms import Forms
 
 USER = re.compile(
-    r"(?:\busers?\b|用户)\s*#?\s*[\"'“]?([A-Za-z0-9_][A-Za-z0-9_.:@-]*)",
+    r"(?:\busers?\b(?!['’]s\b)|用户)\s*#?\s*[\"'“]?([A-Za-z0-9_][A-Za-z0-9_.:@-]*)",
     re.IGNORECASE,
 )
 ITEM = re.compile(
@@ -33,7 +33,7 @@ _PARTS = {
     "((of|from|in) YEAR|[from] (before|after|since|until) YEAR|between YEAR and YEAR"
     "|from YEAR (to|until) YEAR|from YEAR (on|onwards)|(of|from|in) [the] DECADE)",
     "THINGS": "(VALUES|NOUN|(YEAR|DECADE) (VALUES|NOUN)) [SUCH] [WHEN]",
-    "SOME": "[A|some|any|a few|more|all|all the] [good|other]",
+    "SOME": "[A|some|any|a few|more] [good|other]",
     "ITEMS": "[both] ITEM [[and] ITEM [[and] ITEM]]",
     # What somebody may do with an item.
     "WOULD": "would|will|might|may|could|should",
@@ -66,6 +66,7 @@ _FORMS = {
     "recommend": """
 ASK WHICH [of the] [THINGS] WOULD USER [most|probably|also|rather] LIKE
   [best|most|next|now] [REASON]
+ASK WHICH [THINGS] USER WOULD [most|probably] LIKE [best|most|next] [REASON]
 ASK WHICH [THINGS] (would|do|can|could|should) (you|i|we) (recommend|suggest)
   (to|for) USER [next] [REASON]
 ASK FIND SOME [best] (THINGS|recommendations|suggestions) [to watch|to see] (to|for)
@@ -115,6 +116,8 @@ ASK (are|is) there SOME (THINGS|something) ALIKE ITEM
 ASK WHICH [of the] [THINGS] (DOES|have) USER [really|usually|mostly|already]
   (FOND|HAVE|HAD) [best|most|so far|already|before]
 ASK DOES USER [ever|already|really] (FOND|HAVE|HAD) SOME THINGS [already|before]
+ASK WHICH [THINGS|KIND [of NOUN]] USER (likes|liked|enjoys|enjoyed|prefers|[has] HAD)
+  [best|most|so far|already]
 ASK WHICH IS [the] USER (TASTE|PRONE [THINGS|KIND]) [in NOUN]
 ASK WHICH (THINGS|KIND [of NOUN]) IS USER PRONE
 ASK WHICH KIND [of NOUN] DOES USER (FOND|HAVE|HAD) [best|most]

@@ -1,7 +1,7 @@
 """Pupils as they are before they are taught, and what they learn from.
 
-    adapter       a language model, frozen, prompted with what is known in words and told
-                  the vectors of user and item by soft tokens
+    adapter       a language model, frozen, prompted with what is known in words and
+                  told the vectors of user and item by soft tokens
     lstm, cnn,    small decoders, trained from nothing on the reviews of the train part,
     transformer   told the vectors alone
 
