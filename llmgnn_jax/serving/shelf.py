@@ -120,7 +120,7 @@ class Shelf:
         directions_ID = self._directions_ID
         cosines_I = directions_ID @ directions_ID[item]
         # What nothing is known of is like nothing.
-        known_I = directions_ID.any(axis=1)
+        known_I = np.linalg.norm(directions_ID, axis=1) > 0
         scores_I = np.where(known_I & known_I[item], cosines_I, -1.0)
         scores_I[item] = -np.inf
         nearest = np.argsort(-scores_I, kind="stable")[: min(k, len(scores_I) - 1)]

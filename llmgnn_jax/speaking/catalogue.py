@@ -109,7 +109,7 @@ class Catalogue:
         """
         found = set(range(len(self.item_ids)))
         if alternatives:
-            found &= set.union(*map(self._having_all, alternatives))
+            found &= set[int]().union(*map(self._having_all, alternatives))
         if years is not None:
             first, last = years.first or 0, years.last or 9_999
             found = {

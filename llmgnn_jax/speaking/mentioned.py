@@ -105,7 +105,7 @@ def mentioned(
         if of_items and not (called and _is_title(line, span.start, span.stop)):
             place = Place(span.start, span.stop, "VALUE")
             values.append((place, of_items[0]))
-        elif called:
+        elif called and not (span.words.lower() in words and _begins(line, span.start)):
             place = Place(span.start, span.stop, "ITEM")
             if len(called) == 1:
                 found.items[called[0]] = None
@@ -170,6 +170,11 @@ def _joined(
         alternatives[-1].setdefault(value.value.lower(), value)
     found = tuple(tuple(one.values()) for one in alternatives)
     return found, any(any_of) and any(all_of)
+
+
+def _begins(line: str, start: int) -> bool:
+    """Whether a sentence begins there, with a capital of any word."""
+    return line[:start].rstrip()[-1:] in ("", ".", "?", "!")
 
 
 def _is_title(line: str, start: int, stop: int) -> bool:

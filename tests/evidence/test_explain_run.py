@@ -123,7 +123,7 @@ def test_the_command(
     assert "user 'u999'" in refused(
         "explain", finished_run, "--user", "u999", "--item", "i7"
     )
-    assert sorted(path.name for path in workplace.iterdir()) == ["why.html", "why.svg"]
+    assert sorted(path.name for path in workplace.iterdir()) == ["WHY.SVG", "why.html"]
 
 
 def test_the_report_explains_an_example(finished_run: Path) -> None:
