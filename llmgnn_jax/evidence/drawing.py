@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from llmgnn_jax.evaluation.report.markup import Markup, element
 from llmgnn_jax.evidence.explanation import Evidence, EvidenceEdge, EvidencePath
 from llmgnn_jax.evidence.labels import Language, label_of, plain
-from llmgnn_jax.evidence.path_parts import parts_of
 from llmgnn_jax.evidence.template import cites, signed
+from llmgnn_jax.evidence.told import told
 
 _WIDTH, _ROW, _TOP, _BOTTOM = 1040, 66, 62, 44
 _BOX = 34
@@ -51,7 +51,7 @@ def drawing(evidence: Evidence, *, language: Language = "en") -> str:
     middle = _TOP + rows * _ROW / 2
     title = words["title"].format(user=user, item=item)
     largest = max(
-        (abs(parts_of(evidence, path).amount) for path in evidence.paths), default=1.0
+        (abs(told(evidence, path).amount) for path in evidence.paths), default=1.0
     )
     parts: list[Markup] = []
     for number, path in enumerate(evidence.paths):
@@ -100,7 +100,7 @@ def _path(
     largest: float,
 ) -> list[Markup]:
     """The boxes of a path, and the lines between them."""
-    words, parts = _WORDS[language], parts_of(evidence, path)
+    words, parts = _WORDS[language], told(evidence, path)
     first, second = "", ""
     kinds = ["item", "people"]
     if path.kind == "text":

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidencePath
 from llmgnn_jax.evidence.labels import Language, label_of, plain
-from llmgnn_jax.evidence.path_parts import PathParts, parts_of
+from llmgnn_jax.evidence.told import PathParts, told
 
 MOST_PATHS = 5
 """Paths that are told of."""
@@ -97,7 +97,7 @@ def sentence(evidence: Evidence, *, language: Language = "en") -> str:
     paths = evidence.paths[:MOST_PATHS]
     sentences += [path_sentence(evidence, path, language=language) for path in paths]
     # What texts add is a part of the edges, or of what there is without them.
-    amounts = [parts_of(evidence, path).amount for path in paths if path.kind != "text"]
+    amounts = [told(evidence, path).amount for path in paths if path.kind != "text"]
     rest = evidence.score - evidence.score_without_edges - sum(amounts)
     sentences.append(
         phrases["rest"].format(
@@ -111,7 +111,7 @@ def path_sentence(
     evidence: Evidence, path: EvidencePath, *, language: Language = "en"
 ) -> str:
     """What one path says, with its amount and its citations."""
-    phrases, parts = PHRASES[language], parts_of(evidence, path)
+    phrases, parts = PHRASES[language], told(evidence, path)
     text = evidence.text
     shared = phrases["comma"].join(text.words) if text is not None else ""
     made = phrases[_phrase(evidence, path, parts)].format(

@@ -16,12 +16,12 @@ from llmgnn_jax.evidence.explanation import Evidence
 from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.abilities import Judge, speaks_chinese
+from llmgnn_jax.speaking.answer_words import AnswerWords
 from llmgnn_jax.speaking.catalogue import Catalogue
 from llmgnn_jax.speaking.citations import Citation
 from llmgnn_jax.speaking.from_data import DataAnswers
 from llmgnn_jax.speaking.from_model import ModelAnswers
 from llmgnn_jax.speaking.narrator import Decoder, Narrator, Told
-from llmgnn_jax.speaking.phrasing import Phrasing
 from llmgnn_jax.speaking.question import Kind, Question, understand
 from llmgnn_jax.speaking.refusals import refusal
 
@@ -102,7 +102,7 @@ class Answerer:
         if not question.strip():
             raise UserError.field("question", expected="some words", got="none")
         asked = self.understood(question)
-        words = Phrasing(asked, self.catalogue)
+        words = AnswerWords(asked, self.catalogue)
         used: Literal["decoder", "template"] = "template"
         text = refusal(words)
         known = not text
@@ -136,7 +136,9 @@ class Answerer:
             self._speaks_chinese = generator is not None and speaks_chinese(generator)
         return self._speaks_chinese
 
-    def _answered(self, words: Phrasing) -> tuple[str, Literal["decoder", "template"]]:
+    def _answered(
+        self, words: AnswerWords
+    ) -> tuple[str, Literal["decoder", "template"]]:
         """The answer to a question that is understood, and who wrote it."""
         asked = words.asked
         facts = DataAnswers(words, k=self._k)

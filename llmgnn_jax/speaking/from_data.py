@@ -1,28 +1,28 @@
 """Answers that the data alone give: who had what, and what items are."""
 
+from llmgnn_jax.speaking.answer_words import AnswerWords
 from llmgnn_jax.speaking.names import year_of
-from llmgnn_jax.speaking.phrasing import Phrasing
 
 
 class DataAnswers:
     """Tells facts of the train part and of the catalogue.
 
     Args:
-        phrasing: Of the answer.
+        words: Of the answer.
         k: How many items are named.
     """
 
-    def __init__(self, phrasing: Phrasing, *, k: int) -> None:
-        self._phrasing, self._k = phrasing, k
-        self._asked, self._catalogue = phrasing.asked, phrasing.catalogue
+    def __init__(self, words: AnswerWords, *, k: int) -> None:
+        self._words, self._k = words, k
+        self._asked, self._catalogue = words.asked, words.catalogue
 
     def had(self, item: int) -> str:
         """Whether the user had an item, and how it was rated."""
-        return had(self._phrasing, item)
+        return had(self._words, item)
 
     def taste(self) -> str:
         """What the user had of what is asked for, and rated highest."""
-        words, catalogue, user = self._phrasing, self._catalogue, self._user
+        words, catalogue, user = self._words, self._catalogue, self._user
         history = catalogue.items_of(user)
         wanted = self._wanted()
         items = [one for one in history if one in wanted]
@@ -53,7 +53,7 @@ class DataAnswers:
 
     def facts(self, item: int) -> str:
         """What an item is, and how many people had it."""
-        words, known = self._phrasing, self._phrasing.had_by(item)
+        words, known = self._words, self._words.had_by(item)
         if self._catalogue.values_of_item(item):
             said = words.say(
                 "facts",
@@ -69,7 +69,7 @@ class DataAnswers:
 
     def year(self, item: int) -> str:
         """Of which year an item is, by its title."""
-        words, title = self._phrasing, self._catalogue.title(item)
+        words, title = self._words, self._catalogue.title(item)
         year = year_of(self._catalogue.item_titles[item])
         cite = words.cite("fact title", title=title)
         phrase = "year of item" if year is not None else "year unknown"
@@ -77,7 +77,7 @@ class DataAnswers:
 
     def is_of(self, item: int) -> str:
         """Whether an item is what the question says."""
-        words, catalogue = self._phrasing, self._catalogue
+        words, catalogue = self._words, self._catalogue
         has = {one.value.lower() for one in catalogue.values_of_item(item)}
         yes = [one for one in self._asked.values if one.value.lower() in has]
         no = [one for one in self._asked.values if one.value.lower() not in has]
@@ -93,7 +93,7 @@ class DataAnswers:
 
     def count(self) -> str:
         """How many items there are or somebody had, or how many people had some."""
-        words, asked, catalogue = self._phrasing, self._asked, self._catalogue
+        words, asked, catalogue = self._words, self._asked, self._catalogue
         if len(asked.items) == 1:
             known = words.had_by(asked.items[0])
             cite = words.cite("fact people", **known)
@@ -124,7 +124,7 @@ class DataAnswers:
 
     def popular(self) -> str:
         """The items that most people had."""
-        words = self._phrasing
+        words = self._words
         wanted = self._wanted()
         best = self._catalogue.best_known(sorted(wanted), k=self._k)
         if not best:
@@ -149,10 +149,10 @@ class DataAnswers:
 
     def _listed(self, item: int) -> str:
         values = self._catalogue.values_of_item(item)
-        return self._phrasing.join(self._phrasing.value(one.value) for one in values)
+        return self._words.join(self._words.value(one.value) for one in values)
 
     def _cite_values(self, item: int) -> str:
-        words, title = self._phrasing, self._catalogue.title(item)
+        words, title = self._words, self._catalogue.title(item)
         values = self._catalogue.values_of_item(item)
         if not values:
             return words.cite("fact name", title=title)
@@ -161,7 +161,7 @@ class DataAnswers:
         return words.cite("fact values", title=title, field=fields, values=listed)
 
 
-def had(words: Phrasing, item: int) -> str:
+def had(words: AnswerWords, item: int) -> str:
     """Whether the user of a question had an item, and how it was rated.
 
     Args:

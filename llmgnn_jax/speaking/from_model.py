@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from llmgnn_jax.serving.recommender import Recommender
+from llmgnn_jax.speaking.answer_words import AnswerWords
 from llmgnn_jax.speaking.from_data import had
 from llmgnn_jax.speaking.narrator import Narrator
-from llmgnn_jax.speaking.phrasing import Phrasing
 
 _SHARED = 5
 """So many people had both, where there are such: a like vector alone may be chance."""
@@ -16,7 +16,7 @@ class ModelAnswers:
     """Recommends, and tells why.
 
     Args:
-        phrasing: Of the answer.
+        words: Of the answer.
         recommender: The run.
         narrator: Gives who tells reasons, where some are to be told.
         k: How many items are named.
@@ -24,20 +24,20 @@ class ModelAnswers:
 
     def __init__(
         self,
-        phrasing: Phrasing,
+        words: AnswerWords,
         *,
         recommender: Recommender,
         narrator: Callable[[], Narrator],
         k: int,
     ) -> None:
-        self._phrasing, self._recommender = phrasing, recommender
+        self._words, self._recommender = words, recommender
         self._narrator, self._k = narrator, k
-        self._asked, self._catalogue = phrasing.asked, phrasing.catalogue
+        self._asked, self._catalogue = words.asked, words.catalogue
         self.used: Literal["decoder", "template"] = "template"
 
     def recommended(self) -> str:
         """What the user would like, a reason a line."""
-        asked, words, catalogue = self._asked, self._phrasing, self._catalogue
+        asked, words, catalogue = self._asked, self._words, self._catalogue
         among = None
         if asked.alternatives or asked.years is not None:
             wanted = catalogue.items_with(asked.alternatives, years=asked.years)
@@ -59,14 +59,14 @@ class ModelAnswers:
         user = self._asked.user
         assert user is not None
         if item in self._catalogue.items_of(user):
-            head = had(self._phrasing, item)
+            head = had(self._words, item)
         else:
             head = self._place(user, item)
         return "\n".join([head, *self._reasons([item])])
 
     def alike(self, item: int) -> str:
         """What is like an item: what people had with it goes first."""
-        words, catalogue, asked = self._phrasing, self._catalogue, self._asked
+        words, catalogue, asked = self._words, self._catalogue, self._asked
         wanted = set(catalogue.items_with(asked.alternatives, years=asked.years))
         near = [
             catalogue.item_numbers[one.id]
@@ -99,7 +99,7 @@ class ModelAnswers:
         ranked = self._recommender.recommend(user=user, k=len(self._catalogue.item_ids))
         places = {one.id: one.rank for one in ranked}
         rank = places.get(self._catalogue.item_ids[item])
-        return self._phrasing.say(
+        return self._words.say(
             "not ranked" if rank is None else "rank",
             user=user,
             title=self._catalogue.title(item),
@@ -109,7 +109,7 @@ class ModelAnswers:
 
     def _reasons(self, items: Sequence[int]) -> list[str]:
         """Why each of some items, a line each."""
-        asked, words = self._asked, self._phrasing
+        asked, words = self._asked, self._words
         assert asked.user is not None
         evidences = [
             self._recommender.explain(

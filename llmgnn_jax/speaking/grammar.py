@@ -25,13 +25,13 @@ _PARTS = {
     "A": "a|an|the",
     # What is asked for: dramas; films that are dramas; 1995 dramas; dramas before 1980.
     "VALUES": "VALUE [NOUN] [MORE]",
-    "MORE": "[(and|or) [also] [A]] VALUE [NOUN] [[(and|or) [also] [A]] VALUE [NOUN] "
-    "[[(and|or) [also] [A]] VALUE [NOUN]]]",
+    "MORE": "NEXT [NEXT [NEXT]]",
+    "NEXT": "[(and|or) [also]] [A] VALUE [NOUN]",
     "SUCH": "((that|which) (are|is) [both|also|either] [A]|with|of|in) [the] "
     "[KIND] VALUES",
     "WHEN": "[made|released|that (are|were) [made|released]] "
-    "((of|from|in) YEAR|[from] (before|after|since|until) YEAR|between YEAR and YEAR"
-    "|from YEAR (to|until) YEAR|from YEAR (on|onwards)|(of|from|in) [the] DECADE)",
+    "((of|from|in) YEAR|[from] (before|after|since|until) YEAR"
+    "|[from] between YEAR and YEAR|from YEAR (to|until) YEAR|from YEAR (on|onwards)|(of|from|in) [the] DECADE)",
     "THINGS": "(VALUES|NOUN|(YEAR|DECADE) (VALUES|NOUN)) [SUCH] [WHEN]",
     "SOME": "[A|some|any|a few|more] [good|other]",
     "ITEMS": "[both] ITEM [[and] ITEM [[and] ITEM]]",
@@ -51,7 +51,7 @@ _PARTS = {
     "WHICH": "which|what",
     "HERE": "[there] [here|in total|in all|altogether"
     "|in the (data|catalogue|catalog|dataset)]",
-    "ALIKE": "[more|most|very|the most|also] (like|similar to|close to|closest to"
+    "ALIKE": "[most|very|the most|also] (like|similar to|close to|closest to"
     "|nearest to|alike)",
     "REASON": "[and] [also] (why|why so|why is that|explain why|explain|explain it"
     "|tell me why|say why|for (what|which) (reason|reasons)|with [the] reasons"
@@ -114,7 +114,7 @@ ASK (are|is) there SOME (THINGS|something) ALIKE ITEM
 """,
     "taste": """
 ASK WHICH [of the] [THINGS] (DOES|have) USER [really|usually|mostly|already]
-  (FOND|HAVE|HAD) [best|most|so far|already|before]
+  (FOND [best|most]|HAVE|HAD) [so far|already|before]
 ASK DOES USER [ever|already|really] (FOND|HAVE|HAD) SOME THINGS [already|before]
 ASK WHICH [THINGS|KIND [of NOUN]] USER (likes|liked|enjoys|enjoyed|prefers|[has] HAD)
   [best|most|so far|already]

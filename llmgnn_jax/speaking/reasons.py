@@ -14,7 +14,7 @@ from llmgnn_jax.evidence.explanation import (
     EvidencePath,
     PathKind,
 )
-from llmgnn_jax.evidence.path_parts import parts_of
+from llmgnn_jax.evidence.told import told
 from llmgnn_jax.speaking.quoting import shown
 
 
@@ -58,7 +58,7 @@ def reasons_of(evidence: Evidence, *, most: int = 2) -> tuple[Reason, ...]:
 def _reason(path: EvidencePath, evidence: Evidence) -> Reason | None:
     if path.kind == "text":
         return None
-    parts = parts_of(evidence, path)
+    parts = told(evidence, path)
     if parts.about is None and not path.people:
         return None
     if parts.about is not None and not shown(parts.about):

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from llmgnn_jax.speaking.phrasing import Phrasing
+from llmgnn_jax.speaking.answer_words import AnswerWords
 from llmgnn_jax.speaking.quoting import quoted
 
 _SHOWN = 6
 """Of what is not known, or could be meant."""
 
 
-def refusal(words: Phrasing) -> str:
+def refusal(words: AnswerWords) -> str:
     """Why a question is not answered, in one line; "" where it is."""
     said = list(_unknown(words))
     if not said and words.asked.kind == "unknown":
@@ -19,7 +19,7 @@ def refusal(words: Phrasing) -> str:
     return words.space(said)
 
 
-def _unknown(words: Phrasing) -> Iterator[str]:
+def _unknown(words: AnswerWords) -> Iterator[str]:
     asked, catalogue = words.asked, words.catalogue
     if asked.unknown_user:
         yield words.say("unknown user", words=quoted(asked.unknown_user))

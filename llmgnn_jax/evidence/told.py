@@ -32,7 +32,7 @@ class PathParts(NamedTuple):
     amount: float
 
 
-def parts_of(evidence: Evidence, path: EvidencePath) -> PathParts:
+def told(evidence: Evidence, path: EvidencePath) -> PathParts:
     """Takes a path apart."""
     edges = [evidence.edge(number) for number in path.edges]
     user, item = evidence.user, evidence.item

@@ -1,4 +1,4 @@
-"""`Phrasing`: what the parts of one answer have in common: a language, citations."""
+"""`AnswerWords`: what the parts of one answer have in common: a language, citations."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ from llmgnn_jax.speaking.question import Question, Years
 from llmgnn_jax.speaking.quoting import quoted
 
 
-class Phrasing:
+class AnswerWords:
     """Words of one answer.
 
     Args:
