@@ -31,7 +31,8 @@ _PARTS = {
     "[KIND] VALUES",
     "WHEN": "[made|released|that (are|were) [made|released]] "
     "((of|from|in) YEAR|[from] (before|after|since|until) YEAR"
-    "|[from] between YEAR and YEAR|from YEAR (to|until) YEAR|from YEAR (on|onwards)|(of|from|in) [the] DECADE)",
+    "|[from] between YEAR and YEAR|from YEAR (to|until) YEAR"
+    "|from YEAR (on|onwards)|(of|from|in) [the] DECADE)",
     "THINGS": "(VALUES|NOUN|(YEAR|DECADE) (VALUES|NOUN)) [SUCH] [WHEN]",
     "SOME": "[A|some|any|a few|more] [good|other]",
     "ITEMS": "[both] ITEM [[and] ITEM [[and] ITEM]]",
