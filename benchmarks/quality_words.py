@@ -47,7 +47,7 @@ from llmgnn_jax.evaluation.significance import (
     ratio_intervals,
 )
 from llmgnn_jax.speaking.course import Course, Outcome
-from llmgnn_jax.speaking.known import Known, Told
+from llmgnn_jax.speaking.known import Known, VectorSource
 from llmgnn_jax.speaking.measured import Measured, measure, of_others
 from llmgnn_jax.speaking.pupil import Pupil
 from llmgnn_jax.speaking.pupils import DecoderName, PupilOptions, new_pupil
@@ -83,7 +83,7 @@ class Bench:
         )
         return train, valid, test
 
-    def small(self, kind: DecoderName, told: Told) -> None:
+    def small(self, kind: DecoderName, told: VectorSource) -> None:
         """A small decoder, told the vectors, and not told the fused ones."""
         options = PupilOptions(decoder=kind, told=told, seed=_SEED)
         train, valid, test = self.parts(options)

@@ -37,7 +37,7 @@ def explain(options: argparse.Namespace) -> int:
         answerer = Answerer(recommender, generator=load_speaker(options.words))
         told = answerer.told(evidence, language=options.language)
     if out is not None:
-        drawn = page if out.suffix == ".html" else drawing
+        drawn = page if out.suffix.lower() == ".html" else drawing
         write_picture(out, drawn(evidence, language=options.language))
     if options.json:
         print_json(

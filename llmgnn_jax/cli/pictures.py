@@ -14,7 +14,7 @@ def check_picture(out: Path, *, suffixes: Sequence[str] = (".svg", ".png")) -> N
         UserError: For another suffix, a folder that is not there, or a .png where none
             can be made.
     """
-    if out.suffix not in suffixes:
+    if out.suffix.lower() not in suffixes:
         *others, last = suffixes
         raise UserError.field(
             "--out",
@@ -28,7 +28,7 @@ def check_picture(out: Path, *, suffixes: Sequence[str] = (".svg", ".png")) -> N
             got=str(out),
             fix="make the folder first",
         )
-    if out.suffix == ".png":
+    if out.suffix.lower() == ".png":
         check_renderer()
 
 
@@ -39,7 +39,7 @@ def write_picture(out: Path, drawing: str) -> None:
         UserError: If the file cannot be written.
     """
     content = drawing.encode("utf-8")
-    if out.suffix == ".png":
+    if out.suffix.lower() == ".png":
         content = png(drawing)
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidencePath
 from llmgnn_jax.evidence.labels import Language, label_of, plain, titled
-from llmgnn_jax.evidence.told import Told, told
+from llmgnn_jax.evidence.told import PathParts, told
 
 MOST_PATHS = 5
 """Paths of edges that are told of."""
@@ -160,7 +160,7 @@ def _about(evidence: Evidence, about: Entity | None, language: Language) -> str:
     return PHRASES[language]["entity"].format(kind=kind, name=name)
 
 
-def _phrase(evidence: Evidence, path: EvidencePath, parts: Told) -> str:
+def _phrase(evidence: Evidence, path: EvidencePath, parts: PathParts) -> str:
     """Which phrase tells it."""
     by = "" if not path.people else " by 1" if path.people == 1 else " by many"
     if path.kind == "text":

@@ -11,7 +11,7 @@ from llmgnn_jax.evidence.explanation import (
 )
 
 
-class Told(NamedTuple):
+class PathParts(NamedTuple):
     """The parts of a path.
 
     Attributes:
@@ -32,7 +32,7 @@ class Told(NamedTuple):
     amount: float
 
 
-def told(evidence: Evidence, path: EvidencePath) -> Told:
+def told(evidence: Evidence, path: EvidencePath) -> PathParts:
     """Takes a path apart."""
     edges = [evidence.edge(number) for number in path.edges]
     user, item = evidence.user, evidence.item
@@ -46,7 +46,7 @@ def told(evidence: Evidence, path: EvidencePath) -> Told:
     ends = [end for edge in ordered for end in (edge.head, edge.tail)]
     about = [end for end in ends if end.kind == kind and not _same(end, item)]
     names = [name for edge in edges for name in edge.relation.split(" + ")]
-    return Told(
+    return PathParts(
         about=about[0] if about else None,
         from_user=from_user,
         between=tuple(

@@ -29,6 +29,7 @@ from llmgnn_jax.serving.loaded import load_run, model_version
 from llmgnn_jax.serving.mentions import Mention
 from llmgnn_jax.serving.new_items import NewItem, shelf_with
 from llmgnn_jax.serving.shelf import Shelf
+from llmgnn_jax.serving.user_index import UserIndex
 from llmgnn_jax.text.interface import Encoder
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.rating_data import clipped
@@ -52,8 +53,7 @@ class Recommender:
 
     def __init__(self, prepared: Prepared, model: TrainedModel) -> None:
         self._prepared, self._model = prepared, model
-        users = prepared.dataset.user_ids
-        self._slots = {user: number for number, user in enumerate(users)}
+        self._users = UserIndex(prepared.dataset.user_ids)
         self._shelf = Shelf.of_run(prepared, model)
 
     @classmethod
@@ -216,13 +216,7 @@ class Recommender:
                 got=f"one of the task {prepared.config.task}",
                 fix="train one, for example with the recipe ml-100k-rating",
             )
-        if user not in self._slots:
-            raise UserError.field(
-                f"user {user!r}",
-                expected="a user of the training data",
-                got="one that is not there",
-            )
-        slot, place = self._slots[user], shelf.find(item)
+        slot, place = self._users.find(user), shelf.find(item)
         rating = np.sum(shelf.users_UD[slot] * shelf.items_ID[place], dtype=np.float64)
         return PredictedRating(
             id=shelf.ids[place],
@@ -322,15 +316,9 @@ class Recommender:
         return self._shelf.names.find(sentence)
 
     def _user_slot(self, user: str) -> int:
-        if user not in self._slots:
-            # No suggestion: an id that is nearly right is somebody else's.
-            raise UserError.field(
-                f"user {user!r}",
-                expected="a user of the training data",
-                got="one that is not there",
-                fix="for someone new, name what they like with --item",
-            )
-        return self._slots[user]
+        return self._users.find(
+            user, fix="for someone new, name what they like with --item"
+        )
 
     def _nothing_named(self, sentence: str) -> str:
         """The sentence as a text, for models that read texts."""

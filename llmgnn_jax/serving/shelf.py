@@ -107,15 +107,21 @@ class Shelf:
             item_texts=self.texts,
         )
 
-    def alike(self, item: int, k: int) -> list[RecommendedItem]:
-        """The items whose vectors lie nearest to that of an item, by their cosine."""
+    @functools.cached_property
+    def _directions_ID(self) -> np.ndarray:
+        """The items' vectors at length 1; 0 of those that nothing is known of."""
         _, items = self._model.scorer.vectors(self._model.params, self.features)
         vectors_ID = np.asarray(items)[: len(self.ids)]
-        lengths_I = np.linalg.norm(vectors_ID, axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scores_I = vectors_ID @ vectors_ID[item] / (lengths_I * lengths_I[item])
+        lengths_I1 = np.linalg.norm(vectors_ID, axis=1, keepdims=True)
+        return vectors_ID / np.where(lengths_I1 > 0, lengths_I1, 1.0)
+
+    def alike(self, item: int, k: int) -> list[RecommendedItem]:
+        """The items whose vectors lie nearest to that of an item, by their cosine."""
+        directions_ID = self._directions_ID
+        cosines_I = directions_ID @ directions_ID[item]
         # What nothing is known of is like nothing.
-        scores_I = np.nan_to_num(scores_I, nan=-1.0)
+        known_I = np.linalg.norm(directions_ID, axis=1) > 0
+        scores_I = np.where(known_I & known_I[item], cosines_I, -1.0)
         scores_I[item] = -np.inf
         nearest = np.argsort(-scores_I, kind="stable")[: min(k, len(scores_I) - 1)]
         return [

@@ -15,7 +15,14 @@ from llmgnn_jax.data.dataset import Dataset
 from llmgnn_jax.data.splits import TrainSplit
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.serving.titles import without_year
-from llmgnn_jax.speaking.names import Names, ValueName, value_forms, values_of
+from llmgnn_jax.speaking.names import (
+    Names,
+    ValueName,
+    value_forms,
+    values_of,
+    year_of,
+)
+from llmgnn_jax.speaking.question import Years
 from llmgnn_jax.speaking.quoting import quoted
 
 
@@ -88,11 +95,42 @@ class Catalogue:
                 found.setdefault(value, []).append(item)
         return found
 
-    def items_with(self, values: Sequence[ValueName]) -> list[int]:
-        """The items that have all of these, ascending; all items without any."""
+    def items_with(
+        self,
+        alternatives: Sequence[Sequence[ValueName]],
+        *,
+        years: Years | None = None,
+    ) -> list[int]:
+        """Some of the items, ascending.
+
+        Args:
+            alternatives: An item has all values of any of these; without any, all do.
+            years: Of which it is, by its title; one without a year is of none.
+        """
+        found = set(range(len(self.item_ids)))
+        if alternatives:
+            found &= set[int]().union(*map(self._having_all, alternatives))
+        if years is not None:
+            first, last = years.first or 0, years.last or 9_999
+            found = {
+                item
+                for item in found
+                if (year := self._years[item]) is not None and first <= year <= last
+            }
+        return sorted(found)
+
+    def _having_all(self, values: Sequence[ValueName]) -> set[int]:
         sets = [set(self._items_by_value.get(one.value.lower(), ())) for one in values]
-        everything = set(range(len(self.item_ids)))
-        return sorted(set.intersection(everything, *sets))
+        return set.intersection(*sets)
+
+    @functools.cached_property
+    def _years(self) -> tuple[int | None, ...]:
+        return tuple(map(year_of, self.item_titles))
+
+    @property
+    def has_years(self) -> bool:
+        """Whether titles end in years."""
+        return any(year is not None for year in self._years)
 
     def title(self, item: int) -> str:
         """What an item is called where people read it."""
@@ -101,6 +139,12 @@ class Catalogue:
     def people_with(self, item: int) -> int:
         """How many users had an item."""
         return int(self._counts_I[item])
+
+    def people_with_all(self, items: Sequence[int]) -> int:
+        """How many users had each of some items."""
+        users, had = self.history.pairs()
+        counts_U = np.bincount(users[np.isin(had, items)], minlength=1)
+        return int(np.sum(counts_U == len(items)))
 
     def people_with_both(self, item: int, others: Sequence[int]) -> dict[int, int]:
         """How many users had an item and another, of each of the others."""

@@ -22,14 +22,15 @@ from llmgnn_jax.data.parts import HeldOutPart
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.serving.loaded import load_run, model_version
 from llmgnn_jax.serving.titles import TitleIndex
+from llmgnn_jax.serving.user_index import UserIndex
 from llmgnn_jax.text.words import words_of
 from llmgnn_jax.training.prepare import Prepared
 from llmgnn_jax.training.trained import TrainedModel
 
-Told: TypeAlias = Literal["merged", "encoder"]
+VectorSource: TypeAlias = Literal["merged", "encoder"]
 """Whose vectors: those that the model ranks by, or those of its text encoder."""
 
-TOLD: tuple[Told, ...] = get_args(Told)
+VECTOR_SOURCES: tuple[VectorSource, ...] = get_args(VectorSource)
 
 Part: TypeAlias = Literal["train"] | HeldOutPart
 
@@ -48,7 +49,7 @@ class ReviewPair:
     Attributes:
         user: Slot of who wrote it.
         item: Slot of what it is of.
-        prompt: The evidence in words; a review may follow.
+        prompt: What is known in words; a review may follow.
         review: What was written, cut to 280 characters.
     """
 
@@ -84,13 +85,13 @@ class Known:
         self.split_hash = prepared.split.split_hash
         self._prepared, self._model = prepared, model
         self._texts = [_cut(text, _REVIEW) for text in dataset.interaction_texts]
-        self._slots = {one: slot for slot, one in enumerate(dataset.user_ids)}
+        self._users = UserIndex(dataset.user_ids)
         self._titles = TitleIndex(dataset.item_ids, dataset.item_titles)
         self._rows_of: defaultdict[int, list[int]] = defaultdict(list)
         for row in prepared.split.train.tolist():
             self._rows_of[int(dataset.users[row])].append(row)
         self._words = _KeyWords(self._texts, prepared.split.train)
-        self._vectors: dict[Told, tuple[np.ndarray, np.ndarray]] = {}
+        self._vectors: dict[VectorSource, tuple[np.ndarray, np.ndarray]] = {}
 
     @classmethod
     def load(cls, run: str | Path, *, model: ModelName | None = None) -> "Known":
@@ -120,7 +121,7 @@ class Known:
         ]
 
     def prompt(self, user: int, item: int) -> str:
-        """The evidence in words, from what the user did with other items.
+        """What is known of both, in words, from what the user did with other items.
 
         Args:
             user: A user's slot.
@@ -144,7 +145,7 @@ class Known:
         return "\n".join([*lines, "The user's review:"])
 
     def vectors(
-        self, users: Sequence[int], items: Sequence[int], *, told: Told
+        self, users: Sequence[int], items: Sequence[int], *, told: VectorSource
     ) -> np.ndarray:
         """(B, C) float32: of each pair both vectors, of mean 0 and variance 1.
 
@@ -162,13 +163,15 @@ class Known:
         chosen = (users_UD[np.asarray(users, int)], items_ID[np.asarray(items, int)])
         return np.concatenate(chosen, axis=1)
 
-    def vectors_of(self, pairs: Sequence[ReviewPair], *, told: Told) -> np.ndarray:
+    def vectors_of(
+        self, pairs: Sequence[ReviewPair], *, told: VectorSource
+    ) -> np.ndarray:
         """(B, C), `vectors` of the users and items of pairs."""
         return self.vectors(
             [pair.user for pair in pairs], [pair.item for pair in pairs], told=told
         )
 
-    def width(self, told: Told) -> int:
+    def width(self, told: VectorSource) -> int:
         """C."""
         return self.vectors([0], [0], told=told).shape[1]
 
@@ -178,13 +181,7 @@ class Known:
         Raises:
             UserError: If there is none.
         """
-        if user not in self._slots:
-            raise UserError.field(
-                f"user {user!r}",
-                expected="a user of the training data",
-                got="one that is not there",
-            )
-        return self._slots[user]
+        return self._users.find(user)
 
     def item_slot(self, item: str) -> int:
         """The slot of an item by its id or title.
@@ -198,7 +195,7 @@ class Known:
         """The user's id and the item's title, or its id where it has none."""
         return self._prepared.dataset.user_ids[pair.user], self._title(pair.item)
 
-    def _standard(self, told: Told) -> tuple[np.ndarray, np.ndarray]:
+    def _standard(self, told: VectorSource) -> tuple[np.ndarray, np.ndarray]:
         model, dataset = self._model, self._prepared.dataset
         if told == "merged":
             both = model.scorer.vectors(model.params, model.features)

@@ -46,7 +46,7 @@ class Pupil:
         trained: The parameters that are trained: "adapter" where there is one, and
             "decoder" where the decoder is trained, whose parameters they are then.
         pieces: What a small decoder speaks in; None for a language model, which is
-            prompted with the evidence in words. Others' prompts are empty.
+            prompted with what is known in words. Others' prompts are empty.
     """
 
     generator: TextGenerator
@@ -78,9 +78,9 @@ class Pupil:
         trained = {DECODER: self.trained[DECODER]} if self.trains_decoder else {}
         return dataclasses.replace(self, adapter=None, trained=trained)
 
-    def prompts(self, evidence: Sequence[str]) -> list[str]:
-        """What it is prompted with, of evidence in words."""
-        return list(evidence) if self.pieces is None else [""] * len(evidence)
+    def prompts(self, known: Sequence[str]) -> list[str]:
+        """What it is prompted with, of what is known in words."""
+        return list(known) if self.pieces is None else [""] * len(known)
 
     def speaks(self) -> TextGenerator:
         """What generates with the parameters as they are now."""

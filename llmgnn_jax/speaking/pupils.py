@@ -1,7 +1,7 @@
 """Pupils as they are before they are taught, and what they learn from.
 
-    adapter       a language model, frozen, prompted with the evidence in words and told
-                  the vectors of user and item by soft tokens
+    adapter       a language model, frozen, prompted with what is known in words and
+                  told the vectors of user and item by soft tokens
     lstm, cnn,    small decoders, trained from nothing on the reviews of the train part,
     transformer   told the vectors alone
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.speaking.adapter import Adapter
-from llmgnn_jax.speaking.known import TOLD, Known, ReviewPair, Told
+from llmgnn_jax.speaking.known import VECTOR_SOURCES, Known, ReviewPair, VectorSource
 from llmgnn_jax.speaking.lessons import Lessons, shapes_of
 from llmgnn_jax.speaking.pupil import ADAPTER, DECODER, Pupil
 from llmgnn_jax.text.encoders.layers import ComputeDtype
@@ -62,7 +62,7 @@ class PupilOptions:
 
     decoder: DecoderName
     words: str = "smollm2-135m"
-    told: Told = "merged"
+    told: VectorSource = "merged"
     soft_tokens: int = 8
     hidden: int = 256
     dtype: ComputeDtype = "bfloat16"
@@ -71,7 +71,7 @@ class PupilOptions:
     def __post_init__(self) -> None:
         for name, choices in (
             ("decoder", DECODERS),
-            ("told", TOLD),
+            ("told", VECTOR_SOURCES),
             ("dtype", get_args(ComputeDtype)),
         ):
             if (value := getattr(self, name)) not in choices:
@@ -196,7 +196,7 @@ def lessons_of(
         )
     generator = pupil.generator
     prompts = generator.tokenizer.encode(pupil.prompts([pair.prompt for pair in pairs]))
-    # What follows evidence is set off from it, as words are from words.
+    # What follows the prompt is set off from it, as words are from words.
     space = " " if pupil.pieces is None else ""
     end = list(generator.stop_ids[:1]) if ends else []
     reviews = [[*generator.tokenizer.ids(space + pair.review), *end] for pair in pairs]
@@ -206,7 +206,7 @@ def lessons_of(
     if lengths[-1] + soft > pupil.model.max_tokens:
         raise UserError.field(
             "reviews",
-            expected=f"at most {pupil.model.max_tokens} tokens with their evidence",
+            expected=f"at most {pupil.model.max_tokens} tokens with their prompts",
             got=lengths[-1] + soft,
             fix="choose a decoder that takes longer texts",
         )

@@ -112,9 +112,9 @@ def test_the_command(
     assert "得分" in document["sentence"]
     assert document["evidence"]["item"]["id"] == "i7"
     assert "得分" in Path("why.html").read_text("utf-8")
-    code, out, _ = llmgnn(*asked, "--out", "why.svg", "--model", "graph")
-    assert "picture  why.svg" in out
-    root = ElementTree.fromstring(Path("why.svg").read_text("utf-8"))
+    code, out, _ = llmgnn(*asked, "--out", "WHY.SVG", "--model", "graph")
+    assert "picture  WHY.SVG" in out
+    root = ElementTree.fromstring(Path("WHY.SVG").read_text("utf-8"))
     assert root.tag.endswith("svg")
     assert refused(*asked, "--out", "why.txt") == (
         "--out: expected a file that ends in .svg, .png or .html, got why.txt"
@@ -123,7 +123,7 @@ def test_the_command(
     assert "user 'u999'" in refused(
         "explain", finished_run, "--user", "u999", "--item", "i7"
     )
-    assert sorted(path.name for path in workplace.iterdir()) == ["why.html", "why.svg"]
+    assert sorted(path.name for path in workplace.iterdir()) == ["WHY.SVG", "why.html"]
 
 
 def test_the_report_explains_an_example(finished_run: Path) -> None:

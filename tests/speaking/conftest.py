@@ -27,6 +27,7 @@ TITLES = (
     "That Thing You Do! (1996)",
     "Game, The (1997)",
     "Two Friends (1986)",
+    "Show, The (1995)",
 )
 GENRES = ("Action", "Comedy", "Crime", "Drama", "Film-Noir", "Sci-Fi", "War")
 

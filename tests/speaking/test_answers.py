@@ -9,6 +9,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.abilities import bits_a_character, speaks_chinese
 from llmgnn_jax.speaking.answerer import Answerer
+from llmgnn_jax.speaking.names import year_of
 from llmgnn_jax.text.generation.likelihood import TokenLikelihood
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -67,7 +68,7 @@ def test_of_a_genre(answerer, recommender, user, genre):
     best = recommender.recommend(user=user, k=3, among=having)
     assert {one.id for one in best} <= set(having)
     titles = ", ".join(f'"{one.title}"' for one in best)
-    assert answer.text.startswith(f"For user {user}: {titles}.")
+    assert answer.text.startswith(f"Of the {genre} items, for user {user}: {titles}.")
     check_citations(answer)
 
 
@@ -79,7 +80,8 @@ def test_why_and_facts(answerer, recommender, user):
     met = recommender.dataset.items[recommender.dataset.users == 0][0]
     title = recommender.item_titles[int(recommender.train.csr().row(0)[0])]
     assert met >= 0
-    assert "already" in answerer.ask(f'Why "{title}" for user {user}?').text
+    why = answerer.ask(f'Why "{title}" for user {user}?')
+    assert why.text.startswith(f'User {user} had "{title}"')
     facts = answerer.ask(f'Tell me about "{best.title}"')
     number = recommender.item_ids.index(best.id)
     count = len(set(recommender.train.users[recommender.train.items == number]))
@@ -122,7 +124,8 @@ def test_alike(answerer, recommender):
         ("What is like Zorblax?", "Not known here: 'Zorblax'."),
         ("What is the weather today?", "Not known here: 'weather today'."),
         ("Hello?", "Not known here: 'Hello'."),
-        ("Why?", "This was not understood: "),
+        ("Why?", "This was not understood. Ask what a user would like"),
+        ("What is the weather today?", "Ask what a user would like"),
         ("Tell me about Two Friends", "is the name of several: "),
         ("用户nobody9喜欢什么？", "数据里没有用户'nobody9'。"),
     ],
@@ -131,6 +134,109 @@ def test_what_is_not_known_is_said(answerer, question, words):
     answer = answerer.ask(question)
     assert (answer.known, answer.citations) == (False, ())
     assert words in answer.text
+
+
+@pytest.fixture(scope="module")
+def rated(recommender):
+    """(user, title, rating) of the lowest rating and of the highest."""
+    train = recommender.train
+    first, last = int(train.values.argmin()), int(train.values.argmax())
+    assert train.values[first] < train.values[last]
+    return [
+        (
+            recommender.user_ids[train.users[row]],
+            recommender.item_titles[train.items[row]],
+            float(train.values[row]),
+        )
+        for row in (first, last)
+    ]
+
+
+@pytest.mark.parametrize("question", ["Did user {} like {}?", "Has user {} had {}?"])
+def test_what_was_had_is_told_with_its_rating(answerer, rated, question):
+    """Who asks whether somebody liked what was rated lowest is told that it was."""
+    highest = rated[1][2]
+    for who, title, rating in rated:
+        answer = answerer.ask(question.format(who, f'"{title}"'))
+        assert answer.text == (
+            f'User {who} had "{title}" and rated it {rating:g}, where the highest is '
+            f"{highest:g} [1]."
+        )
+        check_citations(answer)
+
+
+def test_what_was_not_had(answerer, recommender, user):
+    history = set(recommender.train.csr().row(0).tolist())
+    other = next(one for one in range(len(recommender.item_ids)) if one not in history)
+    title = recommender.item_titles[other]
+    answer = answerer.ask(f'Has user {user} seen "{title}"?')
+    assert "did not have" in answer.text
+    check_citations(answer)
+
+
+def test_genres_of_an_item(answerer, recommender):
+    [column] = recommender.dataset.item_categorical.values()
+    has = column[12][0]
+    lacks = next(one for row in column for one in row if one not in column[12])
+    title = recommender.item_titles[12]
+    for question, words in (
+        (f'Is "{title}" {has}?', f'"{title}" is {has} [1].'),
+        (f'Is "{title}" {lacks}?', f'The data do not say that "{title}" is {lacks}'),
+        (
+            f'Is "{title}" {has} or {lacks}?',
+            f'"{title}" is {has}, and the data do not say {lacks} [1].',
+        ),
+    ):
+        answer = answerer.ask(question)
+        assert answer.text.startswith(words)
+        check_citations(answer)
+
+
+def test_counts_of_several_together(answerer, recommender):
+    """Of two genres with an "or" both are counted, of two items the people of both."""
+    [column] = recommender.dataset.item_categorical.values()
+    one = column[12][0]
+    other = next(value for row in column for value in row if value != one)
+    either = sum(bool({one, other} & set(row)) for row in column)
+    both = sum({one, other} <= set(row) for row in column)
+    assert f"There are {either} {one} or {other} items [1]." in (
+        answerer.ask(f"How many {one} or {other} items are there?").text
+    )
+    counted = answerer.ask(f"How many {one} and {other} items are there?").text
+    assert re.match(rf"There are {both} {one} \+ {other} items?\b", counted)
+    titles = recommender.item_titles
+    history = recommender.train.csr().row(0).tolist()
+    history = [item for item in history if titles.count(titles[item]) == 1][:2]
+    train = recommender.train
+    people = set.intersection(
+        *(set(train.users[train.items == item].tolist()) for item in history)
+    )
+    named = " and ".join(f'"{titles[item]}"' for item in history)
+    answer = answerer.ask(f"How many people had both {named}?")
+    assert re.match(rf"{len(people)} (?:people|person) had all of these: ", answer.text)
+    check_citations(answer)
+
+
+def test_years(answerer, recommender, user):
+    """Items are chosen by the year of their titles; one without a year is of none."""
+    years = list(map(year_of, recommender.item_titles))
+    year = year_of(recommender.recommend(user=user, k=1)[0].title)
+    count = sum(one is not None and one < year for one in years)
+    answer = answerer.ask(f"How many items from before {year} are there?")
+    assert answer.text.startswith(f"There are {count} items of {year - 1} and before")
+    answer = answerer.ask(f"Which items of {year} would user {user} like?")
+    head = answer.text.split("\n")[0]
+    assert head.startswith(f"Of the items of {year}, for user {user}: ")
+    named = re.findall(r'"([^"]+)"', head)
+    assert named
+    assert {year_of(title) for title in named} == {year}
+    titles = recommender.item_titles
+    title = next(
+        one for one in titles if year_of(one) == year and titles.count(one) == 1
+    )
+    assert answerer.ask(f'Which year is "{title}" from?').text == (
+        f'"{title}" is of {year} [1].'
+    )
 
 
 def test_near_names(answerer, recommender):

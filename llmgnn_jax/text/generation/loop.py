@@ -1,4 +1,4 @@
-"""The compiled loop that generates: prompts to tokens, in one program.
+"""The compiled loop that generates: prompts to tokens.
 
     decoded = decode(model, params, prompt, options=SamplingOptions(),
                      max_new_tokens=64, stop_ids=(2,), key=jax.random.key(0))
@@ -11,10 +11,12 @@ Shapes: B rows, N new tokens at most, V vocabulary.
 """
 
 import functools
+import time
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from llmgnn_jax.text.generation.model import GenerativeModel, Prompt, State
 from llmgnn_jax.text.generation.sampling import SamplingOptions, choose
@@ -53,10 +55,15 @@ class Progress(NamedTuple):
     num_tokens: jax.Array
 
 
+_FIRST_PART = 8
+"""Tokens before the loop is left for the first time."""
+
+_PART_S = 0.5
+"""A part that took less is followed by one of twice as many tokens, else of half."""
+
 _STATIC = ("model", "options", "max_new_tokens", "stop_ids")
 
 
-@functools.partial(jax.jit, static_argnames=_STATIC)
 def decode(
     model: GenerativeModel,
     params: Any,
@@ -69,6 +76,9 @@ def decode(
     rows_B: jax.Array | None = None,
 ) -> Decoded:
     """Generates until all rows have come to a stop, or to their full length.
+
+    The loop is left about every second: whoever waits for a compiled program hears no
+    Ctrl-C. The tokens are the same, wherever it is left.
 
     Args:
         model: The decoder.
@@ -89,7 +99,15 @@ def decode(
         "rows_B": rows_B,
     }
     progress = begin(model, params, prompt, **settings)
-    return advance(model, params, progress, until=max_new_tokens, **settings).decoded
+    count, part = 1, _FIRST_PART
+    while count < max_new_tokens and not np.asarray(progress.done_B).all():
+        started = time.perf_counter()
+        count += part
+        progress = advance(model, params, progress, until=count, **settings)
+        progress.done_B.block_until_ready()
+        took = time.perf_counter() - started
+        part = 2 * part if took < _PART_S else max(part // 2, 1)
+    return progress.decoded
 
 
 @functools.partial(jax.jit, static_argnames=_STATIC)

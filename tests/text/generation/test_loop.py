@@ -1,11 +1,16 @@
 """The compiled loop: stops, draws, a few tokens at a time."""
 
+import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from llmgnn_jax.text.generation.loop import advance, begin, decode
 from llmgnn_jax.text.generation.model import Prompt
@@ -112,6 +117,26 @@ def test_draws_do_not_depend_on_the_rows_beside() -> None:
     # Rows of one prompt draw different tokens.
     alike = decode(Counting(), jnp.float32(1), prompt_of(1, 1), **run)
     assert (alike.ids_BN[0] != alike.ids_BN[1]).any()
+
+
+def test_an_interrupt_is_heard_between_parts() -> None:
+    """Of minutes of work, none of it in Python, the first second is done."""
+
+    @dataclass(frozen=True)
+    class Slow(Counting):
+        def step(self, params: Any, state: Any, ids_B: jax.Array) -> Any:
+            start = jnp.full((128, 128), 1e-3 * ids_B[0])
+            work = jax.lax.fori_loop(0, 300, lambda _, one: jnp.tanh(one @ one), start)
+            slowly = (work.sum() > 1e9).astype(jnp.int32)
+            return super().step(params, state, ids_B + slowly)
+
+    run = settings(max_new_tokens=20_000)
+    began = time.monotonic()
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        decode(Slow(), jnp.float32(5), prompt_of(0), **run).ids_BN.block_until_ready()
+    assert time.monotonic() - began < 10
 
 
 def test_a_few_tokens_at_a_time_are_the_same_tokens() -> None:
