@@ -60,8 +60,8 @@ def backed(
         Refused: If a claim is false, or leaves open what it is about.
     """
     found = []
-    for clause in clauses:
-        for claim in _claims(clause, reading, account):
+    for place, clause in enumerate(clauses):
+        for claim in _claims(clause, clauses[:place], reading, account):
             if claim.kind in ("fits", "asked"):
                 holds = _holds_without_reason(claim, account)
             else:
@@ -124,7 +124,9 @@ def _is_turned(reason: Reason, claim: Claim, account: Account) -> bool:
     return account.tells(reason, claim.to) and account.is_target(claim.of)
 
 
-def _claims(clause: Found, reading: Reading, account: Account) -> Iterator[Claim]:
+def _claims(
+    clause: Found, before: Sequence[Found], reading: Reading, account: Account
+) -> Iterator[Claim]:
     """A claim for each kind of a clause, and for each of the names in a list."""
     target = frozenset({ItemName(account.evidence.item.slot)})
     numbers = {
@@ -133,8 +135,10 @@ def _claims(clause: Found, reading: Reading, account: Account) -> Iterator[Claim
         if name in clause.groups
     }
     for kind in clause.kinds:
-        to = _meant("b", clause, reading, target)[0] if "b" in clause.groups else target
-        for of in _meant("a", clause, reading, target):
+        to = target
+        if "b" in clause.groups:
+            to = _meant("b", clause, before, reading, target)[0]
+        for of in _meant("a", clause, before, reading, target):
             yield Claim(
                 kind=kind,
                 of=of,
@@ -146,7 +150,11 @@ def _claims(clause: Found, reading: Reading, account: Account) -> Iterator[Claim
 
 
 def _meant(
-    group: str, clause: Found, reading: Reading, target: frozenset[Named]
+    group: str,
+    clause: Found,
+    before: Sequence[Found],
+    reading: Reading,
+    target: frozenset[Named],
 ) -> list[frozenset[Named]]:
     """What stands in a group; what was named before, where there is no such group.
 
@@ -158,9 +166,28 @@ def _meant(
         return [reading.name(mark).of for mark in names]
     if start == stop and "both" in clause.kinds:
         _refuse_several(clause, reading, target)
-    before = [reading.name(m).of for m in re.findall(NAME, reading.skeleton[:start])]
-    items = [of for of in before if any(isinstance(one, ItemName) for one in of)]
-    return [items[-1] if items else target]
+    named = [
+        (match.start(), reading.name(match[0]).of)
+        for match in re.finditer(NAME, reading.skeleton[:start])
+    ]
+    items = [
+        (place, of)
+        for place, of in named
+        if any(isinstance(one, ItemName) for one in of)
+    ]
+    if not items:
+        return [target]
+    place, of = items[-1]
+    if start < stop and any(_lists(one, place, reading) for one in before):
+        raise Refused(_AMBIGUOUS.format(words=_words(clause, reading)))
+    return [of]
+
+
+def _lists(clause: Found, place: int, reading: Reading) -> bool:
+    """Whether one of several names in a list stands there: "it" is any of these."""
+    start, stop = clause.groups.get("a", (0, 0))
+    names = re.findall(NAME, reading.skeleton[start:stop])
+    return start <= place < stop and len(names) > 1
 
 
 def _refuse_several(clause: Found, reading: Reading, target: Collection[Named]) -> None:

@@ -108,7 +108,11 @@ _ENGLISH_FACTS: _Table = (
     ("both", "PEOPLE HAD both(?: of them)?"),
     (
         "both",
-        "THOSE (?:who HAD|with) (?P<a>IT)(?: like USER)?[,:]? PEOPLE HAD (?P<b>IT)TOO",
+        "THOSE (?:who HAD|with) (?P<a>IT)[,:]? PEOPLE HAD (?P<b>IT)TOO",
+    ),
+    (
+        "had, both",
+        "THOSE (?:who HAD|with) (?P<a>IT) like USER[,:]? PEOPLE HAD (?P<b>IT)TOO",
     ),
     (
         "both",
@@ -124,7 +128,6 @@ _ENGLISH_FACTS: _Table = (
         "had, both",
         "USER HAD (?P<a>N),? (?:as|and so) did PEOPLE (?:who HAD|with) (?P<b>IT)",
     ),
-    ("had, both", "like USER, PEOPLE HAD (?P<a>N) and (?P<b>IT)TOO"),
     ("leads", "(?:(?P<a>LISTED|it)|which) leads?(?: USER)? to (?P<b>IT)"),
     ("leads", "it is (?P<a>N) that leads USER to (?P<b>IT)"),
     ("leads", "by (?P<a>LISTED),? USER comes to (?P<b>IT)"),
