@@ -110,14 +110,26 @@ class Account:
         assert self.highest_rating is not None
         return reason.rating >= _LIKED * self.highest_rating
 
-    def years_of(self, names: Collection[Named]) -> set[int]:
-        """The years of those of these that may be named."""
-        found = set()
-        for entity in self._items():
-            year = year_of(entity.name)
-            if year is not None and any(_is(entity, name) for name in names):
-                found.add(year)
-        return found
+    def of_year(self, names: Collection[Named], year: float) -> frozenset[Named]:
+        """Those of these that are items which may be named and are of a year."""
+        return frozenset(
+            name
+            for name in names
+            if any(
+                _is(entity, name) and year_of(entity.name) == year
+                for entity in self._items()
+            )
+        )
+
+    def are_several(self, names: Collection[Named]) -> bool:
+        """Whether these are what more than one thing that may be named is called."""
+        others = [one.entity for one in self.reasons if one.entity is not None]
+        meant = {
+            (one.kind, one.slot) if one.kind == "item" else one.label.lower()
+            for one in (self.evidence.item, *others)
+            if any(_is(one, name) for name in names)
+        }
+        return len(meant) > 1
 
     def _items(self) -> list[Entity]:
         named = [one.entity for one in self.reasons if one.entity is not None]

@@ -81,6 +81,9 @@ def _chinese(words: str) -> float | None:
     match = _ZH_NUMBER.fullmatch(words)
     if match is None:
         return None
+    if re.search(f"[千百][{''.join(_ZH_DIGITS)}]$", words):
+        # "一百二" is 120 to whoever says it, and 102 is "一百零二".
+        return None
     total = 0
     for name, unit in (("thousands", 1000), ("hundreds", 100), ("dozens", 10)):
         # "十" alone is one ten.

@@ -7,6 +7,7 @@ is its skeleton, where N and # are one private character each. What is left besi
 marks are words, which a grammar has to know.
 """
 
+import dataclasses
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -118,7 +119,10 @@ def read(raw: str, account: Account, names: Names, *, language: Language) -> Rea
     numbers = tuple(numbers_in(masked))
     masked = _masked(masked, [(one.start, one.stop) for one in numbers], _FIRST_NUMBER)
     reading = Reading(text=text, skeleton="", places=(), spans=spans, numbers=numbers)
-    masked = _without_years(masked.translate(_PUNCTUATION), reading, account)
+    masked, spans = _without_years(masked.translate(_PUNCTUATION), reading, account)
+    for span in spans:
+        if account.are_several(span.of):
+            raise Refused(f"is unclear in what is meant: {span.words!r}")
     masked = _without_kinds(masked, reading)
     masked = _QUOTED.sub(lambda match: f" {match[1]} ", masked)
     skeleton, places = _tightened(without_capitals(masked), language)
@@ -144,17 +148,21 @@ def _masked(text: str, parts: list[tuple[int, int]], first: int) -> str:
     return "".join([*masked, text[last:]])
 
 
-def _without_years(masked: str, reading: Reading, account: Account) -> str:
-    """Years behind titles have to be theirs, and say no more."""
+def _without_years(
+    masked: str, reading: Reading, account: Account
+) -> tuple[str, tuple[Span, ...]]:
+    """Years behind titles have to be theirs, and say which of several is meant."""
+    spans = list(reading.spans)
 
     def checked(match: re.Match[str]) -> str:
-        mark = match[1][0]
-        year = reading.value(match[2])
-        if year not in account.years_of(reading.name(mark).of):
+        number, year = ord(match[1][0]) - _FIRST_NAME, reading.value(match[2])
+        of = account.of_year(spans[number].of, year)
+        if not of:
             raise Refused(f"tells '{year:g}', which is not its year")
+        spans[number] = dataclasses.replace(spans[number], of=of)
         return match[1] + " " * (len(match[0]) - len(match[1]))
 
-    return _YEAR.sub(checked, masked)
+    return _YEAR.sub(checked, masked), tuple(spans)
 
 
 def _without_kinds(masked: str, reading: Reading) -> str:

@@ -122,6 +122,27 @@ def test_values_of_the_evidence(checker, evidence):
     assert checker.check("As crime was asked for, Fargo is crime.", asked).refusal
 
 
+def test_one_name_of_two_things(checker, evidence):
+    """A year says which is meant, also where it stands behind the quotes."""
+    account = Account.of(evidence(6, (7, 120, 5.0)))
+    had, item = '"Sabrina" (1954)', '"Sabrina" (1995)'
+    true = f"This user had {had}, and 120 people who had it also had {item}."
+    assert checker.check(true, account).refusal == ""
+    swapped = f"This user had {item}, and 120 people who had it also had {had}."
+    assert "is not so" in checker.check(swapped, account).refusal
+    for text in ("This user had Sabrina, so Sabrina fits.", f"{had} leads to Sabrina."):
+        assert "'Sabrina'" in checker.check(text, account).refusal
+
+
+def test_numbers_in_chinese_are_whole(checker, evidence):
+    """ "一百二" is 120, however it looks."""
+    account = Account.of(evidence(0, (1, 102, 5.0)))
+    said = "这位用户有过《The Godfather》，另有{}人两者都有过。"
+    for number, holds in (("一百零二", True), ("一百二", False), ("102", True)):
+        refusal = checker.check(said.format(number), account, language="zh").refusal
+        assert (refusal == "") == holds
+
+
 def test_ratings_are_told_where_there_are_some(checker, evidence):
     """Interactions may be counts: 5 plays are no 5 stars, and nobody liked anything."""
     made = evidence(0, (1, 120, 5.0))
