@@ -128,7 +128,7 @@ def _claims(
     clause: Found, before: Sequence[Found], reading: Reading, account: Account
 ) -> Iterator[Claim]:
     """A claim for each kind of a clause, and for each of the names in a list."""
-    target = frozenset({ItemName(account.evidence.item.slot)})
+    target: frozenset[Named] = frozenset({ItemName(account.evidence.item.slot)})
     numbers = {
         name: reading.value(reading.skeleton[clause.groups[name][0]])
         for name in ("n", "of")
