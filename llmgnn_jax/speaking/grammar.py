@@ -10,7 +10,7 @@ USER = re.compile(
 )
 ITEM = re.compile(
     r"(?:\b(?:item|film|movie|product|book|song|artist|place)|物品|商品|电影)\s*#?\s*"
-    r"(\w*\d[\w.:-]*)",
+    r"((?a:\w*\d[\w.:-]*))",
     re.IGNORECASE,
 )
 WHY = re.compile(r"\bwhy\b|\breasons?\b|\bexplain|为什么|为何|理由|原因|解释")

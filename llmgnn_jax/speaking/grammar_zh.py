@@ -6,7 +6,7 @@ _PARTS = {
     "NOUN": "电影|影片|片子|片|作品|物品|商品|东西",
     "OR": "和|与|或者|或|还是|以及|又是|且",
     "VALUES": "VALUE [的] [NOUN] [[OR] VALUE [的] [NOUN] [[OR] VALUE [的] [NOUN]]]",
-    "WHEN": "YEAR [年] [以前|之前|以后|之后|前|后|起] [到|至] [YEAR] [年] [上映] [的]"
+    "WHEN": "YEAR [年] [以前|之前|以后|之后|前|后|起|(到|至) YEAR [年]] [上映] [的]"
     "|DECADE [年代] [的]",
     "THINGS": "[WHEN] (VALUES|NOUN) | WHEN NOUN",
     "ITEMS": "ITEM [[和|与|、] ITEM [[和|与|、] ITEM]]",

@@ -13,9 +13,18 @@ NAMED = "\0"
 """Stands where a name was: what is before it and what is behind are two phrases."""
 
 _YEAR = re.compile(r"(?<![\w.-])(?:1[89]|20)\d\d(?![\w-]|\.\d)", re.ASCII)
-_DECADE = re.compile(r"(?<![\w.-])(?:1[89]|20)\d0(?:['’]?s\b|(?=年代))", re.ASCII)
+# "The 90s" are those of the last century; the 20s may be of two.
+_DECADE = re.compile(
+    r"(?<![\w.-])(?:(?:1[89]|20)\d0|(?:20世纪)?[3-9]0)(?:['’]?s\b|(?=年代))", re.ASCII
+)
+_BY_ID = re.compile("item|product|物品|商品", re.IGNORECASE)
 _NOUNS = (
     "a an the film films movie movies item items product products 片 的 电影 影片 作品"
+)
+# "The film Fargo" is Fargo.
+_CALLED = re.compile(
+    r"(?:(?:\bthe )?\b(?:film|movie|item|product|book|song) [\"“]?|(?:电影|影片)《)$",
+    re.IGNORECASE,
 )
 _NO_CONJUNCTION = frozenset(_NOUNS.split())
 
@@ -59,6 +68,13 @@ class Mentioned:
     unclear: bool = False
     years: list[int] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
+
+    def name(self, words: str, items: list[int]) -> None:
+        """Words name an item, or one of several."""
+        if len(items) == 1:
+            self.items[items[0]] = None
+        else:
+            self.several.append((words, tuple(items)))
 
     def without(self, line: str) -> str:
         """The question with `NAMED` where something is named."""
@@ -106,21 +122,25 @@ def mentioned(
             place = Place(span.start, span.stop, "VALUE")
             values.append((place, of_items[0]))
         elif called and not (span.words.lower() in words and _begins(line, span.start)):
-            place = Place(span.start, span.stop, "ITEM")
-            if len(called) == 1:
-                found.items[called[0]] = None
-            else:
-                found.several.append((span.words, tuple(called)))
+            place = _with_noun(line, span.start, span.stop)
+            found.name(span.words, called)
         else:
             continue
         found.places.append(place)
     for match in grammar.ITEM.finditer(found.without(line)):
-        if match[1] in item_numbers:
-            found.items[item_numbers[match[1]]] = None
-            found.places.append(Place(*match.span(), "ITEM"))
+        said = match[1] if match[1] in item_numbers else match[1].rstrip(".:-")
+        # "Film 187" may be the one that is called 187; "item 187" has it for an id.
+        meant_by = set() if _BY_ID.match(match[0]) else names.numbered(said)
+        if said in item_numbers:
+            meant_by |= {item_numbers[said]}
+        if meant_by:
+            stop = match.start(1) + len(said)
+            found.name(line[match.start() : stop], sorted(meant_by))
+            found.places.append(Place(match.start(), stop, "ITEM"))
     for pattern, stands_for in ((_DECADE, "DECADE"), (_YEAR, "YEAR")):
         for match in pattern.finditer(found.without(line)):
-            found.years.append(int(re.sub(r"\D", "", match[0])))
+            year = int(re.sub(r"20世纪|\D", "", match[0]))
+            found.years.append(year if year > 99 else 1900 + year)
             found.places.append(Place(*match.span(), stands_for))
     found.alternatives, found.unclear = _joined(line, values)
     return found
@@ -170,6 +190,15 @@ def _joined(
         alternatives[-1].setdefault(value.value.lower(), value)
     found = tuple(tuple(one.values()) for one in alternatives)
     return found, any(any_of) and any(all_of)
+
+
+def _with_noun(line: str, start: int, stop: int) -> Place:
+    """Where an item stands, with what says that it is one."""
+    noun = _CALLED.search(line[:start])
+    if noun is None:
+        return Place(start, stop, "ITEM")
+    quoted = noun[0][-1] in '"“《' and line[stop : stop + 1] in ('"', "”", "》")
+    return Place(noun.start(), stop + quoted, "ITEM")
 
 
 def _begins(line: str, start: int) -> bool:

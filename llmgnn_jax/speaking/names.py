@@ -28,6 +28,7 @@ _MOVED = re.compile(rf"^(.*), ({_ARTICLES})$", re.IGNORECASE)
 _LEADING = re.compile(rf"^({_ARTICLES}) (?=\S)", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
+_NUMBER = re.compile(r"\S+ \(\d{4}\)$")
 _YEARS = range(1800, 2101)
 # Values that stand for none.
 _NO_VALUES = frozenset({"other", "others", "none", "unknown", "misc", "various", "n/a"})
@@ -86,7 +87,10 @@ class Names:
         values: Iterable[ValueName] = (),
     ) -> None:
         self._forms: dict[str, list[_Form]] = {}
+        self._numbered: dict[str, set[int]] = {}
         for item, title in titles:
+            if (bare := without_year(title)).isdecimal():
+                self._numbered.setdefault(bare, set()).add(item)
             for form in title_forms(title):
                 self._add(form, ItemName(item), one_word=_is_one_word(form))
         for value in values:
@@ -112,11 +116,16 @@ class Names:
 
     def _add(self, form: str, of: Named, *, one_word: bool) -> None:
         written = plainly_written(form)
-        # A number is looked at as a number, and a letter says nothing.
-        if len(written) < 2 or not any(map(str.isalpha, written)):
+        # A number is looked at as a number, but with its year; a letter says nothing.
+        has_letters = any(map(str.isalpha, written))
+        if len(written) < 2 or not (has_letters or _NUMBER.match(written)):
             return
         folded = without_capitals(written)
         self._forms.setdefault(folded, []).append(_Form(written, of, one_word))
+
+    def numbered(self, number: str) -> set[int]:
+        """The items that a number alone is the title of, but for the year."""
+        return set(self._numbered.get(number, ()))
 
     def find(self, text: str) -> list[Span]:
         """The names in a text, the longest first at each place, none in another.

@@ -63,6 +63,9 @@ _ENGLISH = {
     "near one": '"{title}"',
     "or": " or ",
     "several": "{words} is the name of several: {list}; say which, with its year.",
+    "several by id": "{words} is the name of several: {list}; say which, by its id, as "
+    'in "item 7".',
+    "with id": "{title} (item {id})",
     "may be asked": "Ask what a user would like and why, why an item is for a user, "
     "whether a user had an item, what is like an item, what a user likes, what is "
     "known of an item, how many there are, or what most people had.",
@@ -140,6 +143,8 @@ _CHINESE = {
     "near one": "《{title}》",
     "or": "或",
     "several": "{words}是几个作品的名称：{list}；请写明年份或编号。",
+    "several by id": "{words}是几个作品的名称：{list}；请写明编号，例如“物品7”。",
+    "with id": "{title}（物品{id}）",
     "may be asked": "可以问用户会喜欢什么、为什么，为什么推荐某个作品，"
     "用户是否有过某个作品，什么与某个作品相似，用户喜欢什么，某个作品的信息，"
     "有多少，或者什么最热门。",

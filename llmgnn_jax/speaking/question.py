@@ -115,14 +115,15 @@ def understand(
     )
     left = found.without(line)
     sentence = _sentence(found.sentence(line), language)
+    years, are_clear = _years(sentence, found.years)
     return Question(
         text=line,
         language=language,
-        kind=_kind(sentence, language, found),
+        kind=_kind(sentence, language, found) if are_clear else "unknown",
         user=found.user,
         items=tuple(found.items),
         alternatives=found.alternatives,
-        years=_years(sentence, found.years),
+        years=years,
         why=grammar.WHY.search(left.lower()) is not None,
         of_people=grammar.PEOPLE.search(left.lower()) is not None,
         unknown_user=found.unknown_user,
@@ -151,20 +152,27 @@ def _kind(sentence: str, language: Language, found: Mentioned) -> Kind:
     return cast("Kind", kind)
 
 
-def _years(sentence: str, named: list[int]) -> Years | None:
-    if not named:
-        return None
+def _years(sentence: str, named: list[int]) -> tuple[Years | None, bool]:
+    """The years that are meant, and whether that is clear."""
+    places = re.findall("YEAR|DECADE", sentence)
+    if not places:
+        return None, True
     first, last = min(named), max(named)
-    if len(named) > 1:
-        return Years(first, last)
-    if "DECADE" in sentence:
-        return Years(first, first + 9)
-    if re.search(r"\bbefore\b|前", sentence):
-        return Years(None, last - 1)
-    if re.search(r"\buntil\b", sentence):
-        return Years(None, last)
-    if re.search(r"\bafter\b|后", sentence):
-        return Years(first + 1, None)
-    if re.search(r"\bsince\b|\bon(?:wards)?\b|起", sentence):
-        return Years(first, None)
-    return Years(first, last)
+    if len(places) > 1:
+        # "1995 films before 1990" is of two things.
+        ranges = (
+            r"\b(?:between YEAR and|from YEAR (?:to|until)) YEAR\b|YEAR年?[到至]YEAR"
+        )
+        whole = len(places) == 2 and re.search(ranges, sentence) is not None
+        return Years(first, last), whole
+    if places == ["DECADE"]:
+        return Years(first, first + 9), True
+    if re.search(r"\bbefore YEAR\b|YEAR年?[以之]?前", sentence):
+        return Years(None, last - 1), True
+    if re.search(r"\buntil YEAR\b", sentence):
+        return Years(None, last), True
+    if re.search(r"\bafter YEAR\b|YEAR年?[以之]?后", sentence):
+        return Years(first + 1, None), True
+    if re.search(r"\bsince YEAR\b|\bYEAR on(?:wards)?\b|YEAR年?起", sentence):
+        return Years(first, None), True
+    return Years(first, last), True

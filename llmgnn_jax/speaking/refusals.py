@@ -26,8 +26,14 @@ def _unknown(words: AnswerWords) -> Iterator[str]:
     if asked.other_user:
         yield words.say("other user", words=quoted(asked.other_user))
     for name, items in asked.several:
-        listed = words.join(map(words.titled, items[:_SHOWN]))
-        yield words.say("several", words=repr(name), list=listed)
+        titles = {catalogue.title(item) for item in items}
+        by_id = len(titles) < len(items)
+        listed = words.join(
+            _with_id(words, item) if by_id else words.titled(item)
+            for item in items[:_SHOWN]
+        )
+        phrase = "several by id" if by_id else "several"
+        yield words.say(phrase, words=repr(name), list=listed)
     if not asked.unknown:
         return
     shown = asked.unknown[:_SHOWN]
@@ -41,3 +47,8 @@ def _unknown(words: AnswerWords) -> Iterator[str]:
         yield words.say("near", list=words.say("or").join(dict.fromkeys(near)))
     else:
         yield words.say("may be asked")
+
+
+def _with_id(words: AnswerWords, item: int) -> str:
+    item_id = quoted(words.catalogue.item_ids[item])
+    return words.say("with id", title=words.titled(item), id=item_id)

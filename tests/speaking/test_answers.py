@@ -9,7 +9,7 @@ from llmgnn_jax.errors import UserError
 from llmgnn_jax.serving.recommender import Recommender
 from llmgnn_jax.speaking.abilities import bits_a_character, speaks_chinese
 from llmgnn_jax.speaking.answerer import Answerer
-from llmgnn_jax.speaking.names import year_of
+from llmgnn_jax.speaking.names import Names, year_of
 from llmgnn_jax.text.generation.likelihood import TokenLikelihood
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -134,6 +134,18 @@ def test_what_is_not_known_is_said(answerer, question, words):
     answer = answerer.ask(question)
     assert (answer.known, answer.citations) == (False, ())
     assert words in answer.text
+
+
+def test_a_title_of_two_items_is_asked_for_by_id(recommender):
+    answerer = Answerer(recommender)
+    titles = ("Twins (1988)", "Twins (1988)", *recommender.item_titles[2:])
+    answerer.catalogue.item_titles = titles
+    answerer.catalogue.names = Names(enumerate(titles))
+    one, two = recommender.item_ids[:2]
+    asked = answerer.ask("Tell me about Twins")
+    assert f'"Twins (1988)" (item {one}), "Twins (1988)" (item {two})' in asked.text
+    assert not asked.known
+    assert answerer.ask(f"Tell me about item {two}.").known
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from llmgnn_jax.speaking import grammar, grammar_zh
+from llmgnn_jax.speaking.names import Names
 from llmgnn_jax.speaking.question import KINDS, understand
 
 USERS = {"196", "12", "alice"}
@@ -104,6 +105,29 @@ def test_users_who_are_not_there(asked, text, user):
 def test_a_name_of_several(asked):
     assert asked("Tell me about Sabrina").several == (("Sabrina", (6, 7)),)
     assert asked("Tell me about Sabrina (1954)").items == (7,)
+
+
+@pytest.mark.parametrize(
+    ("text", "items", "several"),
+    [
+        ("Tell me about 187 (1997)", (1,), ()),
+        ("Tell me about the film 187 (1997)", (1,), ()),
+        ("Tell me about item 187", (0,), ()),
+        ("Tell me about film 187", (), (("film 187", (0, 1)),)),
+        ("Tell me about film 12", (1,), ()),
+    ],
+)
+def test_a_title_that_is_a_number(text, items, several):
+    titles = ("Heat (1995)", "187 (1997)")
+    question = understand(
+        text,
+        names=Names(enumerate(titles)),
+        user_ids=USERS,
+        item_numbers={"187": 0, "12": 1},
+        fields=(),
+    )
+    assert (question.kind, question.items) == ("facts", items)
+    assert question.several == several
 
 
 @pytest.mark.parametrize(
