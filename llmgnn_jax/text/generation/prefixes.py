@@ -18,6 +18,7 @@ head.
 import bisect
 import collections
 import functools
+import threading
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -42,7 +43,7 @@ _KEPT = 32
 
 
 class PrefixCache:
-    """Prefixes that were read, the last ones used.
+    """Prefixes that were read, the last ones used. Threads may share it.
 
     Args:
         model: Whose they are.
@@ -55,36 +56,43 @@ class PrefixCache:
             collections.OrderedDict()
         )
         self._recent: collections.deque[Ids] = collections.deque(maxlen=_RECENT)
+        self._lock = threading.RLock()
 
     def reader(self, params: Any, prompts: Sequence[Sequence[int]]) -> "PrefixReader":
         """What cuts the batches of a call.
 
         Args:
-            params: Of the model; of others than before, nothing that was read is left.
+            params: Of the model; where others are read, nothing of these is left.
             prompts: Tokens of all prompts of the call.
         """
-        if params is not self._params:
-            self._kept.clear()
-            self._params = params
-        ordered = sorted([*self._recent, *map(tuple, prompts)])
-        self._recent.extend(map(tuple, prompts[-_RECENT:]))
-        return PrefixReader(self, ordered)
+        with self._lock:
+            ordered = sorted([*self._recent, *map(tuple, prompts)])
+            self._recent.extend(map(tuple, prompts[-_RECENT:]))
+        return PrefixReader(self, params, ordered)
 
-    def has(self, prefix: Ids) -> bool:
+    def has(self, prefix: Ids, params: Any) -> bool:
         """Whether it was read, or a longer one that begins with it."""
-        return any(ids[: len(prefix)] == prefix for ids in self._kept)
+        with self._lock:
+            return params is self._params and any(
+                ids[: len(prefix)] == prefix for ids in self._kept
+            )
 
-    def read(self, prefix: Ids) -> PrefixState:
+    def read(self, prefix: Ids, params: Any) -> PrefixState:
         """Its state, of one row."""
-        for ids, state in self._kept.items():
-            if ids[: len(prefix)] == prefix:
-                self._kept.move_to_end(ids)
-                return jax.tree.map(lambda x: x[:, :, : len(prefix)], state)
-        state = _read(self._model, self._params, np.array([prefix], np.int32))
-        self._kept[prefix] = state
-        while len(self._kept) > 1 and self._is_full:
-            self._kept.popitem(last=False)
-        return state
+        with self._lock:
+            # Calls with others may go on at the same time: each has its own.
+            if params is not self._params:
+                self._kept.clear()
+                self._params = params
+            for ids, state in self._kept.items():
+                if ids[: len(prefix)] == prefix:
+                    self._kept.move_to_end(ids)
+                    return jax.tree.map(lambda x: x[:, :, : len(prefix)], state)
+            state = _read(self._model, params, np.array([prefix], np.int32))
+            self._kept[prefix] = state
+            while len(self._kept) > 1 and self._is_full:
+                self._kept.popitem(last=False)
+            return state
 
     @property
     def _is_full(self) -> bool:
@@ -98,11 +106,13 @@ class PrefixReader:
 
     Args:
         cache: Where prefixes are read.
+        params: Of the model.
         ordered: Prompts that are or were asked for, in order.
     """
 
-    def __init__(self, cache: PrefixCache, ordered: Sequence[Ids]) -> None:
+    def __init__(self, cache: PrefixCache, params: Any, ordered: Sequence[Ids]) -> None:
         self._cache = cache
+        self._params = params
         self._ordered = ordered
 
     def before(
@@ -121,7 +131,8 @@ class PrefixReader:
         prefixes = [tuple(prompt[:length]) for prompt in prompts]
         prefixes += prefixes[:1] * (rows - len(prefixes))
         states = {
-            prefix: self._cache.read(prefix) for prefix in dict.fromkeys(prefixes)
+            prefix: self._cache.read(prefix, self._params)
+            for prefix in dict.fromkeys(prefixes)
         }
         return jax.tree.map(
             lambda *rows: jnp.concatenate(rows, axis=1),
@@ -146,7 +157,7 @@ class PrefixReader:
 
         All that begin with it bear a part, those of other batches and calls too.
         """
-        if not prefix or self._cache.has(prefix):
+        if not prefix or self._cache.has(prefix, self._params):
             return 0.0
         start = bisect.bisect_left(self._ordered, prefix)
         end = bisect.bisect_left(self._ordered, (*prefix[:-1], prefix[-1] + 1))

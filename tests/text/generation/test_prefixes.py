@@ -1,6 +1,7 @@
 """What prompts begin with is read once, and nothing else changes."""
 
 import collections
+import concurrent.futures
 import copy
 import dataclasses
 from dataclasses import dataclass
@@ -183,6 +184,37 @@ def test_prefixes_are_kept_between_calls(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(model.reads) == 5
 
 
+def test_calls_with_other_parameters_go_on_side_by_side() -> None:
+    """Batches are made when they are asked for: others may have been in between."""
+    cache, asked = PrefixCache(Echo()), prompts_of(*[(1, 99, 20)] * 32)
+    both = [
+        prompt_batches(asked, new=4, reader=cache.reader(jnp.float32(by), asked))
+        for by in (2, 3)
+    ]
+    for batches in zip(*both, strict=True):
+        for by, batch in zip((2, 3), batches, strict=True):
+            assert batch.prompt.after is not None
+            keys = np.asarray(batch.prompt.after.keys_nBSGK)[0, 0, :, 0, 0]
+            np.testing.assert_array_equal(keys, by * np.arange(100, 196))
+
+
+def test_threads_share_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefixes, "_KEPT", 2)
+    cache, params = PrefixCache(Echo()), (jnp.float32(1), jnp.float32(2))
+
+    def read(number: int) -> float:
+        kind, by = 1 + number % 5, number % 2
+        asked = prompts_of(*[(kind, 99, 20)] * 8)
+        reader = cache.reader(params[by], asked)
+        (batch,) = prompt_batches(asked, new=4, reader=reader)
+        assert batch.prompt.after is not None
+        return float(batch.prompt.after.keys_nBSGK[0, 0, 0, 0, 0])
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(read, range(200)))
+    assert found == [100 * (1 + n % 5) * (1 + n % 2) for n in range(200)]
+
+
 def without(generator: TextGenerator, prompts: list[str]) -> list[tuple[int, ...]]:
     """Tokens of prompts that are read whole, each by itself."""
     found = []
@@ -203,9 +235,9 @@ def test_a_generator_says_the_same(
     reads = collections.Counter()
     read = PrefixCache.read
 
-    def counted(self: PrefixCache, prefix: Any) -> PrefixState:
+    def counted(self: PrefixCache, prefix: Any, params: Any) -> PrefixState:
         reads[len(prefix)] += 1
-        return read(self, prefix)
+        return read(self, prefix, params)
 
     monkeypatch.setattr(PrefixCache, "read", counted)
     generator = TextGenerator.load(tiny_decoder, layout=layout)
