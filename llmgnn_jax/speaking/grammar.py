@@ -149,7 +149,8 @@ ASK (does|do) ITEMS belong to [the] [KIND] VALUES
 """,
     "count": """
 ASK how many [of the] THINGS (are|exist|are known|do you have|do you know|do we have)
-  HERE
+  HERE [WHEN]
+ASK how many (VALUES|NOUN) IS WHEN
 ASK how many PEOPLE (are|exist|do you have|do you know|do we have) HERE
 ASK [give [me]] [what is] (count|number of|the number of) [all] [the] (THINGS|PEOPLE)
   HERE
@@ -165,7 +166,9 @@ ASK WHICH IS [the] (most POPULAR|popular) THINGS HERE
 ASK WHICH THINGS IS [the] [most] POPULAR HERE
 ASK FIND SOME [the] [most] [POPULAR] THINGS
 [the] most POPULAR THINGS
-ASK WHICH THINGS (IS there|exist|do you have|do you know) HERE
+ASK WHICH THINGS (IS there|exist|do you have|do you know) HERE [WHEN]
+ASK WHICH NOUN are VALUES [WHEN]
+ASK (is|are) there SOME THINGS HERE
 ASK WHICH THINGS (did|do|have) [the] most people (HAVE|HAD)
 ASK WHICH THINGS (did|do|have) [the] people (HAVE|HAD) most
 """,

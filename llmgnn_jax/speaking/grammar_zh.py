@@ -10,7 +10,7 @@ _PARTS = {
     "|DECADE [年代] [的]",
     "THINGS": "[WHEN] (VALUES|NOUN) | WHEN NOUN",
     "ITEMS": "ITEM [[和|与|、] ITEM [[和|与|、] ITEM]]",
-    "WHAT": "什么样的|怎样的|什么|哪些|哪几部|哪一部|哪部|哪个|哪种",
+    "WHAT": "什么样的|怎样的|什么|哪些|哪几部|哪一部|哪部|哪个|哪种|哪类",
     "SOME": "[一下] [一些|几部|一部|几个|一个|些] [好的]",
     "FOR": "给|向|为|帮",
     "WITH": "和|与|跟|同|像",
@@ -58,9 +58,10 @@ ASK WITH ITEM ALIKE 的 [THINGS] [ARE]
 ASK ITEM WITH WHAT [THINGS] ALIKE
 ASK ALIKE ITEM 的 [THINGS] [ARE]
 ASK 推荐 SOME WITH ITEM ALIKE 的 [THINGS]
+ASK (推荐|有没有|有) SOME ALIKE ITEM 的 THINGS [吗]
 """,
     "taste": """
-ASK USER [都|最|已经] (喜欢|喜爱|爱看|偏好|看过|有过) [了]
+ASK USER [都|最|已经] (喜欢看|喜欢|喜爱|爱看|偏好|看过|有过) [了]
   (WHAT [THINGS|KIND [的] [NOUN]]|的 THINGS ARE)
 ASK USER [最] (喜欢|喜爱|爱看) 的 (THINGS|KIND) [ARE]
 ASK USER 的 TASTE [ARE|怎么样]
@@ -95,7 +96,7 @@ ASK USER [一共|总共|共] (看过|有过|看了|有|买过|评过) [了] COUN
 ASK WHAT THINGS POPULAR
 ASK POPULAR 的 THINGS [ARE]
 ASK [有] WHAT [POPULAR] [的] THINGS
-ASK (推荐|列出|介绍) SOME [POPULAR] [的] [WHAT] THINGS [吧|吗]
+ASK [给我] (推荐|列出|介绍) SOME [POPULAR] [的] [WHAT] THINGS [吧|吗]
 ASK THINGS ARE
 ASK (看过|有过) 的人最多的 THINGS [ARE]
 ASK WHAT THINGS 看过的人最多

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from llmgnn_jax.speaking import grammar
-from llmgnn_jax.speaking.names import ItemName, Names, ValueName
+from llmgnn_jax.speaking.names import ItemName, Names, Span, ValueName
 
 NAMED = "\0"
 """Stands where a name was: what is before it and what is behind are two phrases."""
@@ -26,6 +26,8 @@ _CALLED = re.compile(
     r"(?:(?:\bthe )?\b(?:film|movie|item|product|book|song) [\"“]?|(?:电影|影片)《)$",
     re.IGNORECASE,
 )
+_ITS_YEAR = re.compile(r"[\"”》]? ?\(?(\d{4})\)?(?![\w-])", re.ASCII)
+_QUOTES = ('"', "“", "《")
 _NO_CONJUNCTION = frozenset(_NOUNS.split())
 
 
@@ -122,7 +124,8 @@ def mentioned(
             place = Place(span.start, span.stop, "VALUE")
             values.append((place, of_items[0]))
         elif called and not (span.words.lower() in words and _begins(line, span.start)):
-            place = _with_noun(line, span.start, span.stop)
+            span, called = _with_year(line, span, called, names)
+            place = _with_noun(line, span)
             found.name(span.words, called)
         else:
             continue
@@ -192,13 +195,30 @@ def _joined(
     return found, any(any_of) and any(all_of)
 
 
-def _with_noun(line: str, start: int, stop: int) -> Place:
+def _with_year(
+    line: str, span: Span, called: list[int], names: Names
+) -> tuple[Span, list[int]]:
+    """A name with its year behind the quotes, or without parentheses."""
+    year = _ITS_YEAR.match(line, span.stop)
+    if year is None:
+        return span, called
+    [*_, whole] = names.find(f"{span.words} ({year[1]})") or [span]
+    of = sorted(one.item for one in whole.of if isinstance(one, ItemName))
+    if whole.words == span.words or not of:
+        return span, called
+    start = span.start - (line[span.start - 1 : span.start] in _QUOTES)
+    stop = year.end()
+    return Span(start=start, stop=stop, words=line[start:stop], of=whole.of), of
+
+
+def _with_noun(line: str, span: Span) -> Place:
     """Where an item stands, with what says that it is one."""
-    noun = _CALLED.search(line[:start])
+    noun = _CALLED.search(line[: span.start])
     if noun is None:
-        return Place(start, stop, "ITEM")
-    quoted = noun[0][-1] in '"“《' and line[stop : stop + 1] in ('"', "”", "》")
-    return Place(noun.start(), stop + quoted, "ITEM")
+        return Place(span.start, span.stop, "ITEM")
+    after = line[span.stop : span.stop + 1]
+    is_quoted = noun[0][-1] in '"“《' and after in ('"', "”", "》")
+    return Place(noun.start(), span.stop + is_quoted, "ITEM")
 
 
 def _begins(line: str, start: int) -> bool:
