@@ -27,6 +27,7 @@ _CALLED = re.compile(
     re.IGNORECASE,
 )
 _ITS_YEAR = re.compile(r"[\"”》]? ?\(?(\d{4})\)?(?![\w-])", re.ASCII)
+_ARTICLES = ("a", "an", "the")
 _QUOTES = ('"', "“", "《")
 _NO_CONJUNCTION = frozenset(_NOUNS.split())
 
@@ -125,6 +126,7 @@ def mentioned(
             values.append((place, of_items[0]))
         elif called and not (span.words.lower() in words and _begins(line, span.start)):
             span, called = _with_year(line, span, called, names)
+            called = sorted({*called, *_behind_words(span, names, words)})
             place = _with_noun(line, span)
             found.name(span.words, called)
         else:
@@ -209,6 +211,23 @@ def _with_year(
     start = span.start - (line[span.start - 1 : span.start] in _QUOTES)
     stop = year.end()
     return Span(start=start, stop=stop, words=line[start:stop], of=whole.of), of
+
+
+def _behind_words(span: Span, names: Names, words: Collection[str]) -> set[int]:
+    """Items that are named behind small words of the language: "like Fargo".
+
+    Whoever calls an item so would answer every question of what is like Fargo.
+    """
+    for end in (match.end() for match in re.finditer(" ", span.words)):
+        before = span.words[:end].split()
+        if not before[0].islower() or not {one.lower() for one in before} <= {*words}:
+            break
+        if before[-1] in _ARTICLES:
+            continue
+        for one in names.find(span.words[end:]):
+            if (one.start, one.stop) == (0, len(span.words) - end):
+                return {each.item for each in one.of if isinstance(each, ItemName)}
+    return set()
 
 
 def _with_noun(line: str, span: Span) -> Place:

@@ -131,6 +131,32 @@ def test_a_title_that_is_a_number(text, items, several):
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "items", "several"),
+    [
+        ("What is like Fargo?", "facts", (), (("like Fargo", (0, 1)),)),
+        ("What is Like Fargo?", "facts", (1,), ()),
+        ('What is like "Fargo"?', "alike", (0,), ()),
+        ("What is like Heat?", "alike", (3,), ()),
+        ("Tell me about the Net", "facts", (2,), ()),
+        ("Tell me about the Fear", "facts", (5,), ()),
+    ],
+)
+def test_a_title_with_words_of_questions(text, kind, items, several):
+    """It answers none in the place of the item that is meant."""
+    titles = ("Fargo (1996)", "Like Fargo (2020)", "Net, The (1995)", "Heat (1995)")
+    titles += ("Fear (1996)", "Fear, The (1995)")
+    question = understand(
+        text,
+        names=Names(enumerate(titles)),
+        user_ids=USERS,
+        item_numbers={},
+        fields=(),
+    )
+    assert (question.kind, question.items) == (kind, items)
+    assert question.several == several
+
+
+@pytest.mark.parametrize(
     ("text", "other"),
     [
         ("What does user 196 like, and what does user 12 like?", "12"),
