@@ -28,7 +28,7 @@ _MOVED = re.compile(rf"^(.*), ({_ARTICLES})$", re.IGNORECASE)
 _LEADING = re.compile(rf"^({_ARTICLES}) (?=\S)", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
-_NUMBER = re.compile(r"\S+ \(\d{4}\)$")
+_NUMBER = re.compile(r"\d[^()]* \(\d{4}\)$")
 _YEARS = range(1800, 2101)
 # Values that stand for none.
 _NO_VALUES = frozenset({"other", "others", "none", "unknown", "misc", "various", "n/a"})

@@ -115,10 +115,11 @@ def test_a_name_of_several(asked):
         ("Tell me about item 187", (0,), ()),
         ("Tell me about film 187", (), (("film 187", (0, 1)),)),
         ("Tell me about film 12", (1,), ()),
+        ("Tell me about 8 1/2 (1963)", (2,), ()),
     ],
 )
 def test_a_title_that_is_a_number(text, items, several):
-    titles = ("Heat (1995)", "187 (1997)")
+    titles = ("Heat (1995)", "187 (1997)", "8 1/2 (1963)")
     question = understand(
         text,
         names=Names(enumerate(titles)),
