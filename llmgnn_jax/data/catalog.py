@@ -166,8 +166,16 @@ def _path_of(source: str | Path) -> Path:
     """The path, or that of its name below the folder that `LLMGNN_SHARED` names.
 
     Raises:
-        UserError: As `named_path`.
+        UserError: As `named_path`, or for an empty name, which would stand for the
+            folder that the command runs in.
     """
+    if not str(source).strip():
+        raise UserError.field(
+            "data.source",
+            expected="a name, a file or a folder",
+            got="an empty text",
+            fix="for the folder that you are in it is .",
+        )
     path = named_path(source)
     shared = os.environ.get(SHARED)
     if shared and not path.exists():
@@ -177,11 +185,14 @@ def _path_of(source: str | Path) -> Path:
     return path
 
 
-def load_any(source: str | Path, *, seed: int = 0) -> Dataset | NodeSplit:
+def load_any(
+    source: str | Path, *, columns: Sequence[str] = (), seed: int = 0
+) -> Dataset | NodeSplit:
     """Loads what `load` loads, or else what `load_nodes` does.
 
     Args:
         source: As of either.
+        columns: As of `load`.
         seed: Of the split, for nodes that come without one.
 
     Raises:
@@ -189,11 +200,13 @@ def load_any(source: str | Path, *, seed: int = 0) -> Dataset | NodeSplit:
     """
     folder = _path_of(source)
     if str(source) in NODE_NAMES or (folder.is_dir() and holds_nodes(folder)):
+        if columns:
+            raise _no_columns(columns, str(source))
         loaded = _loaded_nodes(str(source))
         if isinstance(loaded, NodeSplit):
             return loaded
         return split_nodes(loaded, seed=seed)
-    return load(source)
+    return load(source, columns=columns)
 
 
 def fetch(name: str) -> Path:
