@@ -89,15 +89,22 @@ def listing(evidence: Evidence, *, language: Language = "en") -> str:
 
 def sum_rows(evidence: Evidence, language: Language = "en") -> list[Row]:
     """The cited edges, what is not cited, and last the score that they sum to."""
-    rows = [_edge_row(evidence, edge, language) for edge in evidence.edges]
+    # Where no other weight is cited, 1 stands for none; beside others it is a rating.
+    weighed = {edge.relation for edge in evidence.edges if edge.weight != 1}
+    rows = [
+        _edge_row(evidence, edge, language, weighed=edge.relation in weighed)
+        for edge in evidence.edges
+    ]
     sums = (evidence.other_edges, evidence.score_without_edges, evidence.score)
     for amount, name in zip(sums, _SUMS[language], strict=True):
         rows.append(("", signed(amount), name, "", ""))
     return rows
 
 
-def _edge_row(evidence: Evidence, edge: EvidenceEdge, language: Language) -> Row:
-    weight = "" if edge.weight == 1 else f" ({edge.weight:g})"
+def _edge_row(
+    evidence: Evidence, edge: EvidenceEdge, language: Language, *, weighed: bool
+) -> Row:
+    weight = f" ({edge.weight:g})" if weighed else ""
     return (
         cites((edge.number,)),
         signed(edge.attribution),
