@@ -185,6 +185,12 @@ def _path_of(source: str | Path) -> Path:
     return path
 
 
+def is_there(source: str) -> bool:
+    """Whether a source is a name, in memory, or a file or folder that can be found."""
+    names = (*NAMES, *DRAWN, *NODE_NAMES)
+    return source in names or memory.is_memory(source) or _path_of(source).exists()
+
+
 def load_any(
     source: str | Path, *, columns: Sequence[str] = (), seed: int = 0
 ) -> Dataset | NodeSplit:
@@ -255,9 +261,20 @@ def _unknown(
     source: str, accepted: tuple[str, ...], *, others: tuple[str, ...], files: str = ""
 ) -> UserError:
     """The error for a name that is no data set of the kind that is wanted."""
+    expected = f"one of {', '.join(accepted)}, {files}or a folder of data files"
+    if source not in others and _path_of(source).is_file():
+        raise UserError.field(
+            "dataset",
+            expected=expected,
+            got=f"{source!r}, a file of another ending",
+            fix="the ending says what is in a file: name it .csv, .tsv or .jsonl (an "
+            "object a line) if it is that, or write it as one of them"
+            if files
+            else "give the folder that it lies in",
+        )
     return UserError.field(
         "dataset",
-        expected=f"one of {', '.join(accepted)}, {files}or a folder of data files",
+        expected=expected,
         got=repr(source),
         fix="that is a data set of another kind"
         if source in others
