@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any, TypeAlias
 
-from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
+from llmgnn_jax.evidence.explanation import INTERACTION, Entity, Evidence, EvidenceEdge
 from llmgnn_jax.evidence.labels import Language, label_of, plain
 from llmgnn_jax.evidence.template import cites, signed
 
@@ -11,6 +11,8 @@ _SUMS: dict[Language, tuple[str, str, str]] = {
     "en": ("all other edges", "without any edge", "score"),
     "zh": ("其余的边", "没有边时", "得分"),
 }
+
+_INTERACTION: dict[Language, str] = {"en": INTERACTION, "zh": "交互"}
 
 Row: TypeAlias = tuple[str, str, str, str, str]
 """Number, amount, head, relation, tail."""
@@ -105,11 +107,15 @@ def _edge_row(
     evidence: Evidence, edge: EvidenceEdge, language: Language, *, weighed: bool
 ) -> Row:
     weight = f" ({edge.weight:g})" if weighed else ""
+    relations = [
+        _INTERACTION[language] if one == INTERACTION else one
+        for one in edge.relation.split(" + ")
+    ]
     return (
         cites((edge.number,)),
         signed(edge.attribution),
         label_of(evidence, edge.head, language),
-        plain(edge.relation) + weight,
+        plain(" + ".join(relations)) + weight,
         label_of(evidence, edge.tail, language),
     )
 

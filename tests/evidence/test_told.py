@@ -224,6 +224,14 @@ def test_the_table(evidence: Evidence) -> None:
     assert "\x1b" not in listing(evidence)
 
 
+def test_the_table_in_chinese(evidence: Evidence) -> None:
+    linked = dataclasses.replace(evidence.edges[0], relation="interaction + friends")
+    edges = (linked, *evidence.edges[1:])
+    lines = listing(dataclasses.replace(evidence, edges=edges), language="zh")
+    assert "交互 + friends (5)" in lines
+    assert "interaction" not in lines
+
+
 def test_a_rating_of_1_is_told_beside_others(evidence: Evidence) -> None:
     rated = [
         dataclasses.replace(evidence.edges[0], number=number, weight=weight)
