@@ -3,16 +3,14 @@
 import unicodedata
 from typing import Any, TypeAlias
 
-from llmgnn_jax.evidence.explanation import INTERACTION, Entity, Evidence, EvidenceEdge
-from llmgnn_jax.evidence.labels import Language, label_of, plain
+from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
+from llmgnn_jax.evidence.labels import Language, label_of, relations_of
 from llmgnn_jax.evidence.template import cites, signed
 
 _SUMS: dict[Language, tuple[str, str, str]] = {
     "en": ("all other edges", "without any edge", "score"),
     "zh": ("其余的边", "没有边时", "得分"),
 }
-
-_INTERACTION: dict[Language, str] = {"en": INTERACTION, "zh": "交互"}
 
 Row: TypeAlias = tuple[str, str, str, str, str]
 """Number, amount, head, relation, tail."""
@@ -91,31 +89,20 @@ def listing(evidence: Evidence, *, language: Language = "en") -> str:
 
 def sum_rows(evidence: Evidence, language: Language = "en") -> list[Row]:
     """The cited edges, what is not cited, and last the score that they sum to."""
-    # Where no other weight is cited, 1 stands for none; beside others it is a rating.
-    weighed = {edge.relation for edge in evidence.edges if edge.weight != 1}
-    rows = [
-        _edge_row(evidence, edge, language, weighed=edge.relation in weighed)
-        for edge in evidence.edges
-    ]
+    rows = [_edge_row(evidence, edge, language) for edge in evidence.edges]
     sums = (evidence.other_edges, evidence.score_without_edges, evidence.score)
     for amount, name in zip(sums, _SUMS[language], strict=True):
         rows.append(("", signed(amount), name, "", ""))
     return rows
 
 
-def _edge_row(
-    evidence: Evidence, edge: EvidenceEdge, language: Language, *, weighed: bool
-) -> Row:
-    weight = f" ({edge.weight:g})" if weighed else ""
-    relations = [
-        _INTERACTION[language] if one == INTERACTION else one
-        for one in edge.relation.split(" + ")
-    ]
+def _edge_row(evidence: Evidence, edge: EvidenceEdge, language: Language) -> Row:
+    weight = f" ({edge.weight:g})" if edge.relation in evidence.weighed else ""
     return (
         cites((edge.number,)),
         signed(edge.attribution),
         label_of(evidence, edge.head, language),
-        plain(" + ".join(relations)) + weight,
+        relations_of(edge, language) + weight,
         label_of(evidence, edge.tail, language),
     )
 
