@@ -12,7 +12,7 @@ from llmgnn_jax.evaluation.results import PathResult
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.training.lists import (
     judge_of,
-    latest_titles,
+    latest_items,
     model_vectors,
     rank_vectors,
 )
@@ -115,4 +115,6 @@ def _only(rankings: Rankings, asked: np.ndarray) -> Rankings:
 
 def _sentence(user: int, prepared: Prepared) -> str:
     """What someone with this history might type: its latest titles."""
-    return ", ".join(filter(None, latest_titles(user, prepared)[:_QUERY_TITLES]))
+    titles = prepared.dataset.item_titles
+    latest = latest_items(user, prepared)[:_QUERY_TITLES]
+    return ", ".join(titles[item] for item in latest if titles[item])

@@ -15,6 +15,7 @@ from llmgnn_jax.evaluation.metrics import evaluate_rankings
 from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.training import ranking
+from llmgnn_jax.training.examples import examples_of
 from llmgnn_jax.training.lists import model_vectors, rank_vectors
 from llmgnn_jax.training.measure import MASKING
 from llmgnn_jax.training.paths import measure_paths
@@ -151,6 +152,25 @@ def test_items_without_titles_are_asked_for_by_no_sentence(
     bare = dataclasses.replace(prepared.dataset, item_titles=("",) * 40)
     nameless = dataclasses.replace(prepared, dataset=bare)
     assert list(paths_measured(model, split, nameless)) == ["user"]
+
+
+def test_examples_name_items_without_titles_by_their_ids(split, prepared, finished_run):
+    model = load_trained("text", prepared, folder=finished_run)
+    on_test = question_of(split, "test")
+    lists = rank_vectors(*model_vectors(model, prepared), prepared, on_test)
+    bare = dataclasses.replace(prepared.dataset, item_titles=("",) * 40)
+    nameless = dataclasses.replace(prepared, dataset=bare)
+    example = examples_of(
+        ["text"],
+        {"text": lists},
+        nameless,
+        on_test.positives,
+        explain=lambda user, item: None,
+    )[0]
+    shown = [one.title for one in example.recommendations["text"]]
+    assert len(example.history) == 6
+    assert {*example.history, *shown} <= set(bare.item_ids)
+    assert not set(example.history) & set(shown)
 
 
 def test_paths_of_the_last_model_by_hand(results, split, prepared, finished_run):
