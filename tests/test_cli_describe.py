@@ -50,6 +50,18 @@ def test_the_seed_is_that_of_the_random_split(llmgnn):
     assert splits[0] != splits[2]
 
 
+def test_columns_of_other_names_are_named_as_for_a_training(llmgnn, refused, workplace):
+    (workplace / "orders.csv").write_text("who,what\nann,b1\nann,b2\nbob,b1\n")
+    line = refused("data", "describe", "orders.csv")
+    assert line.endswith("name it: --data.columns user=COLUMN")
+    said = ("--data.columns", "user=who", "item=what")
+    code, out, _ = llmgnn("data", "describe", "orders.csv", *said)
+    assert code == 0
+    assert "interactions              3" in out
+    line = refused("data", "describe", "synthetic", *said)
+    assert "none but with a table" in line
+
+
 def test_a_graph_of_labelled_nodes(llmgnn, shared_data):
     folder = shared_data("cora-planetoid")
     code, out, _ = llmgnn("data", "describe", folder, "--out", "around.svg")
@@ -78,6 +90,7 @@ def test_png(llmgnn, workplace, monkeypatch, refused):
             ["nowhere"],
             "dataset: expected one of ml-100k, ml-100k-recbole, gowalla, synthetic",
         ),
+        ([""], "data.source: expected a name, a file or a folder, got an empty text"),
         (["synthetic", "--out", "around.jpg"], "ends in .svg or .png, got around.jpg"),
         (["synthetic", "--out", "no/around.svg"], "make the folder first"),
         (["synthetic", "--out", "full.svg"], "a file in a folder that is there"),

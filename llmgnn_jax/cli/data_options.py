@@ -50,6 +50,16 @@ def _add_describe(actions: Any) -> None:
         help="a name of `llmgnn data list`, a table (.csv, .tsv, .jsonl, .parquet), a "
         "mapping (.toml) or a folder of data files",
     )
+    # As the option of a recipe is called: errors about a table name it.
+    made.add_argument(
+        "--data.columns",
+        dest="columns",
+        nargs="+",
+        default=[],
+        metavar="ROLE=COLUMN",
+        help="which column of a table is what, where its name does not say it: "
+        "user=customer item=sku",
+    )
     made.add_argument(
         "--out",
         metavar="FILE",

@@ -22,7 +22,7 @@ def describe(options: argparse.Namespace) -> int:
     out = None if options.out is None else named_path(options.out)
     if out is not None:
         check_picture(out)
-    data = catalog.load_any(options.source, seed=options.seed)
+    data = catalog.load_any(options.source, columns=options.columns, seed=options.seed)
     if isinstance(data, Dataset):
         description: Any = describe_dataset(data, seed=options.seed)
         told: str = page(description)

@@ -166,8 +166,16 @@ def _path_of(source: str | Path) -> Path:
     """The path, or that of its name below the folder that `LLMGNN_SHARED` names.
 
     Raises:
-        UserError: As `named_path`.
+        UserError: As `named_path`, or for an empty name, which would stand for the
+            folder that the command runs in.
     """
+    if not str(source).strip():
+        raise UserError.field(
+            "data.source",
+            expected="a name, a file or a folder",
+            got="an empty text",
+            fix="for the folder that you are in it is .",
+        )
     path = named_path(source)
     shared = os.environ.get(SHARED)
     if shared and not path.exists():
@@ -177,11 +185,20 @@ def _path_of(source: str | Path) -> Path:
     return path
 
 
-def load_any(source: str | Path, *, seed: int = 0) -> Dataset | NodeSplit:
+def is_there(source: str) -> bool:
+    """Whether a source is a name, in memory, or a file or folder that can be found."""
+    names = (*NAMES, *DRAWN, *NODE_NAMES)
+    return source in names or memory.is_memory(source) or _path_of(source).exists()
+
+
+def load_any(
+    source: str | Path, *, columns: Sequence[str] = (), seed: int = 0
+) -> Dataset | NodeSplit:
     """Loads what `load` loads, or else what `load_nodes` does.
 
     Args:
         source: As of either.
+        columns: As of `load`.
         seed: Of the split, for nodes that come without one.
 
     Raises:
@@ -189,11 +206,13 @@ def load_any(source: str | Path, *, seed: int = 0) -> Dataset | NodeSplit:
     """
     folder = _path_of(source)
     if str(source) in NODE_NAMES or (folder.is_dir() and holds_nodes(folder)):
+        if columns:
+            raise _no_columns(columns, str(source))
         loaded = _loaded_nodes(str(source))
         if isinstance(loaded, NodeSplit):
             return loaded
         return split_nodes(loaded, seed=seed)
-    return load(source)
+    return load(source, columns=columns)
 
 
 def fetch(name: str) -> Path:
@@ -242,9 +261,20 @@ def _unknown(
     source: str, accepted: tuple[str, ...], *, others: tuple[str, ...], files: str = ""
 ) -> UserError:
     """The error for a name that is no data set of the kind that is wanted."""
+    expected = f"one of {', '.join(accepted)}, {files}or a folder of data files"
+    if source not in others and _path_of(source).is_file():
+        raise UserError.field(
+            "dataset",
+            expected=expected,
+            got=f"{source!r}, a file of another ending",
+            fix="the ending says what is in a file: name it .csv, .tsv or .jsonl (an "
+            "object a line) if it is that, or write it as one of them"
+            if files
+            else "give the folder that it lies in",
+        )
     return UserError.field(
         "dataset",
-        expected=f"one of {', '.join(accepted)}, {files}or a folder of data files",
+        expected=expected,
         got=repr(source),
         fix="that is a data set of another kind"
         if source in others

@@ -17,6 +17,7 @@ from llmgnn_jax.data.sources.lastfm import FILES as LASTFM_FILES
 from llmgnn_jax.data.sources.lastfm import read_lastfm
 from llmgnn_jax.data.sources.lightgcn import FILES as LIGHTGCN_FILES
 from llmgnn_jax.data.sources.lightgcn import read_lightgcn
+from llmgnn_jax.data.sources.mapping import MAPPING
 from llmgnn_jax.data.sources.movielens import FILES as MOVIELENS_FILES
 from llmgnn_jax.data.sources.movielens import read_movielens_100k
 from llmgnn_jax.data.sources.movielens_csv import FILES as MOVIELENS_CSV_FILES
@@ -26,7 +27,8 @@ from llmgnn_jax.data.sources.movielens_dat import read_movielens_dat
 from llmgnn_jax.data.sources.parquet_files import holds_parquet
 from llmgnn_jax.data.sources.planetoid import is_planetoid, read_planetoid
 from llmgnn_jax.data.sources.recbole import read_recbole
-from llmgnn_jax.errors import UserError
+from llmgnn_jax.data.sources.table_file import ending_of
+from llmgnn_jax.errors import UserError, excerpt
 
 # The files that a layout is known by -> what reads it.
 _LAYOUTS: Mapping[tuple[str, ...], Callable[..., Dataset]] = {
@@ -63,12 +65,17 @@ def read_folder(folder: Path, *, name: str | None = None) -> Dataset:
             expected="interactions of users with items",
             got="a graph of labelled nodes",
         )
+    files = sorted(path.name for path in folder.iterdir())
+    tables = [one for one in files if ending_of(Path(one)) or one.endswith(MAPPING)]
     raise UserError.field(
         str(folder),
         expected="a file NAME.inter, or NAME_5.json.gz and meta_NAME.json.gz, or "
         "NAME.jsonl.gz and meta_NAME.jsonl.gz, or NAME.train.csv and its like, or "
-        + ", or ".join(", ".join(files) for files in _LAYOUTS),
-        got=", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing",
+        + ", or ".join(", ".join(names) for names in _LAYOUTS),
+        got=excerpt(", ".join(files[:8])) or "nothing",
+        fix=f"if all of it is in {tables[0]}, give that: {folder / tables[0]}"
+        if tables
+        else "",
     )
 
 

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any, TypeAlias
 
 from llmgnn_jax.evidence.explanation import Entity, Evidence, EvidenceEdge
-from llmgnn_jax.evidence.labels import Language, label_of, plain
+from llmgnn_jax.evidence.labels import Language, label_of, relations_of
 from llmgnn_jax.evidence.template import cites, signed
 
 _SUMS: dict[Language, tuple[str, str, str]] = {
@@ -97,12 +97,12 @@ def sum_rows(evidence: Evidence, language: Language = "en") -> list[Row]:
 
 
 def _edge_row(evidence: Evidence, edge: EvidenceEdge, language: Language) -> Row:
-    weight = "" if edge.weight == 1 else f" ({edge.weight:g})"
+    weight = f" ({edge.weight:g})" if edge.relation in evidence.weighed else ""
     return (
         cites((edge.number,)),
         signed(edge.attribution),
         label_of(evidence, edge.head, language),
-        plain(edge.relation) + weight,
+        relations_of(edge, language) + weight,
         label_of(evidence, edge.tail, language),
     )
 

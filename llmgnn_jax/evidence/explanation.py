@@ -147,6 +147,14 @@ class Evidence:
     others_at_item: float = 0.0
 
     @property
+    def weighed(self) -> frozenset[str]:
+        """The relations whose cited edges are told with their weights.
+
+        Where all of them weigh 1 nothing was said; beside others 1 is a rating.
+        """
+        return frozenset(edge.relation for edge in self.edges if edge.weight != 1)
+
+    @property
     def residual(self) -> float:
         """What is left of the score: the error of the attributions' sum."""
         cited = sum(edge.attribution for edge in self.edges)

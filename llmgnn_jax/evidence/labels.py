@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from llmgnn_jax.evidence.explanation import Entity, Evidence
+from llmgnn_jax.evidence.explanation import INTERACTION, Entity, Evidence, EvidenceEdge
 
 Language: TypeAlias = Literal["en", "zh"]
 
@@ -12,6 +12,7 @@ _PERSON = {"en": "another user {number}", "zh": "另一位用户{number}"}
 _USER = {"en": "user {id}", "zh": "用户{id}"}
 _SOME_USER = {"en": "this user", "zh": "该用户"}
 _TITLE = {"en": "{name}", "zh": "《{name}》"}
+_INTERACTION = {"en": INTERACTION, "zh": "交互"}
 _NAMELESS = {"en": "{kind} {number}", "zh": "{kind}{number}"}
 
 
@@ -40,6 +41,14 @@ def titled(evidence: Evidence, language: Language = "en") -> str:
     """The item that is explained, in marks where the language has some for titles."""
     name = label_of(evidence, evidence.item, language)
     return name if evidence.item.is_person else _TITLE[language].format(name=name)
+
+
+def relations_of(edge: EvidenceEdge, language: Language = "en") -> str:
+    """What an edge is called: the names of relations are those of the data."""
+    names = edge.relation.split(" + ")
+    return plain(
+        " + ".join(_INTERACTION[language] if n == INTERACTION else n for n in names)
+    )
 
 
 def plain(text: str) -> str:

@@ -11,7 +11,12 @@ from llmgnn_jax.config import ModelName
 from llmgnn_jax.data.memory import Held
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.training.prepare import Prepared, prepare
-from llmgnn_jax.training.run_folder import check_split, on_one_device, read_config
+from llmgnn_jax.training.run_folder import (
+    check_source,
+    check_split,
+    on_one_device,
+    read_config,
+)
 from llmgnn_jax.training.trained import TrainedModel, load_trained
 
 
@@ -42,6 +47,7 @@ def load_run(
         raise UserError.field(
             "model", expected=f"one of {', '.join(config.models)}", got=repr(name)
         )
+    check_source(folder, config)
     prepared = prepare(config, dataset=dataset)
     check_split(folder, config, data_hash=prepared.data_hash)
     return prepared, load_trained(name, prepared, folder=folder)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.explanation import Evidence, EvidenceEdge
-from llmgnn_jax.evidence.labels import Language, label_of
+from llmgnn_jax.evidence.labels import Language, label_of, relations_of
 
 _CITED = re.compile(r"\[(\d+)\]")
 
@@ -40,8 +40,8 @@ class Citations:
         def replaced(match: re.Match[str]) -> str:
             edge = evidence.edge(int(match[1]))
             ends = [label_of(evidence, end, language) for end in (edge.head, edge.tail)]
-            says = f"{ends[0]} -- {edge.relation} -- {ends[1]}"
-            if edge.weight != 1:
+            says = f"{ends[0]} -- {relations_of(edge, language)} -- {ends[1]}"
+            if edge.relation in evidence.weighed:
                 says += f" ({edge.weight:g})"
             # Other users are numbered within each explanation.
             key = f"{evidence.item.slot}: {says}"

@@ -7,7 +7,7 @@ import numpy as np
 from llmgnn_jax.data.dataset import Csr
 from llmgnn_jax.evaluation.ranking import Rankings
 from llmgnn_jax.evaluation.results import Example, Explanation, Recommendation
-from llmgnn_jax.training.lists import EXAMPLE_ITEMS, latest_titles
+from llmgnn_jax.training.lists import EXAMPLE_ITEMS, latest_items
 from llmgnn_jax.training.prepare import Prepared
 
 _EXAMPLES = 3
@@ -33,7 +33,12 @@ def examples_of(
     """
     if prepared.train.people:
         return []
-    titles = prepared.dataset.item_titles
+    dataset = prepared.dataset
+    # A table knows items by their ids alone.
+    titles = [
+        title or id_
+        for title, id_ in zip(dataset.item_titles, dataset.item_ids, strict=True)
+    ]
     # A list can only show hits where there are some: five, or as many as anyone has.
     counts = test.counts()
     with_targets = np.flatnonzero(counts >= np.clip(counts.max(), 1, _EXAMPLE_TARGETS))
@@ -41,13 +46,14 @@ def examples_of(
     examples = []
     for number, user in enumerate(chosen.tolist()):
         targets = set(test.row(user).tolist())
+        latest = latest_items(user, prepared)
         first = int(lists[names[-1]].items[user, 0])
         explanation = explain(user, first) if not number and first >= 0 else None
         examples.append(
             Example(
                 label=f"User {chr(ord('A') + number)}"
-                + (f" (id {prepared.dataset.user_ids[user]})" if show_ids else ""),
-                history=latest_titles(user, prepared)[:_EXAMPLE_HISTORY],
+                + (f" (id {dataset.user_ids[user]})" if show_ids else ""),
+                history=[titles[item] for item in latest[:_EXAMPLE_HISTORY]],
                 recommendations={
                     name: [
                         Recommendation(

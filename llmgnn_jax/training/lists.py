@@ -1,6 +1,6 @@
 """A model's vectors as lists, for what a run is measured by."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -98,12 +98,13 @@ def judge_of(question: Question, prepared: Prepared) -> Judge:
     )
 
 
-def latest_titles(user: int, prepared: Prepared) -> Sequence[str]:
-    """Of a user's train items, the latest first."""
+def latest_items(user: int, prepared: Prepared) -> list[int]:
+    """A user's train items, the latest first."""
     train = prepared.train
     rows = np.flatnonzero(train.users == user)
     latest = rows[np.argsort(train.timestamps[rows], kind="stable")][::-1]
-    return [prepared.dataset.item_titles[item] for item in train.items[latest]]
+    items: list[int] = train.items[latest].tolist()
+    return items
 
 
 def _length(prepared: Prepared) -> int:

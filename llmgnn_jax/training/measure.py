@@ -30,6 +30,7 @@ from llmgnn_jax.training.lists import (
 )
 from llmgnn_jax.training.paths import measure_paths
 from llmgnn_jax.training.prepare import Prepared
+from llmgnn_jax.training.run_split import warn_of_repeats
 from llmgnn_jax.training.trained import TrainedModel, TunedModel
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def measure(
     """
     config, dataset, split = prepared.config, prepared.dataset, prepared.split
     on_test = question_of(split, "test")
+    warn_of_repeats(split, "test", on_test.positives)
     judge = judge_of(on_test, prepared)
     of_each_kind = kinds(on_test, split, "test")
     rows: dict[str, ModelResult] = {}

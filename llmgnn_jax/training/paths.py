@@ -12,7 +12,7 @@ from llmgnn_jax.evaluation.results import PathResult
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.training.lists import (
     judge_of,
-    latest_titles,
+    latest_items,
     model_vectors,
     rank_vectors,
 )
@@ -47,8 +47,7 @@ def measure_paths(
     metrics = judge.metrics(_only(known, asked))
     paths = {
         "user": PathResult(
-            description="a user of the train part, by id: trained id vector, "
-            "propagated, and the text of the history",
+            description=f"a user of the train part, by id: {_read(model, prepared)}",
             metrics=metrics.mean,
             num_users=len(metrics.users),
         )
@@ -82,9 +81,10 @@ def measure_paths(
                 "the same users as newcomers, by their train items alone: no id "
                 "vector, edges folded in by one propagation",
             )
-    if model.scorer.spec.uses_text:
+    sentences = [_sentence(user, prepared) for user in asked.tolist()]
+    # A table knows items by their ids alone: there is nothing to make a sentence of.
+    if model.scorer.spec.uses_text and any(sentences):
         assert model.encoder is not None
-        sentences = [_sentence(user, prepared) for user in asked.tolist()]
         stored = encode_texts(sentences, model.encoder, label="queries")
         vectors = np.asarray(model.scorer.text_vectors(model.params, stored.vectors))
         paths["text"] = judged(
@@ -93,6 +93,17 @@ def measure_paths(
             f"{_QUERY_TITLES} train items: no id vector and no edge",
         )
     return paths
+
+
+def _read(model: TrainedModel, prepared: Prepared) -> str:
+    """What a model takes of a user that it knows, in words."""
+    spec, profiles = model.scorer.spec, prepared.train.user_texts or ()
+    read = ["trained id vector, propagated"] * spec.uses_graph
+    if spec.uses_text and any(map(str.strip, profiles)):
+        read.append("the text of the profile, or else of the history")
+    elif spec.uses_text:
+        read.append("the text of the history")
+    return ", and ".join(read)
 
 
 def _only(rankings: Rankings, asked: np.ndarray) -> Rankings:
@@ -104,4 +115,6 @@ def _only(rankings: Rankings, asked: np.ndarray) -> Rankings:
 
 def _sentence(user: int, prepared: Prepared) -> str:
     """What someone with this history might type: its latest titles."""
-    return ", ".join(latest_titles(user, prepared)[:_QUERY_TITLES])
+    titles = prepared.dataset.item_titles
+    latest = latest_items(user, prepared)[:_QUERY_TITLES]
+    return ", ".join(titles[item] for item in latest if titles[item])

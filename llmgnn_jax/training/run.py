@@ -21,6 +21,7 @@ from llmgnn_jax.training import node_classification, ranking, rating
 from llmgnn_jax.training.reporting import MetricsLog, require_tensorboard
 from llmgnn_jax.training.run_folder import (
     RunFolder,
+    check_source,
     check_split,
     on_one_device,
     read_config,
@@ -206,6 +207,7 @@ def evaluate(
     config = on_one_device(read_config(path))
     _check_ids(config, show_ids)
     task = TASKS[config.task]
+    check_source(path, config)
     prepared = task.prepare(config, dataset=dataset)
     check_split(path, prepared.config, data_hash=prepared.data_hash)
     models = [

@@ -12,6 +12,7 @@ from llmgnn_jax.assets.bucket import (
     run_path,
 )
 from llmgnn_jax.config import Config, flatten, from_json, replace, to_json
+from llmgnn_jax.data.catalog import is_there
 from llmgnn_jax.data.memory import check_same, is_memory
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.results import write_atomically
@@ -194,6 +195,22 @@ def read_config(path: Path) -> Config:
 def on_one_device(config: Config) -> Config:
     """The configuration of a run, to read it on one device, wherever it was made."""
     return replace(config, **{"parallel.data": 1, "parallel.model": 1})
+
+
+def check_source(path: Path, config: Config) -> None:
+    """Passes only if there is something where a run's data were.
+
+    Raises:
+        UserError: If there is not; paths are those of the folder it was trained in.
+    """
+    if not is_there(config.data.source):
+        raise UserError.field(
+            f"data.source {config.data.source!r}",
+            expected=f"the data that {path} was trained on",
+            got="no such file or folder",
+            fix="run the command in the folder that the training ran in, or bring the "
+            "data back",
+        )
 
 
 def check_split(path: Path, config: Config, *, data_hash: str) -> None:

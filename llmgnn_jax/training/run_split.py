@@ -7,10 +7,10 @@ import numpy as np
 from llmgnn_jax.config import Config, replace
 from llmgnn_jax.data import catalog
 from llmgnn_jax.data.attributes import with_attributes
-from llmgnn_jax.data.dataset import Dataset
+from llmgnn_jax.data.dataset import Csr, Dataset
 from llmgnn_jax.data.filters import filter_interactions
 from llmgnn_jax.data.memory import Held
-from llmgnn_jax.data.splits import Split, split_by_rule
+from llmgnn_jax.data.splits import HeldOutPart, Split, split_by_rule
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.graph.node_layout import NodeLayout, balanced_order
@@ -120,4 +120,30 @@ def _check_parts(config: Config, split: Split) -> None:
             got=f"none in {split.dataset.num_interactions} interactions of "
             f"{split.dataset.num_users} users",
             fix="use more data or another --data.split",
+        )
+    if config.task == "ranking":
+        warn_of_repeats(split, "valid", on_valid)
+
+
+def warn_of_repeats(split: Split, part: HeldOutPart, positives: Csr) -> None:
+    """Counts interactions of a part that ask nothing, where there are any.
+
+    What was met before is never recommended, so that it cannot be found again.
+
+    Args:
+        split: Whose.
+        part: Which.
+        positives: (U x I) the pairs of the part that are to be found.
+    """
+    rows = len(split.valid if part == "valid" else split.test)
+    # By the rules of cold parts others ask nothing too, and are meant not to.
+    if split.cold is None and positives.nnz < rows:
+        # Whoever serves from the run reads valid too, and has been told.
+        logger.log(
+            logging.INFO if part == "valid" else logging.WARNING,
+            "%s: %d of %d interactions are to be found: the others repeat pairs of a "
+            "user and an item, of this part or of what was met before",
+            part,
+            positives.nnz,
+            rows,
         )

@@ -1,5 +1,6 @@
 """Mapping files: tables of users, items and links; what is counted, what is refused."""
 
+import codecs
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -212,6 +213,16 @@ def test_neo4j_is_read_by_its_own_source(
     path = write('[neo4j]\nuri = "bolt://here"\n')
     assert catalog.load(path) is dataset
     assert asked == [({"neo4j": {"uri": "bolt://here"}}, path.parent)]
+
+
+def test_a_mapping_as_editors_of_windows_write_it(write: Write) -> None:
+    path = write(SMALL)
+    plain, read = path.read_bytes(), catalog.load(path).content_hash()
+    path.write_bytes(codecs.BOM_UTF8 + plain.replace(b"\n", b"\r\n"))
+    assert catalog.load(path).content_hash() == read
+    path.write_bytes(plain.decode().encode("utf-16"))
+    with pytest.raises(UserError, match=r"line 1: expected UTF-8 text, .* as UTF-8"):
+        catalog.load(path)
 
 
 RELATION = (

@@ -226,6 +226,7 @@ def _no_rating(graph: nx.Graph) -> None:
             "attribute 'rating': expected a finite number, got nan; fill it in",
         ),
         (lambda graph: None, {"user_kind": "person"}, "user_kind="),
+        (lambda graph: graph.clear(), {}, "got no nodes; say in user_kind="),
         (lambda graph: None, {"kind": "label"}, "'label' that says what it is"),
         (
             lambda graph: nx.set_edge_attributes(graph, "buys", "relation"),

@@ -253,4 +253,15 @@ def test_load_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(UserError, match=r"expected a file NAME\.inter.*notes\.txt"):
         catalog.load(tmp_path)
+    (tmp_path / "all.csv").write_text("")
+    with pytest.raises(
+        UserError, match=r"if all of it is in all\.csv, give that: .*/a"
+    ):
+        catalog.load(tmp_path)
+    with pytest.raises(
+        UserError, match=r"notes\.txt', a file of another ending; .*csv"
+    ):
+        catalog.load(tmp_path / "notes.txt")
+    with pytest.raises(UserError, match="another ending; give the folder that it lies"):
+        catalog.load_nodes(tmp_path / "notes.txt")
     assert catalog.load("synthetic").name == "synthetic"

@@ -203,6 +203,18 @@ def test_ids_that_pandas_wrote_as_floats(write: Write) -> None:
     assert (data.user_ids, data.item_ids) == (("1", "22"), ("1.0", "x"))
 
 
+@pytest.mark.usefixtures("either_reader")
+def test_spaces_around_ids_are_counted(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_table(write("r.csv", "user,item\nann,b 1\n ann,b 1\nbob ,b 1\n"))
+    warned = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert warned == [
+        "r.csv: column user: 2 of 3 ids have spaces around them, which are a part of "
+        "the id"
+    ]
+
+
 @pytest.mark.parametrize(
     ("ids", "said"),
     [
@@ -279,7 +291,22 @@ def test_times(
         ([5, None], "row 2, column time: expected a time, got nothing; use 0 where"),
         (["1969-12-31", "2020-01-01"], "row 1, column time: expected a time: seconds"),
         (["01/02/2020", "x"], "row 1, column time: expected a time: seconds, milli"),
-        (["2020-01-01", "7"], "row 2, column time: expected a time: seconds, millisec"),
+        (
+            ["2020-01-01", "7"],
+            "row 2, column time: expected a date as in the rows before, got '7'; write "
+            "all times in one way",
+        ),
+        (
+            ["7", "2020-01-01"],
+            "row 2, column time: expected a number as in the rows before, got "
+            "'2020-01-01'; write all times in one way",
+        ),
+        (
+            [2019, 2020],
+            "column time: expected a time: seconds, milliseconds ... since 1970 or ISO "
+            "8601 (2026-01-31 12:00), got 2019 to 2020, which look like years; write "
+            "days, 2026-01-01, or leave the column out: time=",
+        ),
         ([True, False], "row 1, column time: expected a time"),
         (["12:00:00", "13:00:00"], "row 1, column time: expected a time: seconds"),
         (
@@ -369,6 +396,10 @@ def test_columns_may_be_named(write: Write) -> None:
         (["user=custmer"], ["a column of r.csv: customer, sku", "mean 'customer'"]),
         (["user="], ["a column for user", "'user='"]),
         (["item=code", "item=sku"], ["item once", "'item=sku' again"]),
+        (
+            ["user=sku", "value=stars"],
+            ["a column that is the item", "data.columns item=COLUMN (sku is the user)"],
+        ),
         (["text=customer"], ["a column that is the user", "customer, sku, code"]),
         (["user=sku", "item=sku"], ["another column for item than for user", "'sku'"]),
     ],
@@ -397,8 +428,11 @@ def test_columns_named_wrongly(write: Write, said: list[str], parts: list[str]) 
             "r.csv: expected a column that is the user, of a usual name such as "
             "user_id, got a, item; name it: --data.columns user=COLUMN",
         ),
-        ("user,item,user", "got 2 that may be: user, user"),
-        ("", "r.csv: expected a column that is the user"),
+        ("user,item,user", "got 2 that may be: user, user; rename all but one of them"),
+        (
+            "",
+            "expected a header, and a row for each interaction or entry, got an empty",
+        ),
     ],
 )
 @pytest.mark.usefixtures("either_reader")
@@ -428,6 +462,16 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_bytes("user,item\n1,é\n".encode("latin-1"))
     assert "r.csv, line 2: expected UTF-8 text, got the byte 0xe9" in refused(path)
+
+
+@pytest.mark.usefixtures("either_reader")
+def test_a_compressed_file_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes(gzip.compress(b"user,item\n1,2\n"))
+    assert refused(path) == (
+        "r.csv: expected a file that is not compressed, got one compressed by gzip; "
+        "name it r.csv.gz"
+    )
 
 
 @pytest.mark.usefixtures("either_reader")
@@ -472,6 +516,15 @@ def test_categories_of_pandas_with_all_indices_of_a_byte(write: Write) -> None:
     coded = pa.DictionaryArray.from_arrays(pa.array(range(128), pa.int8()), names)
     path = write("r.parquet", {"user": coded, "item": range(128)})
     assert read_table(path).user_ids == tuple(names.to_pylist())
+
+
+def test_a_number_too_long_for_python_is_told_without_its_settings(
+    write: Write,
+) -> None:
+    line = '{"user": 1, "item": 1, "rating": ' + "9" * 5000 + "}\n"
+    message = refused(write("r.jsonl", line))
+    assert "r.jsonl, line 1: expected a JSON object, got no JSON (Exceeds" in message
+    assert "sys." not in message
 
 
 def test_columns_without_a_table_are_refused() -> None:

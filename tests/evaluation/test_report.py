@@ -174,6 +174,28 @@ def test_the_headline_claims_what_was_tested(
     assert "fused − ease +0.0100 −0.0020 to +0.0220" in page.words
 
 
+def test_an_interval_that_says_more_than_p(results: Results, tmp_path: Path) -> None:
+    """Of few users who differ, all to one side, no draw may come to 0."""
+    tested = compared("ndcg@10", ease=0.31, graph=0.0004)
+    said = "Where an interval leaves 0 out though p is 0.05 or more, go by p"
+    page = report(tmp_path, dataclasses.replace(results, comparisons=tested))
+    assert said not in page.words
+    for ends, disagree in (([0.002, 0.022], True), ([-0.02, -0.01], True), ([], False)):
+        tested[0]["ci95_simultaneous"] = ends
+        page = report(tmp_path, dataclasses.replace(results, comparisons=tested))
+        assert (said in page.words) == disagree
+
+
+def test_speeds_that_a_model_has_not(results: Results, tmp_path: Path) -> None:
+    speeds = {"examples_per_s": 900.0, "tokens_per_s": 0.0}
+    lines = (
+        {"model": "fused", "step": 10, "loss": 0.7, **speeds},
+        {"model": "encoder", "step": 0, "tokens_per_s": 2_700.0},
+    )
+    page = report(tmp_path, results, *lines)
+    assert "fused 900 – encoder – 2 700" in page.words
+
+
 def test_the_headline_of_a_model_that_is_not_the_best(
     results: Results, tmp_path: Path
 ) -> None:

@@ -224,6 +224,26 @@ def test_the_table(evidence: Evidence) -> None:
     assert "\x1b" not in listing(evidence)
 
 
+def test_the_table_in_chinese(evidence: Evidence) -> None:
+    linked = dataclasses.replace(evidence.edges[0], relation="interaction + friends")
+    edges = (linked, *evidence.edges[1:])
+    lines = listing(dataclasses.replace(evidence, edges=edges), language="zh")
+    assert "交互 + friends (5)" in lines
+    assert "interaction" not in lines
+
+
+def test_a_rating_of_1_is_told_beside_others(evidence: Evidence) -> None:
+    rated = [
+        dataclasses.replace(evidence.edges[0], number=number, weight=weight)
+        for number, weight in ((1, 5.0), (2, 1.0))
+    ]
+    lines = listing(dataclasses.replace(evidence, edges=tuple(rated))).splitlines()
+    assert ["interaction (5)" in lines[0], "interaction (1)" in lines[1]] == [True] * 2
+    # Without ratings all weigh 1, which says nothing.
+    alike = [dataclasses.replace(one, weight=1.0) for one in rated]
+    assert "(1)" not in listing(dataclasses.replace(evidence, edges=tuple(alike)))
+
+
 def test_the_document(evidence: Evidence) -> None:
     made = json.loads(json.dumps(document(evidence)))
     assert made["user"] == {

@@ -1,5 +1,6 @@
 """Interactions that are left out before the split: `data.min_value` and its like."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,30 @@ def test_what_was_left_out_is_not_recommended(tmp_path: Path) -> None:
     rest = {one.id for one in recommender.recommend(user=before.user_ids[user], k=999)}
     assert rest
     assert not rest & met
+
+
+def test_interactions_that_repeat_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    pairs = [f"{user},{item}" for user in range(8) for item in range(10)]
+    path = tmp_path / "twice.csv"
+    path.write_text("\n".join(["user,item", *pairs]), "utf-8")
+    config = replace(
+        CONFIG, **{"data.source": str(path), "models": ("graph",), "train.steps": 1}
+    )
+    config = replace(config, **{"evaluation.baselines": False})
+    fit(config, out=tmp_path / "once")
+    assert "are to be found" not in caplog.text
+    path.write_text("\n".join(["user,item", *pairs, *pairs[:-8]]), "utf-8")
+    fit(config, out=tmp_path / "twice")
+    _, split = read_split(config)
+    for part, rows in (("valid", split.valid), ("test", split.test)):
+        left = split.held_out(part).nnz
+        assert left < len(rows)
+        said = f"{part}: {left} of {len(rows)} interactions are to be found: the others"
+        assert said in caplog.text
+    # Of ratings, those that come again are predicted too.
+    caplog.clear()
+    read_split(replace(config, task="rating", **{"evaluation.metric": "rmse"}))
+    assert "are to be found" not in caplog.text

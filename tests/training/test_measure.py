@@ -1,5 +1,6 @@
 """What a run is judged by: every number again by hand, the test part read once."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,9 +12,13 @@ from llmgnn_jax.data.splits import Split, split_by_rule
 from llmgnn_jax.evaluation.baselines import GRIDS
 from llmgnn_jax.evaluation.contract import check_results
 from llmgnn_jax.evaluation.metrics import evaluate_rankings
+from llmgnn_jax.evaluation.question import question_of
 from llmgnn_jax.models.newcomers import fold_in_users
 from llmgnn_jax.training import ranking
+from llmgnn_jax.training.examples import examples_of
+from llmgnn_jax.training.lists import model_vectors, rank_vectors
 from llmgnn_jax.training.measure import MASKING
+from llmgnn_jax.training.paths import measure_paths
 from llmgnn_jax.training.prepare import prepare
 from llmgnn_jax.training.run import fit
 from llmgnn_jax.training.trained import load_trained
@@ -112,13 +117,70 @@ def test_metrics_are_those_of_the_saved_vectors(
         )
 
 
+def paths_measured(model, split, prepared):
+    """Of a model that need not be the run's last one."""
+    on_test = question_of(split, "test")
+    known = rank_vectors(*model_vectors(model, prepared), prepared, on_test)
+    return measure_paths(model, known, prepared, on_test)
+
+
+@pytest.mark.parametrize(
+    ("name", "profiles", "read"),
+    [
+        ("graph", None, "trained id vector, propagated"),
+        ("text", None, "the text of the history"),
+        ("text", "likes art", "the text of the profile, or else of the history"),
+    ],
+)
+def test_the_path_by_id_says_what_the_model_reads(
+    split, prepared, finished_run, name, profiles, read
+):
+    model = load_trained(name, prepared, folder=finished_run)
+    if profiles is not None:
+        texts = (profiles,) * prepared.train.num_users
+        train = dataclasses.replace(prepared.train, user_texts=texts)
+        prepared = dataclasses.replace(prepared, train=train)
+    paths = paths_measured(model, split, prepared)
+    assert paths["user"].description == f"a user of the train part, by id: {read}"
+
+
+def test_items_without_titles_are_asked_for_by_no_sentence(
+    split, prepared, finished_run
+):
+    model = load_trained("text", prepared, folder=finished_run)
+    assert list(paths_measured(model, split, prepared)) == ["user", "text"]
+    bare = dataclasses.replace(prepared.dataset, item_titles=("",) * 40)
+    nameless = dataclasses.replace(prepared, dataset=bare)
+    assert list(paths_measured(model, split, nameless)) == ["user"]
+
+
+def test_examples_name_items_without_titles_by_their_ids(split, prepared, finished_run):
+    model = load_trained("text", prepared, folder=finished_run)
+    on_test = question_of(split, "test")
+    lists = rank_vectors(*model_vectors(model, prepared), prepared, on_test)
+    bare = dataclasses.replace(prepared.dataset, item_titles=("",) * 40)
+    nameless = dataclasses.replace(prepared, dataset=bare)
+    example = examples_of(
+        ["text"],
+        {"text": lists},
+        nameless,
+        on_test.positives,
+        explain=lambda user, item: None,
+    )[0]
+    shown = [one.title for one in example.recommendations["text"]]
+    assert len(example.history) == 6
+    assert {*example.history, *shown} <= set(bare.item_ids)
+    assert not set(example.history) & set(shown)
+
+
 def test_paths_of_the_last_model_by_hand(results, split, prepared, finished_run):
     paths = results["paths"]
     assert list(paths) == ["user", "items", "text"]
     for path in paths.values():
         assert path["num_users"] == 60
         assert len(path["description"]) > 30
-    assert "by id" in paths["user"]["description"]
+    said = "trained id vector, propagated, and the text of the history"
+    assert paths["user"]["description"].endswith(f"by id: {said}")
     assert "newcomers" in paths["items"]["description"]
     assert "sentence" in paths["text"]["description"]
     assert paths["user"]["metrics"] == results["models"]["fused"]["test"]

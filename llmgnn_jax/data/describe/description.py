@@ -91,15 +91,25 @@ def _warnings(
                 f"{one.below:,} of {one.count:,} {name} have fewer than {FEW} "
                 f"interactions: data.min_per_{name[:-1]} leaves them out"
             )
+    reviewed = met.texts is not None and met.texts.filled > 0
     if not items.texts or not items.texts.filled:
-        told.append("no item has a text: a model of texts has nothing to read")
+        told.append(
+            "no item has a text of its own: a model of texts reads those of the "
+            "interactions in train"
+            if reviewed
+            else "no item has a text: a model of texts has nothing to read"
+        )
     elif items.texts.filled < items.count:
         told.append(f"{items.count - items.texts.filled:,} items have no text")
-    if met.values is None:
-        told.append("all values are 1: nothing says how much somebody liked an item")
-    elif met.values.min > 0 and met.values.max > _SKEWED * met.values.median:
+    values = met.values
+    if values is None or values.min == values.max:
+        value = 1.0 if values is None else values.min
         told.append(
-            f"the largest value is {met.values.max / met.values.median:,.0f} times the "
+            f"all values are {value:g}: nothing says how much somebody liked an item"
+        )
+    elif values.min > 0 and values.max > _SKEWED * values.median:
+        told.append(
+            f"the largest value is {values.max / values.median:,.0f} times the "
             "median: sums and means are those of a few"
         )
     if met.times is None:

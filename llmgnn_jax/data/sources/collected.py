@@ -152,6 +152,16 @@ class Ids(Collected[tuple[list[str], np.ndarray]]):
         ids = list(self._index)
         if self._are_text and all(map(_FLOAT.fullmatch, ids)):
             ids = [external_id[:-2] for external_id in ids]
+        spaced = sum(one != one.strip() for one in ids)
+        if spaced:
+            logger.warning(
+                "%s: column %s: %d of %d ids have spaces around them, which are a part "
+                "of the id",
+                self.path.name,
+                self.name,
+                spaced,
+                len(ids),
+            )
         whole = all(one.removeprefix("-").isdecimal() for one in ids)
         self.kind = "whole numbers" if whole else "text"
         return ids, joined(self._codes, np.int32)

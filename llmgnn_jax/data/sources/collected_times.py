@@ -10,6 +10,8 @@ from llmgnn_jax.errors import UserError
 
 # Above it (the year 5138 in seconds) a time is of the next finer unit.
 _FINER_THAN = 10**11
+# As seconds since 1970 all of them are within four minutes of its first hour.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 
 
@@ -30,9 +32,7 @@ class Times(Collected[np.ndarray]):
         if there.any():
             if self._kind not in (None, kind):
                 row = int(there.argmax())
-                raise column.error(
-                    row, column.values[row], expected=f"a {self._kind} as before"
-                )
+                raise column.other_kind(row, column.values[row], self._kind)
             self._kind = kind
         wrong = there & (times < 0)
         if wrong.any():
@@ -80,6 +80,14 @@ class Times(Collected[np.ndarray]):
                 expected=TIMES,
                 got=f"{least} to {greatest}, which look like days",
                 fix="write them with dashes: 2026-01-31",
+            )
+
+        if least >= _FIRST_YEAR and greatest <= _LAST_YEAR:
+            raise UserError.field(
+                f"{self.path.name}, column {self.name}",
+                expected=TIMES,
+                got=f"{least} to {greatest}, which look like years",
+                fix="write days, 2026-01-01, or leave the column out: time=",
             )
 
 

@@ -97,18 +97,30 @@ class Column:
             UserError: If a value is neither, or some are numbers and others dates.
         """
         times = np.full(len(self), NO_TIME)
-        kinds: set[TimeKind] = set()
+        first: TimeKind | None = None
         for row, value in enumerate(self.values):
             if _is_missing(value):
                 continue
             number = _whole(value)
-            kinds.add("date" if number is None else "number")
+            kind: TimeKind = "date" if number is None else "number"
             if number is None:
                 number = _seconds_of_date(value)
-            if number is None or abs(number) >= 2**63 or len(kinds) > 1:
+            if number is None or abs(number) >= 2**63:
                 raise self.error(row, value, expected=TIMES)
+            if kind != (first or kind):
+                raise self.other_kind(row, value, first)
+            first = kind
             times[row] = number
-        return times, kinds.pop() if kinds else "number"
+        return times, first or "number"
+
+    def other_kind(self, row: int, value: object, before: TimeKind | None) -> UserError:
+        """The standard sentence for a date among numbers, or a number among dates."""
+        return self.error(
+            row,
+            value,
+            expected=f"a {before} as in the rows before",
+            fix="write all times in one way",
+        )
 
     def error(
         self, row: int, value: object, *, expected: str, fix: str = ""

@@ -71,24 +71,31 @@ def roles_of(
                 source,
                 expected=f"one column that is the {role}",
                 got=f"{len(usual)} that may be: {excerpt(', '.join(usual))}",
-                fix=f"name it: --data.columns {role}={usual[0]}"
+                fix="rename all but one of them"
+                if len(set(usual)) == 1
+                else f"name it: --data.columns {role}={usual[0]}"
                 + (f", or {role}= for none" if role in OPTIONAL else "")
                 + f" (there are {excerpt(', '.join(names))})",
             )
         if usual:
             found[role] = usual[0]
         elif role in REQUIRED:
+            given = [one for one in ROLES if _bare(asked.get(one, "")) in USUAL[role]]
             raise UserError.field(
                 source,
                 expected=f"a column that is the {role}, of a usual name such as "
                 f"{role}_id",
                 got=excerpt(", ".join(names)) or "no columns",
-                fix=f"name it: --data.columns {role}=COLUMN",
+                fix=f"name it: --data.columns {role}=COLUMN"
+                + "".join(f" ({asked[one]} is the {one})" for one in given),
             )
     for role, name in found.items():
         if names.count(name) > 1:
             raise UserError.field(
-                source, expected=f"one column {name}", got=names.count(name)
+                source,
+                expected=f"one column {name}",
+                got=names.count(name),
+                fix="rename all but one of them",
             )
         other = next(one for one in found if found[one] == name)
         if other != role:

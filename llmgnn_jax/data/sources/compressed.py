@@ -11,6 +11,7 @@ from llmgnn_jax.data.sources.files import open_file, unreadable
 from llmgnn_jax.errors import UserError
 
 GZIP = ".gz"
+_GZIP_BEGINS = b"\x1f\x8b"
 
 
 @contextlib.contextmanager
@@ -18,13 +19,21 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked if its name ends in .gz.
 
     Raises:
-        UserError: If it is missing, may not be read, is not whole, or no file.
+        UserError: If it is missing, may not be read, is not whole, or no file; or if it
+            is compressed and its name does not say so.
     """
     try:
         with open_file(path) as file:
             if path.suffix == GZIP:
                 yield cast(BinaryIO, gzip.GzipFile(fileobj=file))
             else:
+                if file.peek(len(_GZIP_BEGINS)).startswith(_GZIP_BEGINS):
+                    raise UserError.field(
+                        path.name,
+                        expected="a file that is not compressed",
+                        got="one compressed by gzip",
+                        fix=f"name it {path.name}{GZIP}",
+                    )
                 yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError.field(

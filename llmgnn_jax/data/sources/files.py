@@ -3,8 +3,8 @@
 import codecs
 import stat
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from llmgnn_jax.errors import UserError
 
@@ -12,7 +12,7 @@ LINE_FEEDS = "end lines with a line feed: tr '\\r' '\\n' < FILE > NEW"
 """What to do about lines that end in a carriage return alone."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Opens a file for its bytes.
 
     Raises:

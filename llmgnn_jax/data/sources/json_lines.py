@@ -134,7 +134,8 @@ def parse_record(line: str, where: str) -> dict[str, Any]:
         raise UserError.field(
             where,
             expected="a JSON object",
-            got=f"no JSON ({error})",
+            # Behind a semicolon Python says which setting of its own to change.
+            got=f"no JSON ({str(error).partition(';')[0]})",
             fix=return_hint(line),
         ) from error
     if not isinstance(record, dict):

@@ -136,7 +136,7 @@ def read_nodes(graph: "nx.Graph", names: Names) -> Nodes:
             raise UserError.field(
                 "graph",
                 expected=f"nodes whose attribute {names.kind!r} is {said!r}",
-                got=f"nodes of {sorted(nodes.ids)}",
+                got=f"nodes of {sorted(nodes.ids)}" if nodes.ids else "no nodes",
                 fix=f"say in {side}_kind=... what a node of that side has there",
             )
     return nodes

@@ -119,7 +119,14 @@ class TableFile:
                 raise _broken(first, error) from error
         if self._ending == _JSON_LINES:
             return keys_of(self.path, lines=_LINES_LOOKED_AT)
-        return csv_header(self.path, delimiter=self._delimiter, quoted=self._is_quoted)
+        names = csv_header(self.path, delimiter=self._delimiter, quoted=self._is_quoted)
+        if not names:
+            raise UserError.field(
+                self.path.name,
+                expected="a header, and a row for each interaction or entry",
+                got="an empty file",
+            )
+        return names
 
     def _parquet(self, columns: Sequence[str]) -> Iterator[Batch]:
         parquet, first = _parquet(self.path), 1

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from llmgnn_jax.data.sources.files import open_file
+from llmgnn_jax.data.sources.files import decode, open_file
 from llmgnn_jax.errors import UserError, excerpt
 
 
@@ -16,12 +16,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         with open_file(path) as file:
-            return tomllib.load(file)
+            text = decode(file.read(), path, first_line=1)
+        return tomllib.loads(text)
     except OSError as error:
         raise UserError.field(
             path.name, expected="a TOML file", got=error.strerror or error
         ) from error
     except UserError:
         raise
-    except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.
+    except (ValueError, RecursionError) as error:
         raise UserError.field(path.name, expected="TOML", got=excerpt(error)) from error

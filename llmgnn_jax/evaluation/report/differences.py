@@ -1,6 +1,6 @@
 """The parts of the page that say how sure a result is, for whom, and at what price."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmgnn_jax.evaluation.direction import lower_is_better
@@ -39,13 +39,25 @@ def comparisons_section(document: Document) -> Markup:
             f"{level:.1f}\u00a0% (Bonferroni, so one may hold 0 where p is just below "
             f"{LEVEL:g})"
         )
+    words += "."
+    if any(_disagree(one) for one in found):
+        words += (
+            f" Where an interval leaves 0 out though p is {LEVEL:g} or more, go by p: "
+            "resampled users give too narrow an interval where few of them differ."
+        )
     interval = "95\u00a0%, all at once" if several else "95\u00a0% interval"
     return element(
         "section",
         element("h2", "How sure"),
-        element("p", f"{words}."),
+        element("p", words),
         plain_table(["", "difference", interval, "p"], rows, "Differences"),
     )
+
+
+def _disagree(one: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference leaves 0 out, and p does not."""
+    low, high = one.get("ci95_simultaneous") or (0.0, 0.0)
+    return one["p"] >= LEVEL and (low > 0 or high < 0)
 
 
 def slices_section(document: Document) -> Markup:

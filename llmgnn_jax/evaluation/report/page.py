@@ -166,7 +166,10 @@ def _speed_section(
             element(
                 "th", element("span", name, class_=f"key s{colors[name]}"), scope="row"
             ),
-            *(element("td", numbers.count(values[name])) for _, values in columns),
+            *(
+                element("td", numbers.count(values[name] or None))
+                for _, values in columns
+            ),
         )
         for name in series
     ]

@@ -136,6 +136,32 @@ def test_what_is_cold_by_rule() -> None:
     assert any("no timestamps" in warning for warning in one.warnings)
 
 
+@pytest.mark.parametrize(
+    ("fields", "warning"),
+    [
+        (
+            {"interaction_texts": None},
+            "no item has a text: a model of texts has nothing to read",
+        ),
+        (
+            {},
+            "no item has a text of its own: a model of texts reads those of the "
+            "interactions in train",
+        ),
+        (
+            {"values": np.full(4, 5.0)},
+            "all values are 5: nothing says how much somebody liked an item",
+        ),
+        (
+            {"values": np.ones(4)},
+            "all values are 1: nothing says how much somebody liked an item",
+        ),
+    ],
+)
+def test_warnings_of_what_a_model_has_to_go_by(fields: dict, warning: str) -> None:
+    assert warning in describe(small(item_texts=("", "", " "), **fields)).warnings
+
+
 def test_pairs_of_published_parts_that_overlap() -> None:
     data = small(
         users=np.array([0, 0, 1, 1]),
