@@ -55,11 +55,14 @@ class Progress(NamedTuple):
     num_tokens: jax.Array
 
 
-_FIRST_PART = 8
+_FIRST_PART = 16
 """Tokens before the loop is left for the first time."""
 
-_PART_S = 0.5
-"""A part that took less is followed by one of twice as many tokens, else of half."""
+_PART_S = 1.0
+"""What a part should take. Each costs a copy of what is kept of the tokens."""
+
+_MOST_CHANGE = 4
+"""A part has so many times the tokens of the one before at most, or so few."""
 
 _STATIC = ("model", "options", "max_new_tokens", "stop_ids")
 
@@ -106,7 +109,8 @@ def decode(
         progress = advance(model, params, progress, until=count, **settings)
         progress.done_B.block_until_ready()
         took = time.perf_counter() - started
-        part = 2 * part if took < _PART_S else max(part // 2, 1)
+        change = min(max(_PART_S / took, 1 / _MOST_CHANGE), _MOST_CHANGE)
+        part = max(int(part * change), 1)
     return progress.decoded
 
 
