@@ -403,7 +403,8 @@ SECTIONS = (
         "same without the adapter; `shuffled`: told the vectors of another pair; "
         "`untold`: taught without vectors; `encoder`: told the text encoder's. Fewer "
         "bits are better; perplexity goes by tokens, which differ. p-values go by "
-        "reviews.",
+        "reviews. Trials of a few steps, by which nothing was chosen, had read the "
+        "test part before.",
         body=_worded,
     ),
     Section(
