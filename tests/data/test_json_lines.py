@@ -43,14 +43,23 @@ def test_columns_that_begin_late_are_counted(
     assert data.interaction_texts == ("", "", "1", "1", "")
 
 
-DEEP = functools.reduce(lambda inner, _: [inner], range(700), "a")
-
-
-@pytest.mark.parametrize("text", [{"a": 1}, ["a", {"b": 1}], DEEP])
+@pytest.mark.parametrize("text", [{"a": 1}, ["a", {"b": 1}]])
 def test_an_object_is_no_text(tmp_path: Path, text: object) -> None:
     lines = [{"user": 1, "item": 2, "text": one} for one in ("good", text)]
     with pytest.raises(UserError, match=r"row 2, column text: expected text, a number"):
         read_table(written(tmp_path, *lines))
+
+
+def test_lists_far_within_lists_are_read_or_refused(tmp_path: Path) -> None:
+    """How far is Python's to say, which differs by version."""
+    deep = functools.reduce(lambda inner, _: [inner], range(700), "a")
+    path = written(tmp_path, {"user": 1, "item": 2, "text": deep})
+    try:
+        found = read_table(path).interaction_texts
+    except UserError as error:
+        assert "row 1, column text: expected text" in str(error)  # noqa: PT017
+    else:
+        assert found == ("a",)
 
 
 def test_texts_that_are_null_are_counted(

@@ -1,5 +1,6 @@
 """The compiled loop: stops, draws, a few tokens at a time."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def decode_for_minutes() -> None:
 
 
 def test_an_interrupt_is_heard_between_parts() -> None:
-    """In a process of its own: it may come while JAX keeps its caches in order."""
+    """In a process of its own, whose caches it may leave in disorder."""
     child = subprocess.Popen(
         [sys.executable, "-c", "import test_loop; test_loop.decode_for_minutes()"],
         cwd=Path(__file__).parent,
@@ -146,10 +147,14 @@ def test_an_interrupt_is_heard_between_parts() -> None:
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "begun\n"
-        time.sleep(3.0)
-        assert child.poll() is None
-        child.send_signal(signal.SIGINT)
-        _, told = child.communicate(timeout=30)
+        told = ""
+        for _ in range(8):
+            # One that comes while JAX compiles may be lost.
+            time.sleep(3.0)
+            child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, told = child.communicate(timeout=3.0)
+                break
     finally:
         child.kill()
     assert child.returncode != 0
