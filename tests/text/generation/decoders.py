@@ -7,6 +7,9 @@ import numpy as np
 
 from llmgnn_jax.text.encoders.decoder_config import DecoderConfig
 from llmgnn_jax.text.encoders.model import EncoderModel, initialise
+from llmgnn_jax.text.generation.loop import Decoded, decode
+from llmgnn_jax.text.generation.model import Prompt
+from llmgnn_jax.text.generation.sampling import SamplingOptions
 
 TINY = DecoderConfig(
     vocab_size=70,
@@ -41,4 +44,19 @@ def noisy(config: DecoderConfig, seed: int = 0) -> EncoderModel:
             lambda leaf: leaf + 0.3 * random.normal(size=leaf.shape).astype("f4"),
             model.params,
         )
+    )
+
+
+def greedy(
+    model: Any, params: Any, prompt: Prompt, new: int, *, stop_ids: tuple[int, ...] = ()
+) -> Decoded:
+    """The likeliest tokens."""
+    return decode(
+        model,
+        params,
+        prompt,
+        options=SamplingOptions(),
+        max_new_tokens=new,
+        stop_ids=stop_ids,
+        key=jax.random.key(0),
     )

@@ -9,12 +9,10 @@ import pytest
 
 from llmgnn_jax.text.encoders.decoder import logits
 from llmgnn_jax.text.encoders.rows import TokenRows
-from llmgnn_jax.text.generation.loop import decode
 from llmgnn_jax.text.generation.model import Prompt
 from llmgnn_jax.text.generation.panel_layout import laid_out
-from llmgnn_jax.text.generation.sampling import SamplingOptions
 from llmgnn_jax.text.native import library
-from tests.text.generation.decoders import SHAPES, TINY, noisy
+from tests.text.generation.decoders import SHAPES, TINY, greedy, noisy
 
 LENGTHS = (9, 1, 5)
 NEW = 12
@@ -30,24 +28,12 @@ def prompt_of(seed: int, *, soft: int = 0, lengths=LENGTHS, width: int = 12) -> 
     )
 
 
-def greedy(model, params, prompt, new: int = NEW):
-    return decode(
-        model,
-        params,
-        prompt,
-        options=SamplingOptions(),
-        max_new_tokens=new,
-        stop_ids=(),
-        key=jax.random.key(0),
-    )
-
-
 @pytest.mark.parametrize("soft", [0, 3])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_tokens_are_those_without_a_cache(lay_out, shape: str, soft: int) -> None:
     model, params = lay_out(noisy(dataclasses.replace(TINY, **SHAPES[shape])))
     prompt = prompt_of(1, soft=soft)
-    found = greedy(model, params, prompt)
+    found = greedy(model, params, prompt, NEW)
     every = jax.jit(model.all_logits)
     ids = np.pad(prompt.ids_BL, ((0, 0), (0, NEW)))
     lengths = np.array(prompt.lengths_B)
@@ -93,13 +79,16 @@ def test_logits_are_those_of_the_encoder(lay_out, shape: str) -> None:
 def test_rows_beside_it_and_more_padding_change_no_row(lay_out) -> None:
     model, params = lay_out(noisy(TINY))
     prompt = prompt_of(3)
-    together = greedy(model, params, prompt).ids_BN
+    together = greedy(model, params, prompt, NEW).ids_BN
     for row, length in enumerate(LENGTHS):
         alone = Prompt(
             np.pad(prompt.ids_BL[row : row + 1, :length], ((0, 0), (0, 7))),
             prompt.lengths_B[row : row + 1],
         )
-        assert greedy(model, params, alone).ids_BN[0].tolist() == together[row].tolist()
+        assert (
+            greedy(model, params, alone, NEW).ids_BN[0].tolist()
+            == together[row].tolist()
+        )
 
 
 def test_many_rows_are_decoded_as_each(lay_out) -> None:

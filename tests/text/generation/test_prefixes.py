@@ -16,28 +16,14 @@ import pytest
 from llmgnn_jax.text.generation import prefixes
 from llmgnn_jax.text.generation.batches import prompt_batches
 from llmgnn_jax.text.generation.generator import TextGenerator
-from llmgnn_jax.text.generation.loop import decode
 from llmgnn_jax.text.generation.model import PrefixModel, PrefixState, Prompt
 from llmgnn_jax.text.generation.prefixes import PrefixCache
-from llmgnn_jax.text.generation.sampling import SamplingOptions
-from tests.text.generation.decoders import SHAPES, TINY, noisy
+from tests.text.generation.decoders import SHAPES, TINY, greedy, noisy
 
 NEW = 8
 CUT = 6
 FACTS = "You say why a film is recommended, in one plain sentence, by its facts. "
 OTHER = "Of a film, and of nothing else at all, you say for whom it may have been. "
-
-
-def greedy(model: Any, params: Any, prompt: Prompt, new: int = NEW) -> Any:
-    return decode(
-        model,
-        params,
-        prompt,
-        options=SamplingOptions(),
-        max_new_tokens=new,
-        stop_ids=(0, 2),
-        key=jax.random.key(0),
-    )
 
 
 def whole_and_cut(model: Any, params: Any) -> tuple[Prompt, Prompt]:
@@ -55,7 +41,9 @@ def test_tokens_behind_a_prefix_are_those_of_the_whole(lay_out, shape: str) -> N
     model, params = lay_out(noisy(dataclasses.replace(TINY, **SHAPES[shape])))
     assert isinstance(model, PrefixModel)
     whole, behind = whole_and_cut(model, params)
-    wanted, found = (greedy(model, params, each) for each in (whole, behind))
+    wanted, found = (
+        greedy(model, params, each, NEW, stop_ids=(0, 2)) for each in (whole, behind)
+    )
     np.testing.assert_array_equal(found.ids_BN, wanted.ids_BN)
     np.testing.assert_array_equal(found.lengths_B, wanted.lengths_B)
     np.testing.assert_allclose(
@@ -223,7 +211,9 @@ def without(generator: TextGenerator, prompts: list[str]) -> list[tuple[int, ...
             np.pad(np.array([ids], np.int32), ((0, 0), (0, 128 - len(ids))))
         )
         prompt = prompt._replace(lengths_B=np.array([len(ids)], np.int32))
-        decoded = greedy(generator.model, generator.params, prompt)
+        decoded = greedy(
+            generator.model, generator.params, prompt, NEW, stop_ids=(0, 2)
+        )
         found.append(tuple(decoded.ids_BN[0, : decoded.lengths_B[0]].tolist()))
     return found
 
