@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +14,29 @@ class OrbaxSilence:
     """Drops what orbax logs from `begin` to `end`, whichever thread it comes from.
 
     Its errors too: they are raised as well, and told in one line where they are caught.
-    Others who log through absl are heard as before.
+    So are those of tasks that it abandons when another fails, which asyncio logs
+    whenever they are collected. Others who log through either are heard as before.
     """
 
     def begin(self) -> None:
-        # A filter of one's own: two folders may be open, and closed in any order.
-        logging.getLogger("absl").addFilter(self._from_others)
+        # Filters of one's own: two folders may be open, and closed in any order.
+        logging.getLogger("absl").addFilter(self._written_by_others)
+        logging.getLogger("asyncio").addFilter(self._raised_by_others)
 
     def end(self) -> None:
-        logging.getLogger("absl").removeFilter(self._from_others)
+        logging.getLogger("absl").removeFilter(self._written_by_others)
+        logging.getLogger("asyncio").removeFilter(self._raised_by_others)
 
-    def _from_others(self, record: logging.LogRecord) -> bool:
-        return "/orbax/" not in record.pathname.replace("\\", "/")
+    def _written_by_others(self, record: logging.LogRecord) -> bool:
+        return not _of_orbax(record.pathname)
+
+    def _raised_by_others(self, record: logging.LogRecord) -> bool:
+        frames = traceback.walk_tb(record.exc_info[2] if record.exc_info else None)
+        return not any(_of_orbax(frame.f_code.co_filename) for frame, _ in frames)
+
+
+def _of_orbax(path: str) -> bool:
+    return "/orbax/" in path.replace("\\", "/")
 
 
 def without_warnings() -> contextlib.AbstractContextManager[object]:

@@ -1,7 +1,9 @@
 """Checkpoints are written while training goes on, and are of the step they name."""
 
+import asyncio
 import errno
 import functools
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -214,6 +216,49 @@ def test_orbax_is_not_heard_in_its_threads(
         said = [record for record in caplog.records if record.name == "absl"]
         assert [record.getMessage() for record in said] == ["of another library"]
     assert logger.filters == before
+
+
+def abandon_a_task(*, file: str) -> None:
+    """Collects a task of a function of that file, which failed and nobody asked."""
+    scope: dict[str, Any] = {}
+    source = "async def fail():\n    raise OSError('no space')"
+    exec(compile(source, file, "exec"), scope)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(scope["fail"]())
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    gc.collect()
+
+
+def test_what_orbax_abandons_is_not_heard_whenever_it_is_collected(
+    tmp_path: Path,
+    disk: Disk,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Without those of folders that failed in other tests.
+    monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [])
+    orbax, other = "/lib/orbax/_src/futures.py", "/lib/another/futures.py"
+    abandon_a_task(file=orbax)
+    assert len(caplog.records) == 1, "asyncio tells nothing, so this tests nothing"
+    caplog.clear()
+    folder = CheckpointFolder(tmp_path / "m", keep=1)
+    abandon_a_task(file=orbax)
+    assert not caplog.records
+    abandon_a_task(file=other)
+    (record,) = caplog.records
+    assert "never retrieved" in record.getMessage()
+    caplog.clear()
+    # Where a write failed, what it left may be collected after the folder is closed.
+    disk.error = FULL
+    disk.held.set()
+    folder.save(snapshot(start()))
+    with pytest.raises(UserError, match="No space left"):
+        folder.close()
+    abandon_a_task(file=orbax)
+    assert not caplog.records
 
 
 def test_one_that_was_never_completed_is_skipped_and_cleared_away(
