@@ -11,9 +11,12 @@ def ask(options: argparse.Namespace) -> int:
     """Prints the answer and what it cites."""
     logging.getLogger("llmgnn_jax").setLevel(logging.WARNING)
     from llmgnn_jax.serving.recommender import Recommender
-    from llmgnn_jax.speaking.answerer import Answerer
+    from llmgnn_jax.speaking.answerer import Answerer, check_count, check_question
     from llmgnn_jax.speaking.speakers import load_speaker
 
+    # Before what takes seconds.
+    check_question(options.question)
+    check_count(options.k)
     recommender = Recommender.load(options.run, model=options.model)
     answerer = Answerer(recommender, generator=load_speaker(options.words), k=options.k)
     answer = answerer.ask(options.question)

@@ -141,6 +141,16 @@ def _build(cls: type, tree: Any, where: str) -> Any:
         raise UserError(f"{where}: {error}") from None
 
 
+_IN_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    bool: "true or false",
+    tuple: "a list",
+}
+"""Type of a field -> what JSON and TOML call its values."""
+
+
 def _checked(hint: Any, value: Any, where: str) -> Any:
     """A JSON value as the declared type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -157,5 +167,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
-    expected = " | ".join(map(str, arguments)) if origin is Literal else str(hint)
+    if origin is Literal:
+        expected = " | ".join(map(str, arguments))
+    else:
+        expected = _IN_WORDS.get(origin or hint, str(hint))
     raise UserError.field(where, expected=expected, got=repr(value))

@@ -131,6 +131,15 @@ class Account:
         }
         return len(meant) > 1
 
+    def titles(self, names: Collection[Named]) -> list[str]:
+        """How the data write what may be named, of the items among these."""
+        return [
+            title
+            for entity in self._items()
+            if any(_is(entity, name) for name in names)
+            for title in _spellings(entity)
+        ]
+
     def _items(self) -> list[Entity]:
         named = [one.entity for one in self.reasons if one.entity is not None]
         return [self.evidence.item, *(one for one in named if one.kind == "item")]

@@ -23,10 +23,7 @@ from llmgnn_jax.speaking.from_data import DataAnswers
 from llmgnn_jax.speaking.from_model import ModelAnswers
 from llmgnn_jax.speaking.narrator import Decoder, Narrator, Told
 from llmgnn_jax.speaking.question import Kind, Question, understand
-from llmgnn_jax.speaking.refusals import refusal
-
-_MOST = 100
-"""Items that are recommended in words: nobody reads more."""
+from llmgnn_jax.speaking.refusals import MOST_NAMED, refusal
 
 
 class Speaker(Decoder, Judge, Protocol):
@@ -52,13 +49,25 @@ class Answer:
     used: Literal["decoder", "template"] = "template"
 
 
+def check_question(question: str) -> None:
+    """Raises `UserError` if there are no words in it."""
+    if not question.strip():
+        raise UserError.field("question", expected="some words", got="none")
+
+
+def check_count(k: int) -> None:
+    """Raises `UserError` if an answer cannot name that many items."""
+    if not 1 <= k <= MOST_NAMED:
+        raise UserError.field("k", expected=f"a number from 1 to {MOST_NAMED}", got=k)
+
+
 class Answerer:
     """Answers questions about a run.
 
     Args:
         recommender: The run.
         generator: Who writes why; None for templates alone.
-        k: How many items are recommended.
+        k: How many items are named where a question does not say.
     """
 
     def __init__(
@@ -68,8 +77,7 @@ class Answerer:
         generator: Speaker | None = None,
         k: int = 3,
     ) -> None:
-        if not 1 <= k <= _MOST:
-            raise UserError.field("k", expected=f"a number from 1 to {_MOST}", got=k)
+        check_count(k)
         self._recommender, self._generator, self._k = recommender, generator, k
         self.catalogue = Catalogue(recommender)
         self._narrator = Narrator(
@@ -99,8 +107,7 @@ class Answerer:
         Raises:
             UserError: If there are no words in it.
         """
-        if not question.strip():
-            raise UserError.field("question", expected="some words", got="none")
+        check_question(question)
         asked = self.understood(question)
         words = AnswerWords(asked, self.catalogue)
         used: Literal["decoder", "template"] = "template"
@@ -141,13 +148,14 @@ class Answerer:
     ) -> tuple[str, Literal["decoder", "template"]]:
         """The answer to a question that is understood, and who wrote it."""
         asked = words.asked
-        facts = DataAnswers(words, k=self._k)
+        k = asked.number or self._k
+        facts = DataAnswers(words, k=k)
         model = ModelAnswers(
             words,
             recommender=self._recommender,
             # Whether a decoder speaks is measured where it is to write.
             narrator=lambda: self._who_tells(asked.language),
-            k=self._k,
+            k=k,
         )
         of_all: dict[Kind, Callable[[], str]] = {
             "recommend": model.recommended,

@@ -8,8 +8,9 @@
     forms.kinds_of("what films does USER like")    # {"taste"}
 
 In a form, (a|b) is one of both, [a] is a or nothing, and words in capitals are parts,
-or what stands for a name of the data: USER, ITEM, VALUE, YEAR, DECADE. A form is a
-line; one that begins with a space goes on with the line before.
+or stand for a name of the data (USER, ITEM, VALUE, YEAR, DECADE) or how many are asked
+for (NUMBER). A form is a line; one that begins with a space goes on with the line
+before.
 A question with a word that no form has a place for is so of no kind, however well the
 rest of it fits.
 """
@@ -18,8 +19,8 @@ import itertools
 import re
 from collections.abc import Mapping
 
-NAMES = ("USER", "ITEM", "VALUE", "YEAR", "DECADE")
-"""What stands for names of the data in a form, and in the sentence that it is for."""
+NAMES = ("USER", "ITEM", "VALUE", "YEAR", "DECADE", "NUMBER")
+"""What stands for names and numbers in a form, and in the sentence that it is for."""
 
 _SIGN = re.compile(r"[\[\]()|]|[^\s\[\]()|]+")
 _AS_REGEX = {"[": "(?:", "]": ")?", "(": "(?:", ")": ")", "|": "|"}

@@ -35,6 +35,8 @@ _PARTS = {
     "|from YEAR (on|onwards)|(of|from|in) [the] DECADE)",
     "THINGS": "(VALUES|NOUN|(YEAR|DECADE) (VALUES|NOUN)) [SUCH] [WHEN]",
     "SOME": "[A|some|any|a few|more] [good|other]",
+    # An answer that is a list of the best may be as long as is asked for.
+    "SO": "SOME|[the] [top] NUMBER [good|other|more]",
     "ITEMS": "[both] ITEM [[and] ITEM [[and] ITEM]]",
     # What somebody may do with an item.
     "WOULD": "would|will|might|may|could|should",
@@ -65,18 +67,18 @@ _PARTS = {
 }
 _FORMS = {
     "recommend": """
-ASK WHICH [of the] [THINGS] WOULD USER [most|probably|also|rather] LIKE
+ASK WHICH [of the] [[NUMBER] THINGS] WOULD USER [most|probably|also|rather] LIKE
   [best|most|next|now] [REASON]
-ASK WHICH [THINGS] USER WOULD [most|probably] LIKE [best|most|next] [REASON]
-ASK WHICH [THINGS] (would|do|can|could|should) (you|i|we) (recommend|suggest)
+ASK WHICH [[NUMBER] THINGS] USER WOULD [most|probably] LIKE [best|most|next] [REASON]
+ASK WHICH [[NUMBER] THINGS] (would|do|can|could|should) (you|i|we) (recommend|suggest)
   (to|for) USER [next] [REASON]
-ASK FIND SOME [best] (THINGS|recommendations|suggestions) [to watch|to see] (to|for)
+ASK FIND SO [best] (THINGS|recommendations|suggestions) [to watch|to see] (to|for)
   USER [REASON]
 ASK (recommend|suggest) [something|anything] (to|for) USER [REASON]
-ASK (recommend|suggest) USER SOME (THINGS|something) [REASON]
-SOME [best] (THINGS|recommendations|suggestions) for USER [REASON]
-ASK WHICH IS SOME [best] (THINGS|recommendations|suggestions) for USER [REASON]
-ASK WHICH [THINGS] (IS|would be) SUGGESTED (to|for) USER [next] [REASON]
+ASK (recommend|suggest) USER SO (THINGS|something) [REASON]
+SO [best] (THINGS|recommendations|suggestions) for USER [REASON]
+ASK WHICH IS SO [best] (THINGS|recommendations|suggestions) for USER [REASON]
+ASK WHICH [[NUMBER] THINGS] (IS|would be) SUGGESTED (to|for) USER [next] [REASON]
 what next for USER
 """,
     "why": """
@@ -107,10 +109,10 @@ ASK how IS ITEMS rated by USER
 ASK IS ITEMS [ever|already] (HAD|liked|enjoyed) by USER
 """,
     "alike": """
-ASK WHICH [other] [THINGS] IS ALIKE ITEM
-ASK WHICH [THINGS] (resemble|resembles) ITEM
+ASK WHICH [other] [[NUMBER] [other] THINGS] IS ALIKE ITEM
+ASK WHICH [[NUMBER] THINGS] (resemble|resembles) ITEM
 ASK WHICH is ITEM (similar to|close to|closest to|nearest to)
-ASK [FIND] SOME (THINGS|something) [that IS|which IS] ALIKE ITEM
+ASK [FIND] SO (THINGS|something) [that IS|which IS] ALIKE ITEM
 ASK (are|is) there SOME (THINGS|something) ALIKE ITEM
 """,
     "taste": """
@@ -162,30 +164,30 @@ ASK [what is] (count|number of|the number of) [all] [the] PEOPLE (who|that) [hav
 ASK how many THINGS (DOES|have) USER [already] (HAD|HAVE) [so far|already|in total]
 """,
     "popular": """
-ASK WHICH IS [the] (most POPULAR|popular) THINGS HERE
-ASK WHICH THINGS IS [the] [most] POPULAR HERE
-ASK FIND SOME [the] [most] [POPULAR] THINGS
-[the] most POPULAR THINGS
+ASK WHICH IS [the] ([NUMBER] (most POPULAR|popular)|top [NUMBER]) THINGS HERE
+ASK WHICH [NUMBER] THINGS IS [the] [most] POPULAR HERE
+ASK FIND (SO|the NUMBER) [the] [most] [POPULAR] THINGS
+[the] [NUMBER] most POPULAR THINGS
+[the] top [NUMBER] THINGS
 ASK WHICH THINGS (IS there|exist|do you have|do you know) HERE [WHEN]
 ASK WHICH NOUN are VALUES [WHEN]
 ASK (is|are) there SOME THINGS HERE
-ASK WHICH THINGS (did|do|have) [the] most people (HAVE|HAD)
-ASK WHICH THINGS (did|do|have) [the] people (HAVE|HAD) most
+ASK WHICH [NUMBER] THINGS (did|do|have) [the] most people (HAVE|HAD)
+ASK WHICH [NUMBER] THINGS (did|do|have) [the] people (HAVE|HAD) most
 """,
 }
 
 FORMS = Forms(_FORMS, parts=_PARTS, spaced=True)
 
 _ALSO = """
-    again alike always am aren't as at bad because been being better but cannot come
-    did didn't dislike disliked dislikes doesn't don't done enjoys every everyone
-    everything few fewer first friends had hasn't hate hated hates haven't he her
-    here him his how i'm isn't it its just last latest least less let likes loves
-    many mine much my never new newer no nobody none nor not nothing often old older
-    only our out own please prefers rather ratings same sees self she someone tag
-    than their them then they this those time times together too top very was wasn't
-    watches we well when where while who whom whose without won't worse worst
-    wouldn't user users yes your
+    again alike always am aren't as at bad because been being better but cannot come did
+    didn't dislike disliked dislikes doesn't don't done enjoys every everyone everything
+    few fewer first friends had hasn't hate hated hates haven't he her here him his how
+    i'm isn't it its just last latest least less let likes loves many mine much my never
+    new newer no nobody none nor not nothing often old older only our out own please
+    prefers rather ratings same sees self she someone tag than their them then they this
+    those time times together too very was wasn't watches we well when where while who
+    whom whose without won't worse worst wouldn't user users yes your
 """
 WORDS = FORMS.words | frozenset(_ALSO.split())
 """What is a word and no name: that a question holds one it has no place for is told as

@@ -11,7 +11,8 @@ _PARTS = {
     "THINGS": "[WHEN] (VALUES|NOUN) | WHEN NOUN",
     "ITEMS": "ITEM [[和|与|、] ITEM [[和|与|、] ITEM]]",
     "WHAT": "什么样的|怎样的|什么|哪些|哪几部|哪一部|哪部|哪个|哪种|哪类",
-    "SOME": "[一下] [一些|几部|一部|几个|一个|些] [好的]",
+    "SOME": "[一下] [一些|几部|一部|几个|一个|些|SO] [好的]",
+    "SO": "NUMBER [部|个]",
     "FOR": "给|向|为|帮",
     "WITH": "和|与|跟|同|像",
     "LIKE": "喜欢|喜爱|爱看|想看|看|想要",
@@ -31,10 +32,11 @@ _PARTS = {
 }
 _FORMS = {
     "recommend": """
-ASK USER [还|最|接下来|下次] WOULD [最|还] LIKE (WHAT [THINGS]|THINGS ARE) [REASON]
+ASK USER [还|最|接下来|下次] WOULD [最|还] LIKE
+  (WHAT [THINGS]|哪 SO THINGS|THINGS ARE) [REASON]
 ASK [应该] FOR USER 推荐 SOME [WHAT] [THINGS] [吧|吗] [REASON]
 ASK 推荐 SOME [WHAT] [THINGS] 给 USER [吧|吗] [REASON]
-ASK [有] WHAT [THINGS] (适合|值得推荐给|可以推荐给|推荐给) USER [REASON]
+ASK [有] (WHAT [THINGS]|哪 SO THINGS) (适合|值得推荐给|可以推荐给|推荐给) USER [REASON]
 适合 USER 的 THINGS [ARE] [REASON]
 """,
     "why": """
@@ -53,8 +55,8 @@ ASK USER [给|对] ITEMS [打了|评了|打|评] [的评分是|的评分] COUNT 
 ASK USER 怎么评价 ITEMS
 """,
     "alike": """
-ASK [有] WHAT [THINGS] WITH ITEM ALIKE
-ASK WITH ITEM ALIKE 的 [THINGS] [ARE]
+ASK [有] (WHAT [THINGS]|哪 SO THINGS) WITH ITEM ALIKE
+ASK WITH ITEM ALIKE 的 [[SO] THINGS] [ARE]
 ASK ITEM WITH WHAT [THINGS] ALIKE
 ASK ALIKE ITEM 的 [THINGS] [ARE]
 ASK 推荐 SOME WITH ITEM ALIKE 的 [THINGS]
@@ -93,8 +95,8 @@ ASK ITEMS [一共|总共|共] 有 COUNT [UNIT] PEOPLE (看过|有过|买过|评�
 ASK USER [一共|总共|共] (看过|有过|看了|有|买过|评过) [了] COUNT [UNIT] THINGS
 """,
     "popular": """
-ASK WHAT THINGS POPULAR
-ASK POPULAR 的 THINGS [ARE]
+ASK (WHAT|哪 SO) THINGS POPULAR
+ASK POPULAR 的 [SO] THINGS [ARE]
 ASK [有] WHAT [POPULAR] [的] THINGS
 ASK [给我] (推荐|列出|介绍) SOME [POPULAR] [的] [WHAT] THINGS [吧|吗]
 ASK THINGS ARE

@@ -58,6 +58,7 @@ class Mentioned:
         several: Names that several items have, with their numbers.
         alternatives: Genres, tags and others: any of these, all of each.
         unclear: Whether they are joined by both "and" and "or".
+        number: How many items are to be named, or None.
         years: In their order; a decade as its first year.
         places: Where all of it stands.
     """
@@ -69,6 +70,7 @@ class Mentioned:
     several: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     alternatives: tuple[tuple[ValueName, ...], ...] = ()
     unclear: bool = False
+    number: int | None = None
     years: list[int] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
 

@@ -69,15 +69,15 @@ def _value(match: re.Match[str]) -> float | None:
     if match["digits"]:
         return float(match["digits"].replace(",", ""))
     if match["zh"]:
-        return _chinese(match["zh"])
+        return chinese_number(match["zh"])
     if match["tens"]:
         unit = match["unit"]
         return _WORDS[match["tens"].lower()] + (_WORDS[unit.lower()] if unit else 0)
     return _WORDS[match[0].lower()]
 
 
-def _chinese(words: str) -> float | None:
-    """ "一百二十" is 120; "一二" is no number."""
+def chinese_number(words: str) -> float | None:
+    """ "一百二十" is 120; None for "一二", which is no number."""
     match = _ZH_NUMBER.fullmatch(words)
     if match is None:
         return None

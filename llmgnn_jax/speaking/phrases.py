@@ -70,6 +70,7 @@ _ENGLISH = {
     "whether a user had an item, what is like an item, what a user likes, what is "
     "known of an item, how many there are, or what most people had.",
     "not understood": "This was not understood. {asked}",
+    "too many": "At most {most} are named at once.",
     "no years": "The titles here have no years to choose by.",
     "fact values": '"{title}": {field} {values}',
     "fact name": '"{title}": no attributes',
@@ -149,6 +150,7 @@ _CHINESE = {
     "用户是否有过某个作品，什么与某个作品相似，用户喜欢什么，某个作品的信息，"
     "有多少，或者什么最热门。",
     "not understood": "没有看懂这个问题。{asked}",
+    "too many": "一次最多列出{most}个。",
     "no years": "这里的名称没有年份，不能按年份选择。",
     "fact values": "《{title}》：{field} {values}",
     "fact name": "《{title}》：没有属性",

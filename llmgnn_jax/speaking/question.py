@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 from llmgnn_jax.evidence.labels import Language
 from llmgnn_jax.serving.mentions import plainly_written
 from llmgnn_jax.speaking import grammar, grammar_zh
+from llmgnn_jax.speaking.how_many import with_number
 from llmgnn_jax.speaking.mentioned import Mentioned, mentioned
 from llmgnn_jax.speaking.names import Names, ValueName
 from llmgnn_jax.speaking.unknown_words import unknown_words
@@ -57,6 +58,7 @@ class Question:
         items: The numbers of the items that are named, in their order.
         alternatives: The genres, tags and others that are named: any of these, all of
             each.
+        number: How many items are to be named, or None.
         years: The years that items are to be of, or None.
         why: Whether reasons are asked for.
         of_people: Whether people are counted.
@@ -72,6 +74,7 @@ class Question:
     user: str | None = None
     items: tuple[int, ...] = ()
     alternatives: tuple[tuple[ValueName, ...], ...] = ()
+    number: int | None = None
     years: Years | None = None
     why: bool = False
     of_people: bool = False
@@ -113,16 +116,24 @@ def understand(
         fields=fields,
         words=grammar.WORDS,
     )
+    # A number is how many are asked for where a form has a place for it. Elsewhere it
+    # may be of a name that is not known: "Ocean's 11".
+    counted = with_number(line, found)
+    kind, years = _kind(line, counted or found, language)
+    if counted is not None:
+        if kind == "unknown":
+            kind, years = _kind(line, found, language)
+        else:
+            found = counted
     left = found.without(line)
-    sentence = _sentence(found.sentence(line), language)
-    years, are_clear = _years(sentence, found.years)
     return Question(
         text=line,
         language=language,
-        kind=_kind(sentence, language, found) if are_clear else "unknown",
+        kind=kind,
         user=found.user,
         items=tuple(found.items),
         alternatives=found.alternatives,
+        number=found.number,
         years=years,
         why=grammar.WHY.search(left.lower()) is not None,
         of_people=grammar.PEOPLE.search(left.lower()) is not None,
@@ -143,13 +154,16 @@ def _sentence(written: str, language: Language) -> str:
     return " ".join(one for one in words if one != "please")
 
 
-def _kind(sentence: str, language: Language, found: Mentioned) -> Kind:
+def _kind(line: str, found: Mentioned, language: Language) -> tuple[Kind, Years | None]:
+    """What is asked, and of which years."""
+    sentence = _sentence(found.sentence(line), language)
     forms = grammar_zh.FORMS if language == "zh" else grammar.FORMS
     kinds = forms.kinds_of(sentence)
-    if len(kinds) != 1 or found.unclear:
-        return "unknown"
+    years, are_clear = _years(sentence, found.years)
+    if len(kinds) != 1 or found.unclear or not are_clear:
+        return "unknown", years
     [kind] = kinds
-    return cast("Kind", kind)
+    return cast("Kind", kind), years
 
 
 def _years(sentence: str, named: list[int]) -> tuple[Years | None, bool]:

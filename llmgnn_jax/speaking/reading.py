@@ -10,6 +10,7 @@ marks are words, which a grammar has to know.
 import dataclasses
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmgnn_jax.evidence.labels import Language, plain
@@ -108,6 +109,7 @@ def read(raw: str, account: Account, names: Names, *, language: Language) -> Rea
     for span in spans:
         if not account.allows(span.of):
             raise Refused(f"names {span.words!r}, which is no part of the evidence")
+    text = _as_written(text, spans, account)
     masked = _masked(text, [(one.start, one.stop) for one in spans], _FIRST_NAME)
     known = re.escape(account.evidence.user.id)
     masked = re.sub(
@@ -137,6 +139,20 @@ def _is_everyday(span: Span, text: str) -> bool:
         and all(isinstance(one, ItemName) for one in span.of)
         and _STARTS.search(text[: span.start]) is not None
     )
+
+
+def _as_written(text: str, spans: Sequence[Span], account: Account) -> str:
+    """Titles in quotes with the capitals that they have."""
+    for span in spans:
+        if not re.match(_OPEN, text[max(span.start - 1, 0) :]):
+            continue
+        for title in account.titles(span.of):
+            at = title.lower().find(span.words.lower())
+            written = title[at : at + len(span.words)]
+            if at >= 0 and written.lower() == span.words.lower():
+                text = text[: span.start] + written + text[span.stop :]
+                break
+    return text
 
 
 def _masked(text: str, parts: list[tuple[int, int]], first: int) -> str:

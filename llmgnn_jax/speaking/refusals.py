@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from llmgnn_jax.speaking.answer_words import AnswerWords
 from llmgnn_jax.speaking.quoting import quoted
 
+MOST_NAMED = 100
+"""Items that are recommended in words: nobody reads more."""
+
 _SHOWN = 6
 """Of what is not known, or could be meant."""
 
@@ -14,6 +17,8 @@ def refusal(words: AnswerWords) -> str:
     said = list(_unknown(words))
     if not said and words.asked.kind == "unknown":
         return words.say("not understood", asked=words.say("may be asked"))
+    if not said and (words.asked.number or 0) > MOST_NAMED:
+        return words.say("too many", most=MOST_NAMED)
     if not said and words.asked.years is not None and not words.catalogue.has_years:
         return words.say("no years")
     return words.space(said)

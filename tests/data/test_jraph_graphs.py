@@ -90,7 +90,9 @@ def test_a_mistake_names_what_is_wrong() -> None:
         (lambda: nodes_from_jraph(triangle()), "graph.labels: .* labels="),
         (lambda: nodes_from_jraph(triangle(), labels=[1]), "a class for each of 4"),
         (lambda: nodes_from_jraph(triangle(nodes=None), labels=[0]), "graph.nodes"),
-        (lambda: from_jraph(triangle(), num_users=4), "num_users: expected a number"),
+        (lambda: from_jraph(triangle(), num_users=4), "num_users: expected a whole"),
+        (lambda: from_jraph(triangle(), num_users=2.0), "nodes, 4, got 2.0"),  # type: ignore[arg-type]
+        (lambda: from_jraph(triangle(), num_users=None), "got None"),  # type: ignore[arg-type]
         (
             lambda: from_jraph(triangle(edges={"w": jnp.ones(6)}), num_users=1),
             "graph.edges: expected one of value, rating, weight, got w",

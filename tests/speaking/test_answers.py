@@ -57,6 +57,29 @@ def test_recommended(answerer, recommender, user):
     check_citations(answer)
 
 
+def test_as_many_as_are_asked_for(answerer, recommender, user):
+    """Whatever the answerer names where a question does not say how many."""
+    for question, count in (
+        (f"Recommend 5 items to user {user}", 5),
+        (f"Which two items would user {user} like?", 2),
+        (f"给用户{user}推荐4个物品", 4),
+    ):
+        answer = answerer.ask(question)
+        best = recommender.recommend(user=user, k=count)
+        head, *reasons = answer.text.split("\n")
+        assert [head.index(one.title) for one in best], head
+        assert len(reasons) == count
+        check_citations(answer)
+    popular = answerer.ask("What are the 7 most popular items?")
+    assert popular.text.count('"') == 14
+    title = recommender.item_titles[12]
+    near = answerer.ask(f'Show me 6 items like "{title}"')
+    assert near.text.count('"') == 2 * (6 + 1)
+    check_citations(near)
+    refused = answerer.ask(f"Recommend 101 items to user {user}")
+    assert (refused.text, refused.known) == ("At most 100 are named at once.", False)
+
+
 def test_of_a_genre(answerer, recommender, user, genre):
     answer = answerer.ask(f"Which {genre} items would user {user} like?")
     [column] = recommender.dataset.item_categorical.values()
@@ -308,12 +331,13 @@ def test_command(finished_run, llmgnn, refused, user):
     document = json.loads(out)
     assert (document["known"], document["used"]) == (True, "template")
     assert document["understood"]["kind"] == "recommend"
-    assert refused("ask", finished_run, " ", "--words", "none") == (
+    # Before a decoder is looked for.
+    assert refused("ask", finished_run, " ", "--words", "gpt9") == (
         "question: expected some words, got none"
     )
     assert "--words none" in refused("ask", finished_run, question, "--words", "gpt9")
     assert refused(
-        "ask", finished_run, question, "--words", "none", "--k", 0
+        "ask", finished_run, question, "--words", "gpt9", "--k", 0
     ).startswith("k: expected a number from 1 to 100")
 
 

@@ -54,6 +54,20 @@ def test_it_cites(checker, account, text, expected):
     assert checked.cited == (1, 2)
 
 
+def test_quoted_titles_have_the_capitals_of_the_data(checker, evidence):
+    account = Account.of(evidence(10, (0, 9, 5.0)), highest_rating=5.0)
+    checked = checker.check(
+        'This user had "FARGO (1996)", and 9 people who had it also had "That thing '
+        'you do! (1996)".',
+        account,
+    )
+    assert checked.refusal == ""
+    assert checked.text == (
+        'This user had "Fargo (1996)" [1], and 9 people who had it also had "That '
+        'Thing You Do! (1996)".'
+    )
+
+
 SOUND = 'This user had "The Godfather" and "Alien", so "Fargo" fits.'
 
 

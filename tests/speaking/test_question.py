@@ -35,6 +35,8 @@ def told(question):
     if question.kind == "unknown":
         return "not understood"
     said = [question.kind]
+    if question.number is not None:
+        said.append(f"number={question.number}")
     if question.user is not None:
         said.append(f"user={question.user}")
     if question.items:
@@ -85,7 +87,11 @@ def test_no_further_word_is_ignored(asked, word):
         question = asked(" ".join([*words, word]))
         assert question.kind == "unknown", question.text
         middle = asked(" ".join([words[0], word, *words[1:]]))
-        assert middle.kind == "unknown" or middle.unknown_user, middle.text
+        assert (
+            middle.kind == "unknown"
+            or middle.unknown_user
+            or (word == "7" and middle.number == 7)
+        ), middle.text
 
 
 @pytest.mark.parametrize(

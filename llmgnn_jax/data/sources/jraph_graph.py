@@ -7,6 +7,7 @@ then graphs without nodes. What else there are of graphs are parts of one.
 """
 
 import logging
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,12 +136,7 @@ def from_jraph(
             anything but a number each.
     """
     found = _without_padding(graph)
-    if not 0 < num_users < found.num_nodes:
-        raise UserError.field(
-            "num_users",
-            expected=f"a number above 0 and below that of the nodes, {found.num_nodes}",
-            got=num_users,
-        )
+    num_users = _number_of_users(num_users, found.num_nodes)
     weights = _numbers(found.edges, value, len(found.senders))
     ends = found.senders, found.receivers
     is_item = [nodes >= num_users for nodes in ends]
@@ -166,6 +162,21 @@ def from_jraph(
         item_texts=tuple(item_texts or titles),
         relations=dict(_relations(ends, weights, is_item, num_users)),
     )
+
+
+def _number_of_users(given: object, num_nodes: int) -> int:
+    """One of NumPy's types too."""
+    try:
+        number = operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if not 0 < number < num_nodes:
+        raise UserError.field(
+            "num_users",
+            expected=f"a whole number above 0 and below that of the nodes, {num_nodes}",
+            got=repr(given),
+        )
+    return number
 
 
 def _relations(
