@@ -9,12 +9,12 @@ Gowalla (40,981 items), catalogues of 2,000 and of 1,000,000 items, 50 seen item
 Parity is that of the scores in the lists, and of the products of the items that they
 name.
 
-Ours is `evaluation.ranker.Ranker`, which `serving.Recommender` asks; a row without
-native kernels beside it. For one user its kernel reads a copy of the table in bytes and
-then few rows of the table, exactly; peers read the whole table in float32, as PyTorch's
-operators do. They differ in the layout of the table (`mv`: rows of items; `mm`: one
-column each), in whether scores have a buffer that is kept, and in how the best are
-found (`torch.topk`, or the best of the best blocks).
+Ours is what `serving.Recommender` asks: `evaluation.user_lists.UserLists` for one user,
+`evaluation.ranker.Ranker` for many; a row without native kernels beside it. The kernel
+reads a copy of the table in bytes and then few rows of the table, exactly; peers read
+the whole table in float32, as PyTorch's operators do. They differ in the layout of the
+table (`mv`: rows of items; `mm`: one column each), in whether scores have a buffer that
+is kept, and in how the best are found (`torch.topk`, or the best of the best blocks).
 """
 
 from collections.abc import Callable
@@ -70,13 +70,14 @@ def systems(batch: int) -> tuple[System, ...]:
         batch: Users of a run.
     """
     peers = ONE_BY_ONE if batch == 1 else BATCHES
+    name = "UserLists" if batch == 1 else "Ranker"
     options = {"k": K, "batch": batch}
     ours = "benchmarks.ours.serving:setup"
     rows = [
-        System(system="llmgnn_jax", variant="Ranker", setup=ours, options=options),
+        System(system="llmgnn_jax", variant=name, setup=ours, options=options),
         System(
             system="llmgnn_jax",
-            variant="Ranker, no native kernels",
+            variant=f"{name}, no native kernels",
             setup=ours,
             options=options,
             environment={"LLMGNN_NATIVE": "0"},

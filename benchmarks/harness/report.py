@@ -280,4 +280,7 @@ def figure(value: float) -> str:
     """A median, peak or quantile as tables show it."""
     if value >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+    if value >= 100:
+        return f"{value:.1f}"
+    # Of a few microseconds in ms, two digits are left.
+    return f"{value:.2f}" if value >= 0.1 or value < 0.0001 else f"{value:.4f}"

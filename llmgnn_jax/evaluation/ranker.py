@@ -31,8 +31,8 @@ _FEW_USERS = 8
 _ROUNDED = 2**14
 """Up to so many users of NumPy arrays, numbers are rounded up: requests differ."""
 
-_SHORT = 128
-"""Longest list of the kernel: it inserts, which takes k steps."""
+LONGEST_OF_KERNEL = 128
+"""It inserts into a list, which takes k steps."""
 
 
 class Ranker:
@@ -93,7 +93,7 @@ class Ranker:
         num_users, width = len(user_vectors_UD), self._vectors_ID.shape[1]
         if user_vectors_UD.shape[1:] != (width,):
             raise ValueError(f"users: {user_vectors_UD.shape}, not (U, {width})")
-        if chunk_size is None and 1 <= k <= _SHORT and library.available():
+        if chunk_size is None and 1 <= k <= LONGEST_OF_KERNEL and library.available():
             found = self._by_kernel(user_vectors_UD, seen, k, candidates, users)
             if found is not None:
                 return found
@@ -123,8 +123,15 @@ class Ranker:
             table = jnp.pad(table, ((0, -num_items % BLOCK), (0, 0)))
         return table
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(I, D)."""
+        num_items, width = self._vectors_ID.shape
+        return num_items, width
+
     @functools.cached_property
-    def _sketch(self) -> Sketch | None:
+    def sketch(self) -> Sketch | None:
+        """What the kernel reads; None without one, or where its bounds do not hold."""
         return sketch_of(np.asarray(self._vectors_ID))
 
     def _by_kernel(
@@ -142,10 +149,10 @@ class Ranker:
             check_seen(seen, num_users, num_items)
         if candidates is not None:
             candidates = np.ascontiguousarray(checked_candidates(candidates, num_items))
-        if self._sketch is None or user_vectors_UD.dtype != np.float32:
+        if self.sketch is None or user_vectors_UD.dtype != np.float32:
             return None
         found = best_items(
-            self._sketch,
+            self.sketch,
             np.ascontiguousarray(user_vectors_UD),
             asked,
             hidden=seen,

@@ -4,16 +4,14 @@ Shapes: I items, D width, N panels of 64 items, G groups of 4 columns, U users, 
 that are asked for.
 """
 
-import ctypes
 import functools
-import os
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.evaluation.native import library
+from llmgnn_jax.evaluation.native.host import address, call, threads
 
 PANEL, GROUP = 64, 4
 """Items and columns that lie beside one another, as the kernels have them."""
@@ -22,14 +20,6 @@ WIDEST = 2**14
 """Sums of wider codes would leave 32 bits."""
 
 _UNBOUNDED = -1
-
-# Of the kernels' arguments: "p" is an address, "i" a number of 64 bits.
-_SIGNATURES = {
-    "LlmgnnSketch": "piii" + "pppppp",
-    "LlmgnnBestItems": "ppi" + "ppp" + "pii" + "pppppp" + "ii" + "ipp",
-}
-_TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int64}
-_NO_MEMORY = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +52,7 @@ class Sketch:
     def addresses(self) -> tuple[int, ...]:
         """Of all arrays but the table, in this order: a kernel's arguments."""
         return tuple(
-            _address(array)
+            address(array)
             for array in (
                 *(self.codes, self.numbers, self.scales),
                 *(self.reaches, self.errors, self.lengths),
@@ -95,9 +85,9 @@ def sketch_of(vectors_ID: np.ndarray) -> Sketch | None:
         errors=np.empty(panels, np.float32),
         lengths=np.empty(panels, np.float32),
     )
-    status = _call(
+    status = call(
         "LlmgnnSketch",
-        *(_address(table), num_items, width, _threads()),
+        *(address(table), num_items, width, threads()),
         *sketch.addresses,
     )
     return None if status else sketch
@@ -133,56 +123,25 @@ def best_items(
     (num_items, width), num_rows = sketch.table.shape, len(rows_B)
     items = np.empty((num_rows, k), np.int32)
     scores = np.empty((num_rows, k), np.float32)
-    if hidden is None:
-        ends, names = np.zeros(len(users_UD) + 1, np.int64), np.empty(0, np.int32)
-    else:
-        ends = np.ascontiguousarray(hidden.indptr, np.int64)
-        names = np.ascontiguousarray(hidden.indices, np.int32)
-        assert ends[-1] <= len(names)
-    status = _call(
+    ends, names = of_rows(hidden, len(users_UD))
+    status = call(
         "LlmgnnBestItems",
-        *(_address(users_UD), _address(rows_B), num_rows),
-        *(_address(ends), _address(names)),
-        None if allowed_I is None else _address(allowed_I),
-        *(_address(sketch.table), num_items, width),
+        *(address(users_UD), address(rows_B), num_rows),
+        *(address(ends), address(names)),
+        None if allowed_I is None else address(allowed_I),
+        *(address(sketch.table), num_items, width),
         *sketch.addresses,
         *(k, num_rows * (num_items // 8 + 32 * k) if worth_it else _UNBOUNDED),
-        *(_threads(), _address(items), _address(scores)),
+        *(threads(), address(items), address(scores)),
     )
     return None if status else (items, scores)
 
 
-def _call(name: str, *arguments: int | None) -> int:
-    """What a kernel returns.
-
-    Raises:
-        MemoryError: If it had none.
-    """
-    status = _kernel(name)(*arguments)
-    if status == _NO_MEMORY:
-        raise MemoryError(f"{name} had no memory: fewer users at a time need less")
-    return status
-
-
-@functools.cache
-def _kernel(name: str) -> Any:
-    kernel = library.function(name)
-    kernel.restype = ctypes.c_int64
-    kernel.argtypes = [_TYPES[letter] for letter in _SIGNATURES[name]]
-    return kernel
-
-
-def _address(array: np.ndarray) -> int:
-    """Where an array's memory begins; its owner is to live as long as it is used."""
-    assert array.flags.c_contiguous
-    return array.__array_interface__["data"][0]
-
-
-@functools.cache
-def _threads() -> int:
-    """As many as XLA has: the cores that this process may use, or `NPROC`."""
-    if (told := os.environ.get("NPROC", "")).isdigit():
-        return max(1, int(told))
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def of_rows(hidden: Csr | None, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs as the kernels read them: where rows end, int64, and columns, int32."""
+    if hidden is None:
+        return np.zeros(num_rows + 1, np.int64), np.empty(0, np.int32)
+    ends = np.ascontiguousarray(hidden.indptr, np.int64)
+    names = np.ascontiguousarray(hidden.indices, np.int32)
+    assert ends[-1] <= len(names)
+    return ends, names

@@ -181,9 +181,7 @@ class Recommender:
         _check_length(k)
         shelf = self._shelf
         if user is not None:
-            slot = self._user_slot(user)
-            met = shelf.met.row(slot)
-            return shelf.ranked(shelf.users_UD[slot], met, k, among=among)
+            return shelf.of_user(self._user_slot(user), k, among=among)
         if among is not None:
             raise UserError.field("among", expected="a user", got="none")
         if items:

@@ -16,6 +16,7 @@ from llmgnn_jax.data.people import with_oneself
 from llmgnn_jax.evaluation.places import ranked_with_places
 from llmgnn_jax.evaluation.ranker import Ranker
 from llmgnn_jax.evaluation.ranking import Rankings
+from llmgnn_jax.evaluation.user_lists import UserLists
 from llmgnn_jax.evidence.attribute import Explainer
 from llmgnn_jax.models.features import Features
 from llmgnn_jax.serving.answers import RecommendedItem
@@ -70,6 +71,12 @@ class Shelf:
         # By all slots, in use or not: another number of items compiles nothing.
         self._in_use_I = np.arange(len(items)) < len(ids)
         self._places = prepared.config.evaluation.new_places
+        self._of_users = UserLists(
+            self._ranker,
+            self.users_UD[: met.num_rows],
+            seen=met,
+            candidates=self._in_use_I,
+        )
         self._by_title = TitleIndex(ids, titles)
 
     @classmethod
@@ -134,6 +141,18 @@ class Shelf:
             for rank, one in enumerate(nearest.tolist(), start=1)
         ]
 
+    def of_user(
+        self, slot: int, k: int, *, among: Collection[str] | None = None
+    ) -> list[RecommendedItem]:
+        """The best items of a user of the run, of those that are `among` some or all.
+
+        Shorter than k where there are no more.
+        """
+        if among is not None or (self._places and self.new_I.any()):
+            return self.ranked(self.users_UD[slot], self.met.row(slot), k, among=among)
+        length = min(k, len(self._in_use_I))
+        return self._listed(*self._of_users.best(slot, k=length))
+
     def ranked(
         self,
         vector_D: np.ndarray,
@@ -152,7 +171,8 @@ class Shelf:
             wanted = frozenset(among)
             in_use_I = np.zeros(len(in_use_I), bool)
             in_use_I[: len(self.ids)] = [one in wanted for one in self.ids]
-        return self._listed(self._rankings(vector_D[None, :], seen, k, in_use_I), 0)
+        found = self._rankings(vector_D[None, :], seen, k, in_use_I)
+        return self._listed(found.items[0], found.scores[0])
 
     def lists(self, slots: np.ndarray, k: int) -> Iterator[list[RecommendedItem]]:
         """That of each of some users, by their numbers, `_CHUNK` at a time."""
@@ -161,7 +181,7 @@ class Shelf:
             seen = self.met.take(chunk)
             found = self._rankings(self.users_UD[chunk], seen, k, self._in_use_I)
             for row in range(len(chunk)):
-                yield self._listed(found, row)
+                yield self._listed(found.items[row], found.scores[row])
 
     def _rankings(
         self, vectors_BD: np.ndarray, seen: Csr, k: int, in_use: np.ndarray
@@ -180,19 +200,16 @@ class Shelf:
             places=self._places,
         )
 
-    def _listed(self, rankings: Rankings, row: int) -> list[RecommendedItem]:
+    def _listed(
+        self, items_k: np.ndarray, scores_k: np.ndarray
+    ) -> list[RecommendedItem]:
         """One user's list; shorter where the catalogue is exhausted."""
         return [
             RecommendedItem(
                 id=self.ids[item], title=self.titles[item], score=score, rank=rank
             )
             for rank, (item, score) in enumerate(
-                zip(
-                    rankings.items[row].tolist(),
-                    rankings.scores[row].tolist(),
-                    strict=True,
-                ),
-                start=1,
+                zip(items_k.tolist(), scores_k.tolist(), strict=True), start=1
             )
             if item >= 0
         ]

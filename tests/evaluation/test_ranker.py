@@ -8,8 +8,9 @@ from llmgnn_jax.data.csr import Csr
 from llmgnn_jax.errors import UserError
 from llmgnn_jax.evaluation import ranking
 from llmgnn_jax.evaluation.native import library
-from llmgnn_jax.evaluation.ranker import Ranker, rank_factors
+from llmgnn_jax.evaluation.ranker import LONGEST_OF_KERNEL, Ranker, rank_factors
 from llmgnn_jax.evaluation.sketch import PANEL, sketch_of
+from llmgnn_jax.evaluation.user_lists import UserLists
 
 
 @pytest.fixture(params=["kernel", "chunks"])
@@ -65,6 +66,67 @@ def test_equals_a_loop(path: str, seed: int) -> None:
             assert (got.scores[~shown] == -np.inf).all()
             assert (got.items.dtype, got.scores.dtype) == (np.int32, np.float32)
             np.testing.assert_array_equal(got.users, np.arange(num_users))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_users_one_at_a_time(path: str, seed: int) -> None:
+    """The lists of `rank`; of its kernel bit for bit."""
+    rng = np.random.default_rng(seed)
+    # So few that the kernel ranks them all, whatever it has to score.
+    num_users, num_items = 8, int(rng.integers(1, 700))
+    users = rng.standard_normal((num_users, 19), dtype=np.float32)
+    users[3] = 0.0
+    items = rng.standard_normal((num_items, 19), dtype=np.float32)
+    seen = random_csr(rng, (num_users, num_items), rng.choice([0.05, 0.9]))
+    allowed = rng.random(num_items) < 0.7
+    for k in (1, 20, 200):
+        for hidden, candidates in ((None, None), (seen, None), (seen, allowed)):
+            ranker = Ranker(items)
+            lists = UserLists(ranker, users, seen=hidden, candidates=candidates)
+            all_of_them = ranker.rank(users, seen=hidden, k=k, candidates=candidates)
+            for user in rng.integers(num_users, size=12).tolist():
+                found, scores = lists.best(user, k=k)
+                np.testing.assert_array_equal(found, all_of_them.items[user])
+                by_kernel = path == "kernel" and k <= LONGEST_OF_KERNEL
+                np.testing.assert_allclose(
+                    scores, all_of_them.scores[user], rtol=0.0 if by_kernel else 1e-5
+                )
+                assert (found.dtype, scores.dtype) == (np.int32, np.float32)
+
+
+def test_lists_of_users_outlive_what_they_were_made_of(path: str) -> None:
+    rng = np.random.default_rng(0)
+    users = rng.standard_normal((4, 8), dtype=np.float32)
+    items = rng.standard_normal((90, 8), dtype=np.float32)
+    seen = random_csr(rng, (4, 90), 0.2)
+    expected = Ranker(items).rank(users, seen=seen, k=5).items
+    lists = UserLists(
+        Ranker(items.copy()),
+        # Neither contiguous nor held by anybody else.
+        np.asfortranarray(users),
+        seen=Csr(seen.indptr.astype(np.int32), seen.indices.astype(np.int64)),
+        candidates=np.ones(90, bool),
+    )
+    first = lists.best(1, k=5)
+    for _ in range(50):
+        lists.best(2, k=5)
+    np.testing.assert_array_equal(first[0], expected[1])
+    np.testing.assert_array_equal(lists.best(2, k=5)[0], expected[2])
+
+
+def test_wrong_sizes_of_lists(path: str) -> None:
+    ranker, users = Ranker(np.ones((9, 4), np.float32)), np.ones((3, 4), np.float32)
+    with pytest.raises(ValueError, match=r"users: \(3, 5\)"):
+        UserLists(ranker, np.ones((3, 5), np.float32), seen=None)
+    with pytest.raises(ValueError, match="seen has 2 rows for 3 users"):
+        UserLists(ranker, users, seen=random_csr(np.random.default_rng(0), (2, 9), 0.5))
+    lists = UserLists(ranker, users, seen=None)
+    for wrong in (-1, 3):
+        with pytest.raises(IndexError, match=f"user {wrong} of 3"):
+            lists.best(wrong, k=2)
+    users[1, 1] = np.nan
+    with pytest.raises(UserError, match="NaN"):
+        UserLists(ranker, users, seen=None).best(1, k=2)
 
 
 @pytest.mark.parametrize(("num_items", "width"), [(1_682, 48), (9_001, 64), (300, 3)])

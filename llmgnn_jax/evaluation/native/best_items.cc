@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -28,6 +30,9 @@ constexpr double kUnderflow = 1e-35;          // what sums of tiny products lose
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 using Lanes = float __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+
+using Eight = float __attribute__((vector_size(32)));
+using Four = float __attribute__((vector_size(16)));
 
 inline Lanes Load(const float* from) { return *reinterpret_cast<const Lanes*>(from); }
 
@@ -56,15 +61,16 @@ class Best {
   const std::vector<int32_t>& items() const { return items_; }
 
   void Add(float score, int32_t item) {
-    size_t place = scores_.size();
-    for (; place > 0 && (scores_[place - 1] < score ||
-                         (scores_[place - 1] == score && items_[place - 1] > item));
-         --place) {
-      if (place == scores_.size()) continue;
-      scores_[place] = scores_[place - 1];
-      items_[place] = items_[place - 1];
-    }
-    if (place == scores_.size()) return;
+    // Counted without branches, which nobody could predict.
+    const int64_t size = scores_.size();
+    const float* scores = scores_.data();
+    const int32_t* items = items_.data();
+    int32_t place = 0;
+    for (int64_t i = 0; i < size; ++i)
+      place += (scores[i] > score) | ((scores[i] == score) & (items[i] < item));
+    if (place == size) return;
+    std::copy_backward(scores_.begin() + place, scores_.end() - 1, scores_.end());
+    std::copy_backward(items_.begin() + place, items_.end() - 1, items_.end());
     scores_[place] = score;
     items_[place] = item;
   }
@@ -136,6 +142,14 @@ void ListNothing(const Query& query, User& user) {
   user.done = true;
 }
 
+// The sums of both halves of a register.
+template <typename Half, typename Whole>
+inline Half Halved(const Whole& whole) {
+  Half halves[2];
+  std::memcpy(halves, &whole, sizeof halves);
+  return halves[0] + halves[1];
+}
+
 // The score from the table: sums of one order for all, so that equals stay equal.
 float Exact(const float* user, const float* item, int64_t width) {
   Lanes lanes{};
@@ -143,10 +157,9 @@ float Exact(const float* user, const float* item, int64_t width) {
   for (; d + kLanes <= width; d += kLanes) lanes += Load(user + d) * Load(item + d);
   float sum = 0.0f;
   for (; d < width; ++d) sum += user[d] * item[d];
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  const Four four = Halved<Four>(Halved<Eight>(lanes));
   // Without -0, which would be told apart from 0.
-  return sum + lanes[0] + 0.0f;
+  return sum + ((four[0] + four[2]) + (four[1] + four[3])) + 0.0f;
 }
 
 // Of a panel, what the least sums of all users are made of.
@@ -159,24 +172,54 @@ struct Bounds {
   double per_scale, reach, error;
 };
 
-// The least sum of codes in this panel with which an item may belong to the user's best.
-int32_t Least(const Bounds& bounds, const User& user) {
-  const double least =
-      ((user.best.last() - kUnderflow) * bounds.per_scale - user.off * bounds.reach -
-       user.length * bounds.error) * user.per_step;
-  // Far below and above any sum, and within 32 bits with the shift. Rounded down: what
-  // is negative by the 1 that is taken away.
-  const double clamped = std::min(1e9, std::max(-1e9, least - 1e-6));
-  return static_cast<int32_t>(clamped) - 1 + user.shift;
-}
+// What the least sums of U users are made of, side by side: they are taken of each
+// panel. The places up to `kPlaces` fill a register.
+template <int U>
+struct Leasts {
+  static constexpr int kPlaces = (U + 3) / 4 * 4;
+
+  explicit Leasts(const User* users) {
+    for (int u = 0; u < U; ++u) {
+      off[u] = users[u].off;
+      length[u] = users[u].length;
+      per_step[u] = users[u].per_step;
+      shift[u] = users[u].shift;
+      Update(users[u], u);
+    }
+  }
+
+  // After a user's list has changed, or it is done.
+  void Update(const User& user, int u) {
+    last[u] = user.done ? std::numeric_limits<double>::infinity() : user.best.last();
+  }
+
+  // sums[u]: the least sum of codes in this panel with which an item may belong to the
+  // best of user u.
+  void Of(const Bounds& bounds, int32_t* sums) const {
+    for (int u = 0; u < kPlaces; ++u) {
+      const double least = ((last[u] - kUnderflow) * bounds.per_scale -
+                            off[u] * bounds.reach - length[u] * bounds.error) *
+                           per_step[u];
+      // Far below and above any sum, and within 32 bits with the shift. Rounded down:
+      // what is negative by the 1 that is taken away.
+      const double clamped = std::min(1e9, std::max(-1e9, least - 1e-6));
+      sums[u] = static_cast<int32_t>(clamped) - 1 + shift[u];
+    }
+  }
+
+  double last[kPlaces] = {}, off[kPlaces] = {}, length[kPlaces] = {};
+  double per_step[kPlaces] = {};
+  int32_t shift[kPlaces] = {};
+};
 
 // Whether all later panels have nothing for these users.
 template <int U>
-bool AllDone(float longest, User* users) {
+bool AllDone(float longest, User* users, Leasts<U>& leasts) {
   bool all_done = true;
   for (int u = 0; u < U; ++u) {
     const double most = users[u].length * longest * (1 + 1e-3) + kUnderflow;
     users[u].done |= most < users[u].best.last();
+    leasts.Update(users[u], u);
     all_done &= users[u].done;
   }
   return all_done;
@@ -189,24 +232,39 @@ int64_t Scan(const Query& query, int64_t first, int64_t last, User* users) {
   const int64_t bytes = sketch.num_groups * kPanel * kGroup;
   const int32_t* words[U];
   for (int u = 0; u < U; ++u) words[u] = users[u].words;
-  alignas(64) int32_t sums[U][kPanel];
+  Leasts<U> leasts(users);
+  int32_t least[Leasts<U>::kPlaces];
+  uint64_t found[U];
   int64_t exact = 0;
   for (int64_t panel = first; panel < last; ++panel) {
-    if ((panel - first) % kPanelsOfLook == 0 && AllDone<U>(sketch.lengths[panel], users))
+    if ((panel - first) % kPanelsOfLook == 0 &&
+        AllDone<U>(sketch.lengths[panel], users, leasts))
       break;
-    Dots<U>(sketch.codes + panel * bytes, words, sketch.num_groups, sums);
-    const Bounds bounds(sketch, panel);
+    leasts.Of(Bounds(sketch, panel), least);
+    AtLeast<U>(sketch.codes + panel * bytes, words, sketch.num_groups, least, found);
+    const int32_t* numbers = sketch.numbers + panel * kPanel;
+    uint64_t any = 0;
+    for (int u = 0; u < U; ++u) any |= found[u];
+    for (; any; any &= any - 1) {
+      const int32_t item = numbers[__builtin_ctzll(any)];
+      if (item < 0) continue;
+      const float* vector = query.table + item * query.width;
+      for (int64_t d = 0; d < query.width; d += kLanes) __builtin_prefetch(vector + d);
+    }
     for (int u = 0; u < U; ++u) {
+      if (found[u] == 0) continue;
       User& user = users[u];
-      if (user.done) continue;
-      uint64_t may = AtLeast(sums[u], Least(bounds, user));
-      for (; may; may &= may - 1) {
-        const int32_t item = sketch.numbers[panel * kPanel + __builtin_ctzll(may)];
-        if (item < 0 || !user.Shows(query, item)) continue;
+      for (uint64_t left = found[u]; left; left &= left - 1) {
+        const int32_t item = numbers[__builtin_ctzll(left)];
+        if (item < 0) continue;
         ++exact;
         const float* vector = query.table + item * query.width;
-        user.best.Add(Exact(user.vector, vector, query.width), item);
+        const float score = Exact(user.vector, vector, query.width);
+        // What is hidden is looked up of the few that would be listed.
+        if (score < user.best.last() || !user.Shows(query, item)) continue;
+        user.best.Add(score, item);
       }
+      leasts.Update(user, u);
     }
   }
   return exact;
@@ -296,6 +354,46 @@ bool BestItems(const Query& query, int64_t threads, int32_t* items, float* score
 
 }  // namespace
 }  // namespace llmgnn
+
+// How much memory `LlmgnnQuery` writes to.
+extern "C" int64_t LlmgnnQueryBytes() { return sizeof(llmgnn::Query); }
+
+// What stays the same whichever user asks, for `LlmgnnBestOfUser`: all users, what is
+// hidden from each, and the rest as of `LlmgnnBestItems`. Nothing of it is copied.
+extern "C" int64_t LlmgnnQuery(
+    const float* users, const int64_t* hidden_ends, const int32_t* hidden,
+    const bool* allowed, const float* table, int64_t num_items, int64_t width,
+    const uint8_t* codes, const int32_t* numbers, const float* scales,
+    const float* reaches, const float* errors, const float* lengths, void* query) {
+  using llmgnn::kGroup, llmgnn::kPanel;
+  new (query) llmgnn::Query{
+      users, nullptr, 1, hidden_ends, hidden, allowed, table, num_items, width, 0,
+      {codes, numbers, scales, reaches, errors, lengths,
+       (num_items + kPanel - 1) / kPanel, (width + kGroup - 1) / kGroup},
+      -1};
+  return 0;
+}
+
+// The list of one user: k items, then k scores behind them. Returns as
+// `LlmgnnBestItems` does.
+extern "C" int64_t LlmgnnBestOfUser(const void* prepared, int64_t user, int64_t k,
+                                    int64_t threads, void* list) {
+  try {
+    llmgnn::Query query = *static_cast<const llmgnn::Query*>(prepared);
+    const int32_t row = static_cast<int32_t>(user);
+    query.rows = &row;
+    query.k = k;
+    int32_t* items = static_cast<int32_t*>(list);
+    return llmgnn::BestItems(query, threads, items,
+                             reinterpret_cast<float*>(items + k))
+               ? 0
+               : 3;
+  } catch (const llmgnn::OutOfRange&) {
+    return 1;
+  } catch (const std::exception&) {
+    return 2;
+  }
+}
 
 // `users` of `width`; `rows` (num_rows) of them, which are also those of `hidden_ends`;
 // `hidden` ascending in a row; `allowed` (num_items) or null; `table` (num_items, width)

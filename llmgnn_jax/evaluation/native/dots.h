@@ -1,4 +1,5 @@
-// Inner products of bytes: the codes of a panel with those of a few users.
+// Inner products of bytes, the codes of a panel with those of a few users: which are
+// large enough.
 
 #ifndef LLMGNN_JAX_EVALUATION_NATIVE_DOTS_H_
 #define LLMGNN_JAX_EVALUATION_NATIVE_DOTS_H_
@@ -28,11 +29,12 @@ constexpr int kLevels = 127;
 constexpr int kLevels = 63;
 #endif
 
-// sums[u][i] = codes of item i . codes of user u, U users of at most kUsers. A user's
-// word is four columns of it.
+// found[u]: one bit for each item of a panel whose sum with user u, codes of the item .
+// codes of the user, is at least least[u]. U users of at most kUsers; a user's word is
+// four columns of it. The sums never leave the registers.
 template <int U>
-void Dots(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
-          int32_t (*sums)[kPanel]) {
+void AtLeast(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
+             const int32_t* least, uint64_t* found) {
 #ifdef __AVX512BW__
   constexpr int kParts = kPanel / 16;
   __m512i of_user[U][kParts];
@@ -56,12 +58,17 @@ void Dots(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
 #endif
     }
   }
-  for (int u = 0; u < U; ++u)
+  for (int u = 0; u < U; ++u) {
+    const __m512i all = _mm512_set1_epi32(least[u]);
+    found[u] = 0;
     for (int p = 0; p < kParts; ++p)
-      _mm512_storeu_si512(sums[u] + 16 * p, of_user[u][p]);
+      found[u] |= static_cast<uint64_t>(_mm512_cmpge_epi32_mask(of_user[u][p], all))
+                  << 16 * p;
+  }
 #elif defined(__AVX2__)
   constexpr int kHalf = 4;  // registers of 8 items: half a panel at a time
   const __m256i ones = _mm256_set1_epi16(1);
+  for (int u = 0; u < U; ++u) found[u] = 0;
   for (int half = 0; half < 2; ++half) {
     __m256i of_user[U][kHalf];
     for (auto& parts : of_user)
@@ -79,13 +86,17 @@ void Dots(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
         }
       }
     }
-    for (int u = 0; u < U; ++u)
-      for (int p = 0; p < kHalf; ++p)
-        _mm256_storeu_si256(
-            reinterpret_cast<__m256i*>(sums[u] + 32 * half + 8 * p), of_user[u][p]);
+    for (int u = 0; u < U; ++u) {
+      const __m256i all = _mm256_set1_epi32(least[u]);
+      for (int p = 0; p < kHalf; ++p) {
+        const int less = _mm256_movemask_ps(
+            _mm256_castsi256_ps(_mm256_cmpgt_epi32(all, of_user[u][p])));
+        found[u] |= static_cast<uint64_t>(~less & 0xFF) << (32 * half + 8 * p);
+      }
+    }
   }
 #else
-  std::memset(sums, 0, sizeof(int32_t) * U * kPanel);
+  int32_t sums[U][kPanel] = {};
   for (int64_t g = 0; g < num_groups; ++g, codes += kPanel * kGroup)
     for (int u = 0; u < U; ++u) {
       int8_t user[kGroup];
@@ -94,32 +105,12 @@ void Dots(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
         for (int c = 0; c < kGroup; ++c)
           sums[u][i] += static_cast<int32_t>(codes[kGroup * i + c]) * user[c];
     }
-#endif
-}
-
-// One bit for each item of a panel whose sum is at least so much.
-inline uint64_t AtLeast(const int32_t sums[kPanel], int32_t least) {
-  uint64_t found = 0;
-#if defined(__AVX512BW__)
-  const __m512i all = _mm512_set1_epi32(least);
-  for (int p = 0; p < kPanel / 16; ++p)
-    found |= static_cast<uint64_t>(
-                 _mm512_cmpge_epi32_mask(_mm512_loadu_si512(sums + 16 * p), all))
-             << 16 * p;
-#elif defined(__AVX2__)
-  const __m256i all = _mm256_set1_epi32(least);
-  for (int p = 0; p < kPanel / 8; ++p) {
-    const __m256i some =
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + 8 * p));
-    const int less =
-        _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(all, some)));
-    found |= static_cast<uint64_t>(~less & 0xFF) << 8 * p;
+  for (int u = 0; u < U; ++u) {
+    found[u] = 0;
+    for (int i = 0; i < kPanel; ++i)
+      found[u] |= static_cast<uint64_t>(sums[u][i] >= least[u]) << i;
   }
-#else
-  for (int i = 0; i < kPanel; ++i)
-    found |= static_cast<uint64_t>(sums[i] >= least) << i;
 #endif
-  return found;
 }
 
 }  // namespace llmgnn
