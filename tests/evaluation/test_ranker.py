@@ -1,5 +1,10 @@
 """`Ranker` against a loop on the host, by the kernel and by the program of chunks."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -92,6 +97,47 @@ def test_users_one_at_a_time(path: str, seed: int) -> None:
                     scores, all_of_them.scores[user], rtol=0.0 if by_kernel else 1e-5
                 )
                 assert (found.dtype, scores.dtype) == (np.int32, np.float32)
+
+
+@pytest.mark.parametrize(
+    "spread",
+    ["two values", "all alike", "a few far below", "a few far above", "falling"],
+)
+@pytest.mark.parametrize("left", ["all", "none of the best", "few"])
+def test_scores_that_are_not_spread_normally(path: str, spread: str, left: str) -> None:
+    """What the kernel guesses of a list at its start does not change the list."""
+    rng = np.random.default_rng(0)
+    num_items, width = 3_000, 8
+    first = {
+        "two values": np.where(rng.random(num_items) < 0.004, 4.0, -4.0),
+        "all alike": np.full(num_items, 3.0),
+        "a few far below": np.where(rng.random(num_items) < 0.01, -64.0, 2.0),
+        "a few far above": np.where(np.arange(num_items) % 997 == 5, 64.0, -2.0),
+        "falling": -np.arange(num_items) / 64.0,
+    }[spread]
+    items = np.zeros((num_items, width), np.float32)
+    items[:, 0] = first
+    # Products are exact, and all vectors about equally long.
+    items[:, 1] = 96.0 + rng.integers(0, 2, num_items)
+    users = np.zeros((7, width), np.float32)
+    users[:, 0] = [1.0, -1.0, 2.0, 0.5, 1.0, -2.0, 0.0]
+    users[:3, 2] = 1.0
+    scores = users @ items.T
+    seen, allowed = None, None
+    if left == "none of the best":
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :1_500]
+        rows = np.repeat(np.arange(len(users)), best.shape[1])
+        seen = Csr.from_pairs(rows, best.ravel(), len(users))
+    elif left == "few":
+        allowed = rng.random(num_items) < 0.005
+    for k in (1, 20, 100):
+        expected = by_loop(scores, seen, k, allowed)
+        ranker = Ranker(items)
+        found = ranker.rank(users, seen=seen, k=k, candidates=allowed)
+        np.testing.assert_array_equal(found.items, expected)
+        lists = UserLists(ranker, users, seen=seen, candidates=allowed)
+        for user in range(len(users)):
+            np.testing.assert_array_equal(lists.best(user, k=k)[0], expected[user])
 
 
 def test_lists_of_users_outlive_what_they_were_made_of(path: str) -> None:
@@ -346,3 +392,30 @@ def test_no_sketch_of_what_has_no_bounds(wrong: float) -> None:
     assert sketch_of(items) is None
     assert sketch_of(np.ones((0, 4), np.float32)) is None
     assert sketch_of(np.ones((3, 4))) is None  # float64
+
+
+_OTHER = """
+import sys
+from llmgnn_jax.evaluation.native import library
+library.flags = (*library.flags, *sys.argv[1:])
+import pytest
+assert library.available(), library.unavailable_because()
+options = ["-q", "-x", "-p", "no:cacheprovider", "-k", "not processors"]
+sys.exit(pytest.main([*options, {file!r}]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", ["-mno-avx512f", "-mno-avx"])
+def test_what_other_processors_compile(flag: str, tmp_path: Path) -> None:
+    if os.uname().machine != "x86_64" or not library.available():
+        pytest.skip("PyTorch is absent or not: no kernels of x86-64 to try")
+    result = subprocess.run(
+        [sys.executable, "-c", _OTHER.format(file=__file__), flag],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "LLMGNN_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]

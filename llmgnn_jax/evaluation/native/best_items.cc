@@ -26,6 +26,10 @@ constexpr int64_t kBytesOfChunk = 1 << 18;    // of a sketch, at home in a core'
 constexpr int64_t kWorkOfThreads = 1 << 24;   // products: for fewer, one thread is faster
 constexpr int64_t kScoresOfShare = 8;         // for each of the k, where items are shared
 constexpr int64_t kPanelsOfLook = 8;          // between looks whether a user is done
+constexpr int64_t kPanelsOfStart = 16;        // whose least scores are guessed
+constexpr int64_t kPanelsOfGuess = 4;         // that tell how scores are spread
+constexpr double kGuessed = 1.5, kGuessedMore = 6;  // items for each of the k, and more
+constexpr double kMostGuessed = 0.25;         // of the items: nothing is won by more
 constexpr double kUnderflow = 1e-35;          // what sums of tiny products lose, and more
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
@@ -89,6 +93,7 @@ struct User {
   int32_t shift;         // what codes of items that begin at 128 add to a sum
   bool done;             // no later panel has anything for it
   Best best;
+  float floor = kNone;   // what is looked at scores no less: a guess at the first panels
 
   bool Shows(const Query& query, int32_t item) const {
     if (query.allowed != nullptr && !query.allowed[item]) return false;
@@ -190,7 +195,8 @@ struct Leasts {
 
   // After a user's list has changed, or it is done.
   void Update(const User& user, int u) {
-    last[u] = user.done ? std::numeric_limits<double>::infinity() : user.best.last();
+    last[u] = user.done ? std::numeric_limits<double>::infinity()
+                        : std::max(user.best.last(), user.floor);
   }
 
   // sums[u]: the least sum of codes in this panel with which an item may belong to the
@@ -270,13 +276,81 @@ int64_t Scan(const Query& query, int64_t first, int64_t last, User* users) {
   return exact;
 }
 
+// How many standard deviations above the mean so large a share of normal numbers lies:
+// Abramowitz and Stegun (1964), 26.2.22, within .003.
+double Deviations(double share) {
+  const double t = std::sqrt(-2.0 * std::log(share));
+  return t - (2.30753 + 0.27061 * t) / (1.0 + 0.99229 * t + 0.04481 * t * t);
+}
+
+// What some more than k of the items of panels [first, last) score, if scores are spread
+// as those of a few of the panels are, and normally. A guess: it is to be checked.
+template <int U>
+void GuessFloors(const Query& query, int64_t first, int64_t last, User* users) {
+  const double items = static_cast<double>((last - first) * kPanel);
+  const double share = (kGuessed * query.k + kGuessedMore) / items;
+  if (share > kMostGuessed) return;
+  const Sketch& sketch = query.sketch;
+  const int32_t* words[U];
+  for (int u = 0; u < U; ++u) words[u] = users[u].words;
+  int32_t sums[U][kPanel];
+  double mean[U] = {}, squares[U] = {};
+  for (int64_t at = 0; at < kPanelsOfGuess; ++at) {
+    const int64_t panel = first + at * (last - first) / kPanelsOfGuess;
+    Sums<U>(sketch.codes + panel * sketch.num_groups * kPanel * kGroup, words,
+            sketch.num_groups, sums);
+    for (int u = 0; u < U; ++u) {
+      int64_t sum = 0;
+      double square = 0.0;
+      for (int i = 0; i < kPanel; ++i) {
+        const int32_t one = sums[u][i] - users[u].shift;
+        sum += one;
+        square += static_cast<double>(one) * one;
+      }
+      const double unit = sketch.scales[panel] / users[u].per_step;
+      mean[u] += sum * unit;
+      squares[u] += square * unit * unit;
+    }
+  }
+  constexpr double kCount = kPanelsOfGuess * kPanel;
+  const double deviations = Deviations(share);
+  for (int u = 0; u < U; ++u) {
+    if (users[u].done) continue;
+    mean[u] /= kCount;
+    const double variance = squares[u] / kCount - mean[u] * mean[u];
+    if (variance > 0) users[u].floor = mean[u] + deviations * std::sqrt(variance);
+  }
+}
+
+// As `Scan`, of users whose lists are empty. Most of the items that it would score are
+// those that come before a list knows what is good: so this is guessed, and where fewer
+// than k items prove to score so much, all is done again without the guess.
+template <int U>
+int64_t Start(const Query& query, int64_t first, int64_t last, User* users) {
+  const int64_t guessed = std::min(last, first + kPanelsOfStart);
+  if (guessed - first < kPanelsOfGuess) return Scan<U>(query, first, last, users);
+  GuessFloors<U>(query, first, guessed, users);
+  int64_t exact = Scan<U>(query, first, guessed, users);
+  for (int u = 0; u < U; ++u) {
+    User& user = users[u];
+    const bool was_wrong = user.best.last() < user.floor;
+    user.floor = kNone;
+    if (!was_wrong) continue;
+    user.best = Best(query.k);
+    user.done = false;
+    exact += Scan<1>(query, first, guessed, &user);
+  }
+  return exact + Scan<U>(query, guessed, last, users);
+}
+
 // As many users as there are, at most U.
 template <int U>
 int64_t ScanSome(const Query& query, int64_t first, int64_t last, User* users,
-                 int64_t count) {
+                 int64_t count, bool starts) {
   if constexpr (U > 1)
-    if (count < U) return ScanSome<U - 1>(query, first, last, users, count);
-  return Scan<U>(query, first, last, users);
+    if (count < U) return ScanSome<U - 1>(query, first, last, users, count, starts);
+  return starts ? Start<U>(query, first, last, users)
+                : Scan<U>(query, first, last, users);
 }
 
 // The lists of rows [begin, end), of every `parts`-th chunk of panels from `part` on.
@@ -298,7 +372,8 @@ std::vector<Best> ListsOf(const Query& query, int64_t begin, int64_t end, int64_
     const int64_t last = std::min(sketch.num_panels, first + panels);
     int64_t found = 0;
     for (int64_t i = 0; i < count; i += kUsers)
-      found += ScanSome<kUsers>(query, first, last, users.data() + i, count - i);
+      found += ScanSome<kUsers>(query, first, last, users.data() + i, count - i,
+                                first == part * panels);
     if ((exact += found) > most) break;
   }
   std::vector<Best> lists;

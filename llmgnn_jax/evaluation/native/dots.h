@@ -29,15 +29,13 @@ constexpr int kLevels = 127;
 constexpr int kLevels = 63;
 #endif
 
-// found[u]: one bit for each item of a panel whose sum with user u, codes of the item .
-// codes of the user, is at least least[u]. U users of at most kUsers; a user's word is
-// four columns of it. The sums never leave the registers.
-template <int U>
-void AtLeast(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
-             const int32_t* least, uint64_t* found) {
 #ifdef __AVX512BW__
-  constexpr int kParts = kPanel / 16;
-  __m512i of_user[U][kParts];
+constexpr int kParts = kPanel / 16;
+
+// of_user[u]: the sums of user u with the items of a panel, see `AtLeast`.
+template <int U>
+inline void SumsInRegisters(const uint8_t* codes, const int32_t* const* words,
+                            int64_t num_groups, __m512i (&of_user)[U][kParts]) {
   for (auto& parts : of_user)
     for (auto& part : parts) part = _mm512_setzero_si512();
 #ifndef __AVX512VNNI__
@@ -58,6 +56,41 @@ void AtLeast(const uint8_t* codes, const int32_t* const* words, int64_t num_grou
 #endif
     }
   }
+}
+#endif
+
+// sums[u][i] = codes of item i . codes of user u.
+template <int U>
+void Sums(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
+          int32_t (*sums)[kPanel]) {
+#ifdef __AVX512BW__
+  __m512i of_user[U][kParts];
+  SumsInRegisters<U>(codes, words, num_groups, of_user);
+  for (int u = 0; u < U; ++u)
+    for (int p = 0; p < kParts; ++p)
+      _mm512_storeu_si512(sums[u] + 16 * p, of_user[u][p]);
+#else
+  std::memset(sums, 0, sizeof(int32_t) * U * kPanel);
+  for (int64_t g = 0; g < num_groups; ++g, codes += kPanel * kGroup)
+    for (int u = 0; u < U; ++u) {
+      int8_t user[kGroup];
+      std::memcpy(user, words[u] + g, kGroup);
+      for (int i = 0; i < kPanel; ++i)
+        for (int c = 0; c < kGroup; ++c)
+          sums[u][i] += static_cast<int32_t>(codes[kGroup * i + c]) * user[c];
+    }
+#endif
+}
+
+// found[u]: one bit for each item of a panel whose sum with user u, codes of the item .
+// codes of the user, is at least least[u]. U users of at most kUsers; a user's word is
+// four columns of it. The sums do not leave the registers.
+template <int U>
+void AtLeast(const uint8_t* codes, const int32_t* const* words, int64_t num_groups,
+             const int32_t* least, uint64_t* found) {
+#ifdef __AVX512BW__
+  __m512i of_user[U][kParts];
+  SumsInRegisters<U>(codes, words, num_groups, of_user);
   for (int u = 0; u < U; ++u) {
     const __m512i all = _mm512_set1_epi32(least[u]);
     found[u] = 0;
@@ -96,15 +129,8 @@ void AtLeast(const uint8_t* codes, const int32_t* const* words, int64_t num_grou
     }
   }
 #else
-  int32_t sums[U][kPanel] = {};
-  for (int64_t g = 0; g < num_groups; ++g, codes += kPanel * kGroup)
-    for (int u = 0; u < U; ++u) {
-      int8_t user[kGroup];
-      std::memcpy(user, words[u] + g, kGroup);
-      for (int i = 0; i < kPanel; ++i)
-        for (int c = 0; c < kGroup; ++c)
-          sums[u][i] += static_cast<int32_t>(codes[kGroup * i + c]) * user[c];
-    }
+  int32_t sums[U][kPanel];
+  Sums<U>(codes, words, num_groups, sums);
   for (int u = 0; u < U; ++u) {
     found[u] = 0;
     for (int i = 0; i < kPanel; ++i)
