@@ -56,7 +56,10 @@ def rows_table(group: Group) -> str:
     notes = [
         key for key in _NOTES if any(_note(row, key) is not None for row in group.rows)
     ]
-    header = ["system", group.unit, "p10-p90", "peak MB", "compile s"]
+    has_p99 = any("p99" in row for row in group.rows)
+    header = ["system", group.unit, "p10-p90"]
+    header += ["p99"] * has_p99
+    header += ["peak MB", "compile s"]
     header += ["ours is faster by"] if ratios else []
     header += [_NOTES[key][0] for key in notes]
     lines = [_line(header), "|---|" + "---:|" * (len(header) - 1)]
@@ -65,6 +68,7 @@ def rows_table(group: Group) -> str:
             name_of(row),
             figure(row["median"]),
             f"{figure(row['p10'])}-{figure(row['p90'])}",
+            *([figure(row["p99"]) if "p99" in row else ""] if has_p99 else []),
             f"{row['peak_mb']:,.0f}",
             f"{row['compile_s']:.2f}",
         ]

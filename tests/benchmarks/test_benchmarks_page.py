@@ -173,6 +173,17 @@ def test_lost_rows_are_bold_and_printed_like_others(tmp_path: Path) -> None:
     assert "2026-11-28; Intel Xeon, 2 cores, 2 threads; 9 turns of 0.5 s" in words
 
 
+def test_the_slowest_answers_have_a_column() -> None:
+    ours, peer = row("llmgnn_jax", "one user", 0.02), row("pytorch", "mv", 0.04)
+    (group,) = groups(document({**ours, "p99": 0.0312}, peer))
+    header, _, first, second = rows_table(group).splitlines()
+    assert header.startswith("| system | ms | p10-p90 | p99 | peak MB |")
+    assert first.startswith(
+        "| llmgnn_jax one user | 0.0200 | 0.0180-0.0220 | 0.0312 | 100 |"
+    )
+    assert second.startswith("| pytorch mv | 0.0400 | 0.0360-0.0440 |  | 100 |")
+
+
 def test_what_was_not_run_is_said(tmp_path: Path) -> None:
     rendered = benchmarks_page.render(tmp_path)
     command = "python -m benchmarks.propagation --json benchmarks/results/propagation"
