@@ -22,7 +22,10 @@ def add_ask(verb: Verb) -> None:
         help=f"{WORDS_HELP} (default: smollm2-135m)",
     )
     ask.add_argument(
-        "--k", type=int, default=3, help="how many items are named (default: 3)"
+        "--k",
+        type=int,
+        default=3,
+        help="how many items are named where the question does not say (default: 3)",
     )
     ask.add_argument(
         "--model", choices=("graph", "text", "fused"), help="default: the run's last"
