@@ -67,8 +67,8 @@ _PARTS = {
 }
 _FORMS = {
     "recommend": """
-ASK WHICH [of the] [[NUMBER] THINGS] WOULD USER [most|probably|also|rather] LIKE
-  [best|most|next|now] [REASON]
+ASK WHICH ([of the] [THINGS]|NUMBER THINGS) WOULD USER
+  [most|probably|also|rather] LIKE [best|most|next|now] [REASON]
 ASK WHICH [[NUMBER] THINGS] USER WOULD [most|probably] LIKE [best|most|next] [REASON]
 ASK WHICH [[NUMBER] THINGS] (would|do|can|could|should) (you|i|we) (recommend|suggest)
   (to|for) USER [next] [REASON]
@@ -166,7 +166,7 @@ ASK how many THINGS (DOES|have) USER [already] (HAD|HAVE) [so far|already|in tot
     "popular": """
 ASK WHICH IS [the] ([NUMBER] (most POPULAR|popular)|top [NUMBER]) THINGS HERE
 ASK WHICH [NUMBER] THINGS IS [the] [most] POPULAR HERE
-ASK FIND (SO|the NUMBER) [the] [most] [POPULAR] THINGS
+ASK FIND SO [the] [most] [POPULAR] THINGS
 [the] [NUMBER] most POPULAR THINGS
 [the] top [NUMBER] THINGS
 ASK WHICH THINGS (IS there|exist|do you have|do you know) HERE [WHEN]

@@ -52,6 +52,12 @@ def told(question):
     return " ".join(said)
 
 
+def test_a_number_beyond_all_bounds_is_no_count(asked):
+    digits = "9" * 400
+    question = asked(f"Recommend {digits} films to user 196")
+    assert told(question) == f"not known: {digits}"
+
+
 @pytest.mark.parametrize(("text", "expected"), TABLE)
 def test_questions(asked, text, expected):
     question = asked(text)
