@@ -79,6 +79,7 @@ ASK (recommend|suggest) USER SO (THINGS|something) [REASON]
 SO [best] (THINGS|recommendations|suggestions) for USER [REASON]
 ASK WHICH IS SO [best] (THINGS|recommendations|suggestions) for USER [REASON]
 ASK WHICH [[NUMBER] THINGS] (IS|would be) SUGGESTED (to|for) USER [next] [REASON]
+ASK [FIND|WHICH IS] [the] top NUMBER (to|for) USER [REASON]
 what next for USER
 """,
     "why": """
@@ -169,6 +170,7 @@ ASK WHICH [NUMBER] THINGS IS [the] [most] POPULAR HERE
 ASK FIND SO [the] [most] [POPULAR] THINGS
 [the] [NUMBER] most POPULAR THINGS
 [the] top [NUMBER] THINGS
+ASK [FIND|WHICH IS] [the] top NUMBER HERE
 ASK WHICH THINGS (IS there|exist|do you have|do you know) HERE [WHEN]
 ASK WHICH NOUN are VALUES [WHEN]
 ASK (is|are) there SOME THINGS HERE

@@ -96,7 +96,7 @@ ASK USER [一共|总共|共] (看过|有过|看了|有|买过|评过) [了] COUN
 """,
     "popular": """
 ASK (WHAT|哪 SO) THINGS POPULAR
-ASK POPULAR 的 [SO] THINGS [ARE]
+ASK [[给我] (推荐|列出|介绍)] POPULAR 的 [SO] THINGS [ARE]
 ASK [有] WHAT [POPULAR] [的] THINGS
 ASK [给我] (推荐|列出|介绍) SOME [POPULAR] [的] [WHAT] THINGS [吧|吗]
 ASK THINGS ARE
