@@ -147,9 +147,9 @@ def _as_written(text: str, spans: Sequence[Span], account: Account) -> str:
         if not re.match(_OPEN, text[max(span.start - 1, 0) :]):
             continue
         for title in account.titles(span.of):
-            at = title.lower().find(span.words.lower())
-            written = title[at : at + len(span.words)]
-            if at >= 0 and written.lower() == span.words.lower():
+            at = without_capitals(title).find(without_capitals(span.words))
+            if at >= 0:
+                written = title[at : at + len(span.words)]
                 text = text[: span.start] + written + text[span.stop :]
                 break
     return text

@@ -68,6 +68,15 @@ def test_quoted_titles_have_the_capitals_of_the_data(checker, evidence):
     )
 
 
+def test_small_letters_may_be_longer_than_capitals(checker, evidence):
+    """As that of "İ" is."""
+    called = {0: "Gecenin İçinde (Fargo by Night) (1996)"}
+    account = Account.of(evidence(10, (0, 9, 5.0), called=called), highest_rating=5.0)
+    checked = checker.check('This user had "fargo by night".', account)
+    assert checked.refusal == ""
+    assert checked.text == 'This user had "Fargo by Night" [1].'
+
+
 SOUND = 'This user had "The Godfather" and "Alien", so "Fargo" fits.'
 
 
