@@ -30,7 +30,7 @@ class UserLists:
         ranker: Of the items.
         user_vectors_UD: float32; not to be changed as long as this is used.
         seen: (U x I) pairs that are masked, or None; likewise.
-        candidates: (I,) bool, which items may be ranked; None for all of them.
+        candidates: (I,) bool, which items may be ranked, or None for all; likewise.
 
     Raises:
         ValueError: If sizes do not fit together.
