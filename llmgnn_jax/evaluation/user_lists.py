@@ -24,7 +24,7 @@ class UserLists:
 
     They are those of `Ranker.rank`, bit for bit where its kernel gives them. What it
     checks and hands over at each call is checked and held here once: of a small
-    catalogue a call takes less than that.
+    catalogue a call takes less than that. Several threads may ask at once.
 
     Args:
         ranker: Of the items.

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -158,6 +159,18 @@ def test_lists_of_users_outlive_what_they_were_made_of(path: str) -> None:
         lists.best(2, k=5)
     np.testing.assert_array_equal(first[0], expected[1])
     np.testing.assert_array_equal(lists.best(2, k=5)[0], expected[2])
+
+
+def test_threads_may_ask_at_once(path: str) -> None:
+    rng = np.random.default_rng(0)
+    users = rng.standard_normal((24, 8), dtype=np.float32)
+    items = rng.standard_normal((5_000, 8), dtype=np.float32)
+    expected = Ranker(items).rank(users, seen=None, k=20).items
+    lists = UserLists(Ranker(items), users, seen=None)
+    asked = rng.integers(len(users), size=200).tolist()
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(lambda user: lists.best(user, k=20)[0], asked)
+        np.testing.assert_array_equal(list(found), expected[asked])
 
 
 def test_wrong_sizes_of_lists(path: str) -> None:
