@@ -14,7 +14,7 @@ _ONE = re.compile(
 )
 # "一部" is "a film".
 _A_ZH = re.compile("一[部个]")
-_ZH = re.compile(r"[零一二两三四五六七八九十百]+(?=[部个])")
+_ZH = re.compile(r"[零一二两三四五六七八九十百千]+(?=[部个])")
 # "-3", "3%", "#3" and a quoted "3 films" are no counts.
 _SIGN = re.compile(rf"[^\w\s,.:;!?。(){NAMED}]")
 # Of "top-5".
