@@ -1,8 +1,5 @@
 """`Ranker` against a loop on the host, by the kernel and by the program of chunks."""
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from llmgnn_jax.evaluation.native import library
 from llmgnn_jax.evaluation.ranker import LONGEST_OF_KERNEL, Ranker, rank_factors
 from llmgnn_jax.evaluation.sketch import PANEL, sketch_of
 from llmgnn_jax.evaluation.user_lists import UserLists
+from tests.native.other_processors import check_with_flags
 
 
 @pytest.fixture(params=["kernel", "chunks"])
@@ -407,28 +405,9 @@ def test_no_sketch_of_what_has_no_bounds(wrong: float) -> None:
     assert sketch_of(np.ones((3, 4))) is None  # float64
 
 
-_OTHER = """
-import sys
-from llmgnn_jax.evaluation.native import library
-library.flags = (*library.flags, *sys.argv[1:])
-import pytest
-assert library.available(), library.unavailable_because()
-options = ["-q", "-x", "-p", "no:cacheprovider", "-k", "not processors"]
-sys.exit(pytest.main([*options, {file!r}]))
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["-mno-avx512f", "-mno-avx"])
 def test_what_other_processors_compile(flag: str, tmp_path: Path) -> None:
-    if os.uname().machine != "x86_64" or not library.available():
-        pytest.skip("no kernels of x86-64 to try")
-    result = subprocess.run(
-        [sys.executable, "-c", _OTHER.format(file=__file__), flag],
-        cwd=Path(__file__).resolve().parents[2],
-        env={**os.environ, "LLMGNN_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+    if reason := library.unavailable_because():
+        pytest.skip(reason)
+    check_with_flags("llmgnn_jax.evaluation.native", __file__, flag, cache=tmp_path)

@@ -1,8 +1,5 @@
 """The CPU kernels: what the plain formulas give, values and gradients."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -16,6 +13,7 @@ from llmgnn_jax.text.encoders import layers
 from llmgnn_jax.text.encoders.attention import allowed_pairs, attend_to
 from llmgnn_jax.text.encoders.rows import TokenRows
 from llmgnn_jax.text.native import library
+from tests.native.other_processors import check_with_flags
 
 # Of tiles and panels: below, at and above their sizes, and several blocks of depth.
 SIZES = [
@@ -266,17 +264,6 @@ def test_shapes_that_do_not_fit_are_refused(
         jax.block_until_ready(getattr(kernels, name)(*arrays, "float32"))
 
 
-_OTHER = """
-import sys
-from llmgnn_jax.text.native import library
-library.flags = (*library.flags, *sys.argv[1:])
-import pytest
-assert library.available(), library.unavailable_because()
-options = ["-q", "-x", "-p", "no:cacheprovider", "-k", "not processors"]
-sys.exit(pytest.main([*options, {file!r}]))
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
@@ -288,18 +275,7 @@ sys.exit(pytest.main([*options, {file!r}]))
     ],
 )
 def test_what_other_processors_compile(flags: tuple[str, ...], tmp_path: Path) -> None:
-    if os.uname().machine != "x86_64":
-        pytest.skip("not an x86-64 processor: PyTorch is absent or not, nothing to try")
-    root = Path(__file__).resolve().parents[2]
-    result = subprocess.run(
-        [sys.executable, "-c", _OTHER.format(file=str(Path(__file__))), *flags],
-        cwd=root,
-        env={**os.environ, "LLMGNN_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+    check_with_flags("llmgnn_jax.text.native", __file__, *flags, cache=tmp_path)
 
 
 def test_other_derivatives_than_the_first_are_refused_in_a_line() -> None:
